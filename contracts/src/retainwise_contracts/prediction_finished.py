@@ -1,0 +1,49 @@
+"""How a prediction ended: what other teams subscribe to."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from retainwise_contracts.failures import Failure
+from retainwise_contracts.model import Contract, TenantId, UtcDatetime
+from retainwise_contracts.prediction_requested import ModelReference
+from retainwise_contracts.results import ResultFile, RiskDistribution, RowCounts
+from retainwise_contracts.status import PredictionStatus
+
+
+class ResultLocation(Contract):
+    """Where the result files are. The keys are final: nothing is written to them again."""
+
+    bucket: str
+    files: tuple[ResultFile, ...]
+
+
+class PredictionCompletedV1(Contract):
+    """`retainwise.prediction.completed.v1`: the result files are there."""
+
+    TYPE: ClassVar[str] = "retainwise.prediction.completed.v1"
+
+    prediction_id: UUID
+    tenant_id: TenantId
+    model: ModelReference
+    rows: RowCounts
+    risk_distribution: RiskDistribution
+    result: ResultLocation
+    requested_at: UtcDatetime
+    finished_at: UtcDatetime
+
+
+class PredictionFailedV1(Contract):
+    """`retainwise.prediction.failed.v1`: no result comes; `status` is FAILED, EXPIRED or CANCELLED."""
+
+    TYPE: ClassVar[str] = "retainwise.prediction.failed.v1"
+
+    prediction_id: UUID
+    tenant_id: TenantId
+    model: ModelReference
+    status: PredictionStatus
+    failure: Failure | None = Field(description="Null where the status says it all")
+    attempts: int = Field(ge=0)
+    requested_at: UtcDatetime
+    finished_at: UtcDatetime

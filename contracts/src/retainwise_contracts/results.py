@@ -1,0 +1,256 @@
+"""The result files' columns, the risk bands, and the summary of a scored file: once, for every reader."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from retainwise_contracts.model import Contract, OpenEnum, Sha256
+from retainwise_contracts.prediction_requested import ModelReference
+
+
+class RiskLevel(OpenEnum):
+    """A churn probability in words."""
+
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    UNKNOWN = "UNKNOWN"
+    """A level newer than this reader. Never written."""
+
+
+MEDIUM_FROM = 0.30
+"""The lowest probability that is MEDIUM: a little above the 26.5 % that leave in the training data."""
+
+HIGH_FROM = 0.60
+"""The lowest probability that is HIGH: more likely to leave than to stay, with a margin."""
+
+
+def risk_level(probability: float) -> RiskLevel:
+    """Give the band of a churn probability in [0, 1]; each band includes its lower bound."""
+    if probability >= HIGH_FROM:
+        return RiskLevel.HIGH
+    return RiskLevel.MEDIUM if probability >= MEDIUM_FROM else RiskLevel.LOW
+
+
+class ResultColumn(Contract):
+    """A column of a result file. `type` is the Parquet logical type; in CSV all is text."""
+
+    name: str
+    type: Literal["int64", "float64", "string"]
+    nullable: bool
+    meaning: str
+
+
+def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
+    """Give the columns of `scores.parquet` and `scores.csv`, in order, for this number of reasons."""
+    columns = [
+        ResultColumn(
+            name="row_number",
+            type="int64",
+            nullable=False,
+            meaning="The customer's row in the upload, from 1",
+        ),
+        ResultColumn(name="customer_id", type="string", nullable=False, meaning="The id as it was uploaded"),
+        ResultColumn(
+            name="churn_probability",
+            type="float64",
+            nullable=False,
+            meaning="Between 0 (stays) and 1 (leaves)",
+        ),
+        ResultColumn(name="risk_level", type="string", nullable=False, meaning="LOW, MEDIUM or HIGH"),
+    ]
+    for rank in range(1, reasons + 1):
+        columns += [
+            ResultColumn(name=f"reason_{rank}", type="string", nullable=True, meaning="The model's feature"),
+            ResultColumn(
+                name=f"reason_{rank}_effect",
+                type="float64",
+                nullable=True,
+                meaning="What it adds to the log-odds of leaving: above 0 raises the risk, below 0 lowers it",
+            ),
+            ResultColumn(
+                name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value it was read as"
+            ),
+            ResultColumn(
+                name=f"reason_{rank}_text", type="string", nullable=True, meaning="The same in words"
+            ),
+        ]
+    return tuple(columns)
+
+
+REJECTED_COLUMNS: tuple[ResultColumn, ...] = (
+    ResultColumn(name="rejected_row", type="int64", nullable=False, meaning="The row in the upload, from 1"),
+    ResultColumn(
+        name="rejected_code", type="string", nullable=False, meaning="A stable code, see RowRejection"
+    ),
+    ResultColumn(
+        name="rejected_column", type="string", nullable=True, meaning="The header of the column at fault"
+    ),
+    ResultColumn(name="rejected_value", type="string", nullable=True, meaning="The value at fault, masked"),
+    ResultColumn(name="rejected_hint", type="string", nullable=False, meaning="What to do"),
+)
+"""What `rejected.csv` has after the original columns. They are ignored when the file is sent again."""
+
+
+class RowRejection(OpenEnum):
+    """Why one row was not scored."""
+
+    MISSING_ID = "missing_id"
+    MISSING_VALUE = "missing_value"
+    NOT_A_NUMBER = "not_a_number"
+    OUT_OF_RANGE = "out_of_range"
+    WRONG_CELL_COUNT = "wrong_cell_count"
+    UNKNOWN = "unknown"
+    """Newer than this reader. Never written."""
+
+
+class RowCounts(Contract):
+    """How many rows the file had, and what became of them: `total = scored + rejected`."""
+
+    total: int = Field(ge=0)
+    scored: int = Field(ge=0)
+    rejected: int = Field(ge=0)
+
+
+class RiskDistribution(Contract):
+    """The number of customers in each band."""
+
+    low: int = Field(ge=0)
+    medium: int = Field(ge=0)
+    high: int = Field(ge=0)
+
+
+class Reason(Contract):
+    """One reason for a score: `effect` in log-odds, above 0 raises the risk."""
+
+    feature: str
+    effect: float
+    value: str | None
+    text: str
+
+
+class CustomerAtRisk(Contract):
+    """One of the customers most likely to leave."""
+
+    row_number: int = Field(ge=1)
+    customer_id: str
+    churn_probability: float = Field(ge=0, le=1)
+    risk_level: RiskLevel
+    reasons: tuple[Reason, ...]
+
+
+class Driver(Contract):
+    """A feature's weight over the whole file, in log-odds.
+
+    `mean_absolute_effect` ranks the drivers; `mean_effect` says in which direction the whole file is moved.
+    """
+
+    feature: str
+    label: str
+    mean_absolute_effect: float = Field(ge=0)
+    mean_effect: float
+
+
+class MappedColumn(Contract):
+    """Which header was read as which feature, and how sure that is (1 is certain)."""
+
+    feature: str
+    header: str
+    method: Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
+    confidence: float = Field(ge=0, le=1)
+    conversion: str | None = Field(description="The unit conversion made, such as 'years to months'")
+
+
+class FeatureQuality(Contract):
+    """How one feature of the file compares with the training data; rates are shares of rows between 0 and 1.
+
+    `psi` is the population stability index, sum((p - q) * ln(p / q)) over the training bins; above 0.25 is
+    customarily called a large shift. Null where it cannot be computed.
+    """
+
+    feature: str
+    missing_rate: float = Field(ge=0, le=1)
+    unseen_rate: float = Field(ge=0, le=1)
+    out_of_range_rate: float = Field(ge=0, le=1)
+    psi: float | None
+
+
+class QualityGrade(OpenEnum):
+    """How far the scores of this file can be trusted, given the data it came from."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    UNKNOWN = "unknown"
+    """Newer than this reader. Never written."""
+
+
+class DataQuality(Contract):
+    """The data quality report: a grade, what it rests on in plain sentences, and the figures by feature."""
+
+    grade: QualityGrade
+    sentences: tuple[str, ...]
+    features: tuple[FeatureQuality, ...]
+
+
+class SourceFormat(Contract):
+    """How the upload was read."""
+
+    encoding: str
+    delimiter: str
+    header_row: int = Field(ge=1, description="The line of the header, from 1")
+
+
+class Summary(Contract):
+    """A scored file in brief. `expected_churners` is the sum of the probabilities."""
+
+    mean_probability: float = Field(ge=0, le=1)
+    expected_churners: float = Field(ge=0)
+    risk_distribution: RiskDistribution
+    drivers: tuple[Driver, ...]
+    highest_risk: tuple[CustomerAtRisk, ...]
+    quality: DataQuality
+    mapping: tuple[MappedColumn, ...]
+    unused_columns: tuple[str, ...]
+    source: SourceFormat
+
+
+class ResultFile(Contract):
+    """One file of a result, as stored."""
+
+    name: Literal["scores.parquet", "scores.csv", "rejected.csv", "manifest.json"]
+    key: str
+    media_type: str
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class FileDigest(Contract):
+    """A file by its content."""
+
+    name: str
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class ScoringModel(Contract):
+    """The model that scored: its reference and the digest of its ONNX file."""
+
+    model: ModelReference
+    sha256: Sha256
+
+
+class ResultManifest(Contract):
+    """`manifest.json`: what was scored by what into which files.
+
+    It holds no time and no host, so that the same input and model give the same bytes.
+    """
+
+    manifest_version: Literal[1] = 1
+    prediction_id: UUID
+    input: FileDigest
+    model: ScoringModel
+    rows: RowCounts
+    outputs: tuple[FileDigest, ...]
+    versions: dict[str, str] = Field(description="The libraries and packages that computed the scores")
