@@ -108,7 +108,8 @@ STATEMENTS = (
                 using errcode = 'check_violation', constraint = 'allowed_move';
         end if;
         if new.fence < old.fence then
-            raise exception 'a fence cannot fall' using errcode = 'check_violation', constraint = 'fence_rises';
+            raise exception 'a fence cannot fall'
+                using errcode = 'check_violation', constraint = 'fence_rises';
         end if;
         return new;
     end
@@ -139,7 +140,8 @@ STATEMENTS = (
     "grant select on alembic_version to retainwise_producer, retainwise_worker",
     "grant insert, select on uploads to retainwise_producer",
     """
-    grant select, insert (prediction_id, tenant_id, upload_id, model_name, model_version, requested_at, deadline),
+    grant select,
+          insert (prediction_id, tenant_id, upload_id, model_name, model_version, requested_at, deadline),
           update (sqs_message_id, sqs_queued_at)
           on predictions to retainwise_producer
     """,
