@@ -1,0 +1,338 @@
+"""A model's card: what it takes, what it was trained on and how its reasons read.
+
+The card is all that anybody needs to know of a model without running it. Reading one needs pydantic alone.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ml_models.errors import ModelNotFound, ModelRefused
+
+ARTIFACTS = Path(__file__).parent / "artifacts"
+CARD_FILE = "card.json"
+MODEL_FILE = "model.onnx"
+
+UNSEEN_CODE = -1.0
+"""What stands in the model's input for a category it has never seen; a missing value is NaN."""
+
+_REF = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)@(?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
+_SEPARATORS = re.compile(r"[\W_]+")
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def normalise(text: str) -> str:
+    """Fold a header or a category to the spelling aliases are compared in.
+
+    Case is folded and every run of anything but letters and digits is one space: `" Month-to-Month"` and
+    `"month_to_month"` are both `"month to month"`.
+    """
+    return _SEPARATORS.sub(" ", text).strip().casefold()
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NumericStatistics(_Frozen):
+    """A numeric feature in the training data.
+
+    `shares[i]` is the share of the present values in bin `i`; the bins are `(-inf, edges[0])`,
+    `[edges[0], edges[1])`, …, `[edges[-1], inf)`, cut at quantiles: one more bin than edges.
+    """
+
+    missing_rate: Share
+    min: float
+    max: float
+    mean: float
+    edges: tuple[float, ...]
+    shares: tuple[Share, ...]
+
+    @model_validator(mode="after")
+    def _one_more_bin_than_edges(self) -> Self:
+        if len(self.shares) != len(self.edges) + 1 or list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges must rise, and there must be one share more than edges")
+        return self
+
+
+class CategoricalStatistics(_Frozen):
+    """A categorical feature in the training data: the share of each category among the present values."""
+
+    missing_rate: Share
+    shares: tuple[Share, ...]
+
+
+class _FeatureBase(_Frozen):
+    name: str
+    """Canonical header, as in the training data: `tenure`, `Contract`."""
+    required: bool
+    """Without this column no score is honest: a file that lacks it is refused."""
+    label: str
+    """The feature's name for people: `Monthly charge`."""
+    aliases: tuple[str, ...] = ()
+    """Other headers it goes by, as people write them; compare them with `normalise`."""
+
+
+class NumericFeature(_FeatureBase):
+    """A feature the model reads as a number."""
+
+    kind: Literal["numeric"] = "numeric"
+    unit: str | None = None
+    """Unit of the model's values: `months`, `currency` (whole units, not cents), or none."""
+    valid_min: float
+    """Below this a value is impossible (a negative tenure), not merely unusual."""
+    valid_max: float
+    """Above this a value is impossible, not merely unusual."""
+    wording: "NumericWording"
+    statistics: NumericStatistics
+
+    def reason(self, value: float | None, contribution: float) -> str:
+        """Say what this feature did to one customer's risk: `Tenure of 2 months raises the risk`."""
+        return f"{self.wording.subject(value)} {effect(contribution)}"
+
+
+class CategoricalFeature(_FeatureBase):
+    """A feature with a fixed set of categories; the model reads the category's index as a number."""
+
+    kind: Literal["categorical"] = "categorical"
+    categories: tuple[str, ...]
+    """Canonical spellings; the position is the code in the model's input."""
+    category_aliases: Mapping[str, str] = {}
+    """Normalised spelling to category: `m2m` → `Month-to-month`. The categories' own are included."""
+    wording: "CategoricalWording"
+    statistics: CategoricalStatistics
+
+    @model_validator(mode="after")
+    def _speaks_of_its_categories_only(self) -> Self:
+        known = set(self.categories)
+        if len(known) != len(self.categories) or len(self.categories) != len(self.statistics.shares):
+            raise ValueError(f"{self.name}: categories must be distinct, with one training share each")
+        if not set(self.category_aliases.values()) <= known:
+            raise ValueError(f"{self.name}: an alias names a category that does not exist")
+        if set(self.wording.categories) != known:
+            raise ValueError(f"{self.name}: wording is needed for exactly its categories")
+        return self
+
+    def category(self, text: str) -> str | None:
+        """Return the category a spelling stands for, None if the model has never seen it."""
+        return self.category_aliases.get(normalise(text))
+
+    def reason(self, value: str | None, contribution: float) -> str:
+        """Say what this feature did to one customer's risk: `Month-to-month contract raises the risk`."""
+        return f"{self.wording.subject(value)} {effect(contribution)}"
+
+
+class NumericWording(_Frozen):
+    """The subject of a reason's sentence."""
+
+    value: str
+    """With the value as `{value}`: `Tenure of {value} months`."""
+    one: str | None = None
+    """For the value 1, where the plural would be wrong: `Tenure of 1 month`."""
+    missing: str
+    """`Unknown tenure`"""
+    decimals: int = 0
+    """Digits after the point at the most; trailing zeros are for the writer to drop or keep."""
+
+    def subject(self, value: float | None) -> str:
+        """Name the value: `Tenure of 2 months`, `Unknown tenure`."""
+        if value is None:
+            return self.missing
+        if value == 1 and self.one is not None:
+            return self.one
+        digits = 0 if float(value).is_integer() else self.decimals
+        return self.value.format(value=f"{value:.{digits}f}")
+
+
+class CategoricalWording(_Frozen):
+    """The subject of a reason's sentence."""
+
+    categories: Mapping[str, str]
+    """Per category: `Month-to-month` → `Month-to-month contract`."""
+    unseen: str
+    """For a category the model has never seen, with its spelling as `{value}`."""
+    missing: str
+    """`Unknown contract`"""
+
+    def subject(self, value: str | None) -> str:
+        """Name the value: `Month-to-month contract`, `Unknown contract`."""
+        if value is None:
+            return self.missing
+        return self.categories.get(value) or self.unseen.format(value=value)
+
+
+RAISES = "raises the risk"
+LOWERS = "lowers the risk"
+
+
+def effect(contribution: float) -> str:
+    """Say the direction of a contribution (log-odds) in words."""
+    return RAISES if contribution > 0 else LOWERS
+
+
+Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="kind")]
+
+
+class Term(_Frozen):
+    """One addend of the model; its contribution to a customer's log-odds depends on its features alone."""
+
+    name: str
+    features: tuple[str, ...] = Field(min_length=1)
+    importance: float
+    """Mean absolute contribution over the training data, in log-odds."""
+
+
+class ExcludedColumn(_Frozen):
+    """A column of the training data the model does not read, and why."""
+
+    name: str
+    reason: str
+
+
+class Estimate(_Frozen):
+    """A metric over the folds of a cross-validation: mean and standard deviation."""
+
+    mean: float
+    std: float
+
+
+class Metrics(_Frozen):
+    """How well a model foretells, on rows it was not trained on."""
+
+    roc_auc: Estimate
+    pr_auc: Estimate
+    log_loss: Estimate
+    brier: Estimate
+    calibration_error: Estimate
+
+
+class Evaluation(_Frozen):
+    """A repeated stratified cross-validation, the same folds for every model."""
+
+    folds: int
+    repeats: int
+    metrics: Metrics
+    baselines: Mapping[str, Metrics]
+    """The same protocol for other models and other choices of features."""
+
+
+class TrainingData(_Frozen):
+    """What the model was trained on."""
+
+    sha256: Sha256
+    rows: int
+    label: str
+    churn_rate: Share
+
+
+class ModelFile(_Frozen):
+    """The ONNX file the card speaks of, and its interface.
+
+    The input is float32 `[rows, features]`; the outputs are the contributions, float32 `[rows, terms]`, in
+    log-odds, and the probability, float32 `[rows]` = sigmoid(sum of contributions + intercept).
+    """
+
+    sha256: Sha256
+    size_bytes: int
+    input: str
+    contributions: str
+    probability: str
+
+
+class Card(_Frozen):
+    """All there is to know of a model without running it."""
+
+    name: str
+    version: str
+    description: str
+    features: tuple[Feature, ...]
+    """In the order of the model's input columns."""
+    terms: tuple[Term, ...]
+    """In the order of the contribution columns."""
+    intercept: float
+    """Log-odds, to which the contributions are added."""
+    id_aliases: tuple[str, ...]
+    """Headers the customer's id goes by; compare them with `normalise`."""
+    excluded_columns: tuple[ExcludedColumn, ...]
+    evaluation: Evaluation
+    training_data: TrainingData
+    model_file: ModelFile
+    seed: int
+    versions: Mapping[str, str]
+    """Of the libraries that trained and exported it."""
+
+    @model_validator(mode="after")
+    def _terms_are_over_its_features(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) != len(names):
+            raise ValueError("two features have one name")
+        if not {name for term in self.terms for name in term.features} <= set(names):
+            raise ValueError("a term names a feature that does not exist")
+        return self
+
+    @property
+    def ref(self) -> str:
+        """The model's address: `name@version`."""
+        return f"{self.name}@{self.version}"
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Names of the features a file must have."""
+        return tuple(feature.name for feature in self.features if feature.required)
+
+    def feature(self, name: str) -> NumericFeature | CategoricalFeature:
+        """Return the feature with this canonical name; KeyError if there is none."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, NumericFeature | CategoricalFeature]:
+        return {feature.name: feature for feature in self.features}
+
+
+def installed_models(directory: Path = ARTIFACTS) -> tuple[str, ...]:
+    """List the models below a directory as `name@version`, sorted by name, then by version as numbers."""
+    refs = (f"{card.parts[-3]}@{card.parts[-2]}" for card in directory.glob(f"*/*/{CARD_FILE}"))
+    return tuple(sorted(filter(_REF.fullmatch, refs), key=_order))
+
+
+def _order(ref: str) -> tuple[str, list[int]]:
+    name, _, version = ref.partition("@")
+    return name, [int(part) for part in version.split(".")]
+
+
+def model_directory(ref: str, directory: Path = ARTIFACTS) -> Path:
+    """Return the folder of a model; ModelNotFound if there is none.
+
+    A reference comes from outside, so that its form is checked before it becomes part of a path.
+    """
+    match = _REF.fullmatch(ref)
+    if match is not None:
+        folder = directory / match["name"] / match["version"]
+        if folder.is_dir():
+            return folder
+    raise ModelNotFound(ref, installed=installed_models(directory))
+
+
+def load_card(ref: str, directory: Path = ARTIFACTS) -> Card:
+    """Read the card of an installed model, addressed `name@version`.
+
+    Raises:
+        ModelNotFound: no such model is installed.
+        ModelRefused: its card is missing, unreadable, or speaks of another model.
+    """
+    path = model_directory(ref, directory) / CARD_FILE
+    try:
+        card = Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelRefused(ref, f"its {CARD_FILE} could not be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise ModelRefused(ref, f"its {CARD_FILE} is not a model card: {error}") from error
+    if card.ref != ref:
+        raise ModelRefused(ref, f"its {CARD_FILE} speaks of {card.ref}")
+    return card
