@@ -43,6 +43,9 @@ train: $(VENV)/.dev ## Train, validate and export the model: make train DATA=tel
 migrate: $(VENV)/.run ## Bring a database to the newest schema: make migrate DATABASE_URL=postgresql://…
 	@$(BIN)/python -m alembic --config deploy/migrations/alembic.ini upgrade head
 
+schemas: $(VENV)/.run ## Write the messages' JSON schemas anew from their classes
+	@$(BIN)/python -m retainwise_contracts.schemas
+
 lock: $(VENV)/.dev ## Write the lock files anew from the packages' pyproject.toml
 	@$(COMPILE) --group pyproject.toml:local --extra runtime --output-file requirements.lock
 	@$(COMPILE) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \

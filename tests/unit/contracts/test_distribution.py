@@ -1,0 +1,44 @@
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[3] / "contracts"
+
+
+def test_the_wheel_is_typed_complete_and_depends_on_pydantic_alone(tmp_path):
+    build = "from hatchling.build import build_wheel; import sys; build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=PROJECT, check=True, timeout=60, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        required = Parser().parsestr(archive.read(metadata).decode()).get_all("Requires-Dist")
+    assert required is not None
+    assert [requirement.split("~")[0] for requirement in required] == ["pydantic"]
+    assert "retainwise_contracts/py.typed" in names
+    assert "retainwise_contracts/schemas/retainwise.prediction.requested.v1.json" in names
+    assert "retainwise_contracts/examples/retainwise.prediction.requested.v1.json" in names
+
+
+def test_importing_the_contracts_imports_only_pydantic_and_the_standard_library():
+    program = (
+        "import sys; before = set(sys.modules);"
+        "import retainwise_contracts.codec, retainwise_contracts.health, retainwise_contracts.results;"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    foreign = {name for name in printed.stdout.split() if name not in sys.stdlib_module_names}
+    pydantic_and_its_own = {
+        "annotated_types",
+        "pydantic",
+        "pydantic_core",
+        "typing_extensions",
+        "typing_inspection",
+    }
+    assert foreign - pydantic_and_its_own == {"retainwise_contracts"}

@@ -1,0 +1,75 @@
+import pytest
+
+from retainwise_contracts.errors import ForbiddenMove
+from retainwise_contracts.failures import FAILURES, FailureCode
+from retainwise_contracts.health import Check, Health, HealthState
+from retainwise_contracts.results import (
+    HIGH_FROM,
+    MEDIUM_FROM,
+    REJECTED_COLUMNS,
+    RiskLevel,
+    risk_level,
+    score_columns,
+)
+from retainwise_contracts.status import ALLOWED_MOVES, PredictionStatus, require_move
+
+KNOWN = [status for status in PredictionStatus if status is not PredictionStatus.UNKNOWN]
+
+
+@pytest.mark.parametrize("before", KNOWN)
+@pytest.mark.parametrize("after", KNOWN)
+def test_only_the_moves_of_the_table_are_allowed(before, after):
+    if after in ALLOWED_MOVES[before]:
+        require_move(before, after)
+    else:
+        with pytest.raises(ForbiddenMove, match=f"from {before} to {after}"):
+            require_move(before, after)
+
+
+def test_nothing_comes_after_a_final_status_and_every_other_can_end():
+    for status in KNOWN:
+        assert status.is_final is (not ALLOWED_MOVES[status])
+    assert PredictionStatus.COMPLETED in ALLOWED_MOVES[PredictionStatus.RUNNING]
+    assert PredictionStatus.COMPLETED not in ALLOWED_MOVES[PredictionStatus.QUEUED]
+
+
+def test_every_failure_code_has_a_kind_with_a_sentence():
+    assert set(FAILURES) == set(FailureCode)
+    assert all(kind.sentence.endswith(".") for kind in FAILURES.values())
+
+
+@pytest.mark.parametrize(
+    ("probability", "level"),
+    [
+        (0.0, RiskLevel.LOW),
+        (MEDIUM_FROM - 1e-9, RiskLevel.LOW),
+        (MEDIUM_FROM, RiskLevel.MEDIUM),
+        (HIGH_FROM - 1e-9, RiskLevel.MEDIUM),
+        (HIGH_FROM, RiskLevel.HIGH),
+        (1.0, RiskLevel.HIGH),
+    ],
+)
+def test_each_band_includes_its_lower_bound(probability, level):
+    assert risk_level(probability) is level
+
+
+def test_the_score_columns_grow_by_four_with_each_reason():
+    plain = [column.name for column in score_columns(0)]
+    assert plain == ["row_number", "customer_id", "churn_probability", "risk_level"]
+    assert [column.name for column in score_columns(1)][4:] == [
+        "reason_1",
+        "reason_1_effect",
+        "reason_1_value",
+        "reason_1_text",
+    ]
+    assert len(score_columns(3)) == 16
+    assert all(column.name.startswith("rejected_") for column in REJECTED_COLUMNS)
+
+
+def test_the_worst_check_is_the_state_of_the_service():
+    ok = Check(name="database", state=HealthState.OK, detail="")
+    paused = Check(name="relay", state=HealthState.DEGRADED, detail="publishing paused")
+    broken = Check(name="queue", state=HealthState.FAILED, detail="access denied")
+    assert Health.of("producer_api", (ok,)).state is HealthState.OK
+    assert Health.of("producer_api", (ok, paused)).state is HealthState.DEGRADED
+    assert Health.of("producer_api", (paused, broken, ok)).state is HealthState.FAILED
