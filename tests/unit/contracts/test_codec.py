@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from retainwise_contracts.codec import MESSAGES, MessageSource, decode, encode, wrap
+from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.errors import MalformedMessage, NotWritable, UnsupportedVersion
 from retainwise_contracts.examples import load_example
 from retainwise_contracts.failures import Failure, FailureCode, Fault
@@ -43,16 +44,7 @@ def test_the_schema_file_is_what_the_class_generates(message_type):
 def test_every_field_is_always_written(message_type):
     written = json.loads(encode(decode(load_example(message_type))))
     assert set(written["data"]) == set(MESSAGES[message_type].model_fields)
-    assert set(written) >= {
-        "specversion",
-        "id",
-        "source",
-        "type",
-        "subject",
-        "time",
-        "traceparent",
-        "tenantid",
-    }
+    assert set(written) == set(Envelope.model_fields)
 
 
 def test_a_reader_ignores_fields_it_does_not_know():
@@ -111,9 +103,9 @@ def test_what_cannot_be_read_is_malformed(body):
 
 
 def test_the_error_names_the_field_and_not_its_value():
+    message = json.loads(load_example(REQUESTED))
+    message["data"]["upload"]["sha256"] = "secret-value"
     with pytest.raises(MalformedMessage, match=r"data\.upload\.sha256") as caught:
-        message = json.loads(load_example(REQUESTED))
-        message["data"]["upload"]["sha256"] = "secret-value"
         decode(json.dumps(message))
     assert "secret-value" not in str(caught.value)
 
