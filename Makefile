@@ -27,7 +27,7 @@ run: $(VENV)/.run ## Keep the whole system running here: make run REPLICAS=2
 test: $(VENV)/.dev ## Run all tests, against a real PostgreSQL and a real SQS/S3 emulator
 	@$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check style, imports between packages and the lock files
+lint: $(VENV)/.dev ## Check style, and that imports between packages run one way
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
