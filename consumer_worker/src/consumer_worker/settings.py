@@ -1,0 +1,86 @@
+"""What an operator sets. Read once at start from the environment; a missing or bad one ends the process."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsRefused(Exception):
+    """The environment does not hold what the worker needs; the text names each variable and what to set."""
+
+
+def _dsn(value: SecretStr) -> SecretStr:
+    PostgresDsn(value.get_secret_value())
+    return value
+
+
+class Settings(BaseSettings):
+    """The worker's settings. Each is an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
+
+    database_url: Annotated[SecretStr, AfterValidator(_dsn)] = Field(
+        description="postgresql://user:password@host:5432/name, of a member of the role retainwise_worker"
+    )
+    predictions_queue_url: str = Field(
+        pattern="^https?://", description="The URL of the SQS queue of requests"
+    )
+    predictions_dlq_url: str = Field(pattern="^https?://", description="The URL of its dead-letter queue")
+    bucket_name: str = Field(min_length=3, description="The S3 bucket of the uploads and the results")
+    aws_region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The AWS region, as eu-central-1")
+
+    visibility_timeout_seconds: int = Field(
+        default=300,
+        ge=2,
+        le=43_200,
+        description="How long a received message, and the lease on its row, stay hidden without a heartbeat",
+    )
+    max_handling_seconds: int = Field(
+        default=3_600,
+        ge=1,
+        le=43_200,
+        description="The longest a file may take before the attempt is given up",
+    )
+    max_concurrent_messages: int = Field(default=16, ge=1, le=1_000, description="Messages handled at once")
+    scoring_threads: int = Field(
+        default=max(2, os.cpu_count() or 1),
+        ge=2,
+        le=256,
+        description="Files scored at once; one of them is always kept for a small file",
+    )
+    max_attempts: int = Field(
+        default=5, ge=1, le=100, description="Claims of one prediction before it FAILED"
+    )
+    shutdown_grace_seconds: float = Field(
+        default=110,
+        ge=1,
+        le=3_600,
+        description="From SIGTERM to exit; below the limit of the orchestrator (ECS stopTimeout: 120)",
+    )
+    scratch_directory: str | None = Field(
+        default=None,
+        description="Where files lie while they are scored; the system's temporary folder if not set",
+    )
+    health_host: str = Field(default="0.0.0.0", description="Where /livez, /readyz and /metrics listen")  # noqa: S104 a container is reached from outside
+    health_port: int = Field(default=8081, ge=0, le=65_535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsRefused: one or more are missing or bad; all of them are named, none of their values shown.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_url=False, include_input=False, include_context=False):
+            name = str(problem["loc"][0])
+            wanted = Settings.model_fields[name].description or "see the README"
+            said = "is not set" if problem["type"] == "missing" else f"is refused: {problem['msg']}"
+            problems.append(f"{name.upper()} {said}. Set it to: {wanted}")
+        raise SettingsRefused("\n".join(problems)) from None

@@ -1,0 +1,218 @@
+"""The worker's view of the predictions table: one method for each act, the SQL in `queries.sql`.
+
+Every write but the claim itself carries the fence the claim gave. A worker that was overtaken, paused or
+cut off holds an old fence, and its writes change no row.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import aiosql
+import asyncpg
+
+from retainwise_contracts.codec import MessageSource, encode, wrap
+from retainwise_contracts.failures import Failure
+from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1, ResultLocation
+from retainwise_contracts.prediction_requested import PredictionRequestedV1
+from retainwise_contracts.results import RowCounts, Summary
+from retainwise_contracts.status import PredictionStatus
+
+SCHEMA_REVISION = "0001"
+"""The oldest revision of the schema this release can work with; newer ones stay compatible by rule."""
+
+COMMAND_TIMEOUT_SECONDS = 10.0
+"""For each statement, acquiring a connection included: far above a healthy database, far below a lease."""
+
+_queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_text("utf-8"), "asyncpg")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write one prediction, for as long as nobody claims it anew."""
+
+    prediction_id: UUID
+    fence: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class HeldElsewhere:
+    """Another worker has a live lease on the prediction, for so many more seconds."""
+
+    lease_seconds_left: float
+
+
+@dataclass(frozen=True)
+class AlreadyFinal:
+    """The prediction has ended; its message is a duplicate."""
+
+    status: PredictionStatus
+
+
+@dataclass(frozen=True)
+class UnknownPrediction:
+    """There is no such row: not yet, on a replica that lags, or never."""
+
+
+class FenceLost(Exception):
+    """Another worker has claimed the prediction since; nothing was written."""
+
+
+class Store:
+    """Predictions in PostgreSQL.
+
+    Every method may raise `asyncpg.PostgresError`, `OSError` or `TimeoutError` where the database cannot be
+    reached or refuses; the handler takes these as transient.
+    """
+
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", *, lease_owner: str, lease_seconds: float
+    ) -> None:
+        self._pool = pool
+        self._lease_owner = lease_owner
+        self._lease_seconds = lease_seconds
+
+    async def read_schema_revision(self) -> str:
+        """Give the revision the database stands at."""
+        async with self._connection() as connection:
+            return str(await _queries.read_schema_revision(connection))
+
+    async def claim_prediction(
+        self, prediction_id: UUID
+    ) -> Claim | HeldElsewhere | AlreadyFinal | UnknownPrediction:
+        """Take a prediction that is neither final nor held under a live lease."""
+        async with self._connection() as connection:
+            row = await _queries.claim_prediction(
+                connection,
+                prediction_id=prediction_id,
+                lease_owner=self._lease_owner,
+                lease_seconds=self._lease_seconds,
+            )
+            if row is not None:
+                return Claim(prediction_id, fence=row["fence"], attempt=row["attempt"])
+            row = await _queries.read_claim(connection, prediction_id=prediction_id)
+        if row is None:
+            return UnknownPrediction()
+        status = PredictionStatus(row["status"])
+        if status.is_final:
+            return AlreadyFinal(status)
+        return HeldElsewhere(max(0.0, row["lease_seconds_left"] or 0.0))
+
+    async def renew_lease(self, claim: Claim) -> None:
+        """Keep the claim for another lease. Raises FenceLost."""
+        async with self._connection() as connection:
+            kept = await _queries.renew_lease(
+                connection,
+                prediction_id=claim.prediction_id,
+                fence=claim.fence,
+                lease_seconds=self._lease_seconds,
+            )
+        if not kept:
+            raise FenceLost
+
+    async def release_prediction(self, claim: Claim, *, retry_reason: str, retry_seconds: float) -> None:
+        """Give the claim back and tell when and why it is tried again. Raises FenceLost."""
+        async with self._connection() as connection:
+            released = await _queries.release_prediction(
+                connection,
+                prediction_id=claim.prediction_id,
+                fence=claim.fence,
+                retry_reason=retry_reason,
+                retry_seconds=retry_seconds,
+            )
+        if not released:
+            raise FenceLost
+
+    async def complete_prediction(
+        self,
+        claim: Claim,
+        request: PredictionRequestedV1,
+        *,
+        rows: RowCounts,
+        summary: Summary,
+        result: ResultLocation,
+        traceparent: str | None,
+    ) -> None:
+        """Store a result and its event in one transaction. Raises FenceLost."""
+        async with self._connection() as connection, connection.transaction():
+            row = await _queries.complete_prediction(
+                connection,
+                prediction_id=claim.prediction_id,
+                fence=claim.fence,
+                rows_total=rows.total,
+                rows_scored=rows.scored,
+                rows_rejected=rows.rejected,
+                summary=summary.model_dump_json(),
+                result=result.model_dump_json(),
+            )
+            if row is None:
+                raise FenceLost
+            event = PredictionCompletedV1(
+                prediction_id=claim.prediction_id,
+                tenant_id=request.tenant_id,
+                model=request.model,
+                rows=rows,
+                risk_distribution=summary.risk_distribution,
+                result=result,
+                requested_at=row["requested_at"],
+                finished_at=row["finished_at"],
+            )
+            await self._insert_event(connection, event, traceparent)
+
+    async def end_prediction(
+        self,
+        claim: Claim,
+        request: PredictionRequestedV1,
+        *,
+        status: PredictionStatus,
+        failure: Failure | None,
+        traceparent: str | None,
+    ) -> None:
+        """End a prediction as FAILED or EXPIRED, with its event, in one transaction. Raises FenceLost."""
+        async with self._connection() as connection, connection.transaction():
+            row = await _queries.end_prediction(
+                connection,
+                prediction_id=claim.prediction_id,
+                fence=claim.fence,
+                status=status.value,
+                failure=failure.model_dump_json() if failure else None,
+            )
+            if row is None:
+                raise FenceLost
+            event = PredictionFailedV1(
+                prediction_id=claim.prediction_id,
+                tenant_id=request.tenant_id,
+                model=request.model,
+                status=status,
+                failure=failure,
+                attempts=row["attempt"],
+                requested_at=row["requested_at"],
+                finished_at=row["finished_at"],
+            )
+            await self._insert_event(connection, event, traceparent)
+
+    async def _insert_event(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        event: PredictionCompletedV1 | PredictionFailedV1,
+        traceparent: str | None,
+    ) -> None:
+        message = wrap(event, source=MessageSource.CONSUMER_WORKER, traceparent=traceparent)
+        await _queries.insert_event(
+            connection,
+            message_id=message.id,
+            message_type=message.type,
+            prediction_id=event.prediction_id,
+            tenant_id=event.tenant_id,
+            traceparent=traceparent,
+            body=encode(message),
+        )
+
+    @asynccontextmanager
+    async def _connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+        async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
+            yield connection
