@@ -1,5 +1,7 @@
 """The result files' columns, the risk bands, and the summary of a scored file: once, for every reader."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 
@@ -216,22 +218,37 @@ class Summary(Contract):
     source: SourceFormat
 
 
-class ResultFile(Contract):
-    """One file of a result, as stored."""
+ResultFileName = Literal["scores.parquet", "scores.csv", "rejected.csv", "manifest.json"]
 
-    name: Literal["scores.parquet", "scores.csv", "rejected.csv", "manifest.json"]
-    key: str
-    media_type: str
-    size_bytes: int = Field(ge=0)
-    sha256: Sha256
+MEDIA_TYPES: Mapping[ResultFileName, str] = MappingProxyType(
+    {
+        "scores.parquet": "application/vnd.apache.parquet",
+        "scores.csv": "text/csv; charset=utf-8",
+        "rejected.csv": "text/csv; charset=utf-8",
+        "manifest.json": "application/json",
+    }
+)
+"""The files of a result and the media type each is served with."""
 
 
-class FileDigest(Contract):
+class ContentDigest(Contract):
     """A file by its content."""
 
-    name: str
     size_bytes: int = Field(ge=0)
     sha256: Sha256
+
+
+class FileDigest(ContentDigest):
+    """A result file by its name and content."""
+
+    name: ResultFileName
+
+
+class ResultFile(FileDigest):
+    """A result file as it is stored."""
+
+    key: str
+    media_type: str
 
 
 class ScoringModel(Contract):
@@ -249,7 +266,7 @@ class ResultManifest(Contract):
 
     manifest_version: Literal[1] = 1
     prediction_id: UUID
-    input: FileDigest
+    input: ContentDigest
     model: ScoringModel
     rows: RowCounts
     outputs: tuple[FileDigest, ...]
