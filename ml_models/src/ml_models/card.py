@@ -3,6 +3,7 @@
 The card is all that anybody needs to know of a model without running it. Reading one needs pydantic alone.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -68,66 +69,6 @@ class CategoricalStatistics(_Frozen):
     shares: tuple[Share, ...]
 
 
-class _FeatureBase(_Frozen):
-    name: str
-    """Canonical header, as in the training data: `tenure`, `Contract`."""
-    required: bool
-    """Without this column no score is honest: a file that lacks it is refused."""
-    label: str
-    """The feature's name for people: `Monthly charge`."""
-    aliases: tuple[str, ...] = ()
-    """Other headers it goes by, as people write them; compare them with `normalise`."""
-
-
-class NumericFeature(_FeatureBase):
-    """A feature the model reads as a number."""
-
-    kind: Literal["numeric"] = "numeric"
-    unit: str | None = None
-    """Unit of the model's values: `months`, `currency` (whole units, not cents), or none."""
-    valid_min: float
-    """Below this a value is impossible (a negative tenure), not merely unusual."""
-    valid_max: float
-    """Above this a value is impossible, not merely unusual."""
-    wording: "NumericWording"
-    statistics: NumericStatistics
-
-    def reason(self, value: float | None, contribution: float) -> str:
-        """Say what this feature did to one customer's risk: `Tenure of 2 months raises the risk`."""
-        return f"{self.wording.subject(value)} {effect(contribution)}"
-
-
-class CategoricalFeature(_FeatureBase):
-    """A feature with a fixed set of categories; the model reads the category's index as a number."""
-
-    kind: Literal["categorical"] = "categorical"
-    categories: tuple[str, ...]
-    """Canonical spellings; the position is the code in the model's input."""
-    category_aliases: Mapping[str, str] = {}
-    """Normalised spelling to category: `m2m` → `Month-to-month`. The categories' own are included."""
-    wording: "CategoricalWording"
-    statistics: CategoricalStatistics
-
-    @model_validator(mode="after")
-    def _speaks_of_its_categories_only(self) -> Self:
-        known = set(self.categories)
-        if len(known) != len(self.categories) or len(self.categories) != len(self.statistics.shares):
-            raise ValueError(f"{self.name}: categories must be distinct, with one training share each")
-        if not set(self.category_aliases.values()) <= known:
-            raise ValueError(f"{self.name}: an alias names a category that does not exist")
-        if set(self.wording.categories) != known:
-            raise ValueError(f"{self.name}: wording is needed for exactly its categories")
-        return self
-
-    def category(self, text: str) -> str | None:
-        """Return the category a spelling stands for, None if the model has never seen it."""
-        return self.category_aliases.get(normalise(text))
-
-    def reason(self, value: str | None, contribution: float) -> str:
-        """Say what this feature did to one customer's risk: `Month-to-month contract raises the risk`."""
-        return f"{self.wording.subject(value)} {effect(contribution)}"
-
-
 class NumericWording(_Frozen):
     """The subject of a reason's sentence."""
 
@@ -142,7 +83,7 @@ class NumericWording(_Frozen):
 
     def subject(self, value: float | None) -> str:
         """Name the value: `Tenure of 2 months`, `Unknown tenure`."""
-        if value is None:
+        if value is None or math.isnan(value):
             return self.missing
         if value == 1 and self.one is not None:
             return self.one
@@ -169,13 +110,98 @@ class CategoricalWording(_Frozen):
 
 RAISES = "raises the risk"
 LOWERS = "lowers the risk"
+UNCHANGED = "does not change the risk"
 
 
 def effect(contribution: float) -> str:
     """Say the direction of a contribution (log-odds) in words."""
+    if contribution == 0:
+        return UNCHANGED
     return RAISES if contribution > 0 else LOWERS
 
 
+class _Specification(_Frozen):
+    name: str
+    """Canonical header, as in the training data: `tenure`, `Contract`."""
+    required: bool = False
+    """Without this column no score is honest: a file that lacks it is refused."""
+    label: str
+    """The feature's name for people: `Monthly charge`."""
+    aliases: tuple[str, ...] = ()
+    """Other headers it goes by, as people write them; compare them with `normalise`."""
+
+
+class NumericSpecification(_Specification):
+    """What is known beforehand of a feature the model reads as a number."""
+
+    kind: Literal["numeric"] = "numeric"
+    unit: str | None = None
+    """Unit of the model's values: `months`, `currency` (whole units, not cents), or none."""
+    valid_min: float
+    """Below this a value is impossible (a negative tenure), not merely unusual."""
+    valid_max: float
+    """Above this a value is impossible, not merely unusual."""
+    wording: NumericWording
+
+    def reason(self, value: float | None, contribution: float) -> str:
+        """Say what this feature did to one customer's risk: `Tenure of 2 months raises the risk`."""
+        return f"{self.wording.subject(value)} {effect(contribution)}"
+
+
+class CategoricalSpecification(_Specification):
+    """What is known beforehand of a feature with a fixed set of categories.
+
+    The model reads the category's index as a number.
+    """
+
+    kind: Literal["categorical"] = "categorical"
+    categories: tuple[str, ...]
+    """Canonical spellings; the position is the code in the model's input."""
+    category_aliases: Mapping[str, str]
+    """Normalised spelling to category: `m2m` → `Month-to-month`. The categories' own are included."""
+    wording: CategoricalWording
+
+    @model_validator(mode="after")
+    def _speaks_of_its_categories_only(self) -> Self:
+        known = set(self.categories)
+        if len(known) != len(self.categories):
+            raise ValueError(f"{self.name}: two categories are the same")
+        if not set(self.category_aliases.values()) <= known:
+            raise ValueError(f"{self.name}: an alias names a category that does not exist")
+        if any(self.category(category) != category for category in self.categories):
+            raise ValueError(f"{self.name}: a category is missing among its aliases")
+        if set(self.wording.categories) != known:
+            raise ValueError(f"{self.name}: wording is needed for exactly its categories")
+        return self
+
+    def category(self, text: str) -> str | None:
+        """Return the category a spelling stands for, None if the model has never seen it."""
+        return self.category_aliases.get(normalise(text))
+
+    def reason(self, value: str | None, contribution: float) -> str:
+        """Say what this feature did to one customer's risk: `Month-to-month contract raises the risk`."""
+        return f"{self.wording.subject(value)} {effect(contribution)}"
+
+
+class NumericFeature(NumericSpecification):
+    """A feature the model reads as a number, and how it was in the training data."""
+
+    statistics: NumericStatistics
+
+
+class CategoricalFeature(CategoricalSpecification):
+    """A feature with a fixed set of categories, and how it was in the training data."""
+
+    statistics: CategoricalStatistics
+
+    @model_validator(mode="after")
+    def _one_share_per_category(self) -> Self:
+        if len(self.statistics.shares) != len(self.categories):
+            raise ValueError(f"{self.name}: there must be one training share per category")
+        return self
+
+
+Specification = NumericSpecification | CategoricalSpecification
 Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="kind")]
 
 

@@ -1,0 +1,434 @@
+"""What is known of the telco churn model's features before any training.
+
+Headers and spellings customers use, what values can be, which columns a score needs, and how a reason reads.
+Statistics are added by the training; together they are the features of the card.
+"""
+
+from collections.abc import Mapping
+
+from ml_models.card import (
+    CategoricalSpecification,
+    CategoricalWording,
+    ExcludedColumn,
+    NumericSpecification,
+    NumericWording,
+    Specification,
+    normalise,
+)
+
+NAME = "telco-churn"
+VERSION = "1.0.0"
+DESCRIPTION = (
+    "Probability that a telecom customer leaves within the month, from contract, services and billing"
+)
+
+LABEL = "Churn"
+POSITIVE = "Yes"
+NEGATIVE = "No"
+
+ID_ALIASES = (
+    "customerID",
+    "customer_id",
+    "customer id",
+    "customer",
+    "customer number",
+    "customer no",
+    "customer key",
+    "cust id",
+    "custid",
+    "account",
+    "account_id",
+    "accountid",
+    "account number",
+    "account no",
+    "client id",
+    "clientid",
+    "subscriber id",
+    "subscriberid",
+    "user id",
+    "userid",
+    "member id",
+    "contact id",
+    "crm id",
+    "msisdn",
+    "id",
+    "kundennummer",
+    "kunden id",
+    "kundennr",
+)
+
+_YES = ("y", "true", "t", "1", "1.0", "on", "ja", "oui", "si", "sí")
+_NO = ("n", "false", "f", "0", "0.0", "off", "nein", "non")
+
+
+def _spellings(categories: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Map every normalised spelling, the category's own included, to its category."""
+    return {
+        normalise(spelling): category
+        for category, others in categories.items()
+        for spelling in (category, *others)
+    }
+
+
+def _categorical(
+    name: str,
+    label: str,
+    categories: Mapping[str, tuple[str, ...]],
+    phrases: Mapping[str, str],
+    *,
+    aliases: tuple[str, ...],
+    required: bool = False,
+) -> CategoricalSpecification:
+    """Put a categorical feature together from its categories with their other spellings and phrases."""
+    inner = label[0].lower() + label[1:]
+    return CategoricalSpecification(
+        name=name,
+        label=label,
+        required=required,
+        aliases=aliases,
+        categories=tuple(categories),
+        category_aliases=_spellings(categories),
+        wording=CategoricalWording(
+            categories=phrases, unseen=f"Unfamiliar {inner} “{{value}}”", missing=f"Unknown {inner}"
+        ),
+    )
+
+
+def _internet_add_on(
+    name: str, label: str, thing: str, *, aliases: tuple[str, ...]
+) -> CategoricalSpecification:
+    """An extra that only customers with internet can book."""
+    return _categorical(
+        name,
+        label,
+        {"No": _NO, "No internet service": ("no internet",), "Yes": _YES},
+        {
+            "No": f"No {thing}",
+            "No internet service": f"{label} not applicable (no internet)",
+            "Yes": thing[0].upper() + thing[1:],
+        },
+        aliases=aliases,
+    )
+
+
+SPECIFICATION: tuple[Specification, ...] = (
+    NumericSpecification(
+        name="tenure",
+        label="Tenure",
+        required=True,
+        aliases=(
+            "tenure months",
+            "tenure in months",
+            "months",
+            "months active",
+            "months as customer",
+            "months with us",
+            "customer tenure",
+            "account age",
+            "customer age months",
+            "length of service",
+            "subscription length",
+            "subscription months",
+            "vertragsdauer",
+        ),
+        unit="months",
+        valid_min=0,
+        valid_max=1200,  # a hundred years
+        wording=NumericWording(
+            value="Tenure of {value} months", one="Tenure of 1 month", missing="Unknown tenure", decimals=1
+        ),
+    ),
+    _categorical(
+        "Contract",
+        "Contract",
+        {
+            "Month-to-month": (
+                "m2m",
+                "mtm",
+                "monthly",
+                "month to month contract",
+                "month by month",
+                "month",
+                "1 month",
+                "one month",
+                "rolling",
+                "no contract",
+                "monatlich",
+            ),
+            "One year": (
+                "1 year",
+                "1yr",
+                "1 yr",
+                "1y",
+                "one yr",
+                "12 months",
+                "12 month",
+                "annual",
+                "yearly",
+                "one year contract",
+                "1 year contract",
+                "1 jahr",
+                "ein jahr",
+                "jährlich",
+            ),
+            "Two year": (
+                "2 year",
+                "2 years",
+                "two years",
+                "2yr",
+                "2 yr",
+                "2y",
+                "two yr",
+                "24 months",
+                "24 month",
+                "biennial",
+                "two year contract",
+                "2 year contract",
+                "2 jahre",
+                "zwei jahre",
+            ),
+        },
+        {
+            "Month-to-month": "Month-to-month contract",
+            "One year": "One-year contract",
+            "Two year": "Two-year contract",
+        },
+        required=True,
+        aliases=(
+            "contract type",
+            "contract term",
+            "contract length",
+            "contract period",
+            "contract kind",
+            "subscription type",
+            "subscription term",
+            "plan term",
+            "commitment",
+            "vertrag",
+            "vertragsart",
+        ),
+    ),
+    _categorical(
+        "InternetService",
+        "Internet service",
+        {
+            "DSL": ("adsl", "vdsl", "sdsl", "dsl internet"),
+            "Fiber optic": (
+                "fiber",
+                "fibre",
+                "fibre optic",
+                "fiber optics",
+                "fibre optics",
+                "ftth",
+                "fttp",
+                "glasfaser",
+            ),
+            "No": (*_NO, "no internet", "no internet service", "without internet", "kein internet"),
+        },
+        {"DSL": "DSL internet", "Fiber optic": "Fiber-optic internet", "No": "No internet service"},
+        required=True,
+        aliases=(
+            "internet service",
+            "internet",
+            "internet type",
+            "internet connection",
+            "broadband",
+            "broadband type",
+        ),
+    ),
+    NumericSpecification(
+        name="MonthlyCharges",
+        label="Monthly charge",
+        aliases=(
+            "monthly charges",
+            "monthly charge",
+            "monthly fee",
+            "monthly amount",
+            "monthly bill",
+            "monthly cost",
+            "monthly price",
+            "monthly payment",
+            "monthly revenue",
+            "charge per month",
+            "charges per month",
+            "price per month",
+            "fee per month",
+            "mrr",
+            "arpu",
+            "monatsbeitrag",
+            "monatliche kosten",
+        ),
+        unit="currency",
+        valid_min=0,
+        valid_max=100_000,
+        wording=NumericWording(
+            value="Monthly charge of {value}", missing="Unknown monthly charge", decimals=2
+        ),
+    ),
+    _categorical(
+        "PaymentMethod",
+        "Payment method",
+        {
+            "Bank transfer (automatic)": (
+                "bank transfer",
+                "automatic bank transfer",
+                "bank transfer auto",
+                "direct debit",
+                "bank draft",
+                "ach",
+                "sepa",
+                "sepa direct debit",
+                "lastschrift",
+            ),
+            "Credit card (automatic)": (
+                "credit card",
+                "automatic credit card",
+                "credit card auto",
+                "card",
+                "cc",
+                "kreditkarte",
+            ),
+            "Electronic check": ("e check", "echeck", "electronic cheque", "e cheque", "electronic"),
+            "Mailed check": (
+                "check",
+                "cheque",
+                "mailed cheque",
+                "mail check",
+                "paper check",
+                "check by mail",
+            ),
+        },
+        {
+            "Bank transfer (automatic)": "Payment by automatic bank transfer",
+            "Credit card (automatic)": "Payment by automatic credit card",
+            "Electronic check": "Payment by electronic check",
+            "Mailed check": "Payment by mailed check",
+        },
+        aliases=(
+            "payment method",
+            "payment",
+            "payment type",
+            "pay method",
+            "method of payment",
+            "zahlungsart",
+        ),
+    ),
+    _categorical(
+        "PaperlessBilling",
+        "Paperless billing",
+        {"No": (*_NO, "paper"), "Yes": (*_YES, "paperless")},
+        {"No": "Billing on paper", "Yes": "Paperless billing"},
+        aliases=(
+            "paperless billing",
+            "paperless",
+            "e billing",
+            "ebilling",
+            "electronic billing",
+            "online billing",
+        ),
+    ),
+    _internet_add_on(
+        "OnlineSecurity",
+        "Online security",
+        "online security",
+        aliases=("online security", "internet security", "security", "security service"),
+    ),
+    _internet_add_on(
+        "OnlineBackup",
+        "Online backup",
+        "online backup",
+        aliases=("online backup", "backup", "cloud backup", "backup service"),
+    ),
+    _internet_add_on(
+        "DeviceProtection",
+        "Device protection",
+        "device protection",
+        aliases=("device protection", "device insurance", "device protection plan", "equipment protection"),
+    ),
+    _internet_add_on(
+        "TechSupport",
+        "Tech support",
+        "tech support",
+        aliases=("tech support", "technical support", "premium support", "premium tech support"),
+    ),
+    _internet_add_on(
+        "StreamingTV", "Streaming TV", "streaming TV", aliases=("streaming tv", "tv streaming", "tv", "iptv")
+    ),
+    _internet_add_on(
+        "StreamingMovies",
+        "Streaming movies",
+        "streaming movies",
+        aliases=("streaming movies", "movie streaming", "movies", "video on demand"),
+    ),
+    _categorical(
+        "PhoneService",
+        "Phone service",
+        {"No": (*_NO, "no phone", "no phone service"), "Yes": _YES},
+        {"No": "No phone service", "Yes": "Phone service"},
+        aliases=("phone service", "phone", "telephone", "telephone service", "telephony", "landline"),
+    ),
+    _categorical(
+        "MultipleLines",
+        "Multiple lines",
+        {
+            "No": (*_NO, "single", "single line"),
+            "No phone service": ("no phone",),
+            "Yes": (*_YES, "multiple"),
+        },
+        {
+            "No": "A single phone line",
+            "No phone service": "Multiple lines not applicable (no phone)",
+            "Yes": "Having multiple lines",
+        },
+        aliases=("multiple lines", "multi line", "multiple phone lines", "multiline", "several lines"),
+    ),
+    _categorical(
+        "Partner",
+        "Partner",
+        {"No": (*_NO, "single"), "Yes": (*_YES, "married")},
+        {"No": "Having no partner", "Yes": "Having a partner"},
+        aliases=("has partner", "partnered", "married", "spouse", "has spouse"),
+    ),
+    _categorical(
+        "Dependents",
+        "Dependents",
+        {"No": _NO, "Yes": _YES},
+        {"No": "Having no dependents", "Yes": "Having dependents"},
+        aliases=("has dependents", "dependants", "has dependants", "children", "has children", "kids"),
+    ),
+)
+"""The features the model ships with."""
+
+PROTECTED: tuple[Specification, ...] = (
+    _categorical(
+        "gender", "Gender", {"Female": (), "Male": ()}, {"Female": "Female", "Male": "Male"}, aliases=()
+    ),
+    _categorical(
+        "SeniorCitizen",
+        "Senior citizen",
+        {"No": _NO, "Yes": _YES},
+        {"No": "Not a senior", "Yes": "Senior"},
+        aliases=(),
+    ),
+)
+"""Protected attributes. The training measures what they would add; the model does not read them."""
+
+TOTAL_CHARGES: Specification = NumericSpecification(
+    name="TotalCharges",
+    label="Total charge",
+    unit="currency",
+    valid_min=0,
+    valid_max=100_000_000,
+    wording=NumericWording(value="Total charge of {value}", missing="Unknown total charge", decimals=2),
+)
+"""Tenure times the monthly charge, nearly. The training measures that it adds nothing."""
+
+EXCLUDED_COLUMNS = (
+    ExcludedColumn(name="gender", reason="a protected attribute that adds nothing measurable"),
+    ExcludedColumn(name="SeniorCitizen", reason="a protected attribute that adds next to nothing"),
+    ExcludedColumn(
+        name="TotalCharges",
+        reason="tenure times the monthly charge, nearly: it adds nothing, and a model that reads it "
+        "is worse where a file lacks it",
+    ),
+)
