@@ -36,6 +36,7 @@ returning true;
 update predictions
 set lease_owner = null,
     lease_until = null,
+    attempt = attempt - :interrupted::bool::int,
     retry_reason = :retry_reason,
     retry_at = now() + make_interval(secs => :retry_seconds)
 where prediction_id = :prediction_id and fence = :fence and finished_at is null

@@ -15,6 +15,7 @@ import aiosql
 import asyncpg
 
 from retainwise_contracts.codec import MessageSource, encode, wrap
+from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.failures import Failure
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1, ResultLocation
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
@@ -114,8 +115,13 @@ class Store:
         if not kept:
             raise FenceLost
 
-    async def release_prediction(self, claim: Claim, *, retry_reason: str, retry_seconds: float) -> None:
-        """Give the claim back and tell when and why it is tried again. Raises FenceLost."""
+    async def release_prediction(
+        self, claim: Claim, *, retry_reason: str, retry_seconds: float, interrupted: bool = False
+    ) -> None:
+        """Give the claim back and tell when and why it is tried again. Raises FenceLost.
+
+        An attempt that was `interrupted` by the worker's own stop does not count as one.
+        """
         async with self._connection() as connection:
             released = await _queries.release_prediction(
                 connection,
@@ -123,6 +129,7 @@ class Store:
                 fence=claim.fence,
                 retry_reason=retry_reason,
                 retry_seconds=retry_seconds,
+                interrupted=interrupted,
             )
         if not released:
             raise FenceLost
@@ -130,12 +137,11 @@ class Store:
     async def complete_prediction(
         self,
         claim: Claim,
-        request: PredictionRequestedV1,
+        message: Envelope[PredictionRequestedV1],
         *,
         rows: RowCounts,
         summary: Summary,
         result: ResultLocation,
-        traceparent: str | None,
     ) -> None:
         """Store a result and its event in one transaction. Raises FenceLost."""
         async with self._connection() as connection, connection.transaction():
@@ -153,24 +159,23 @@ class Store:
                 raise FenceLost
             event = PredictionCompletedV1(
                 prediction_id=claim.prediction_id,
-                tenant_id=request.tenant_id,
-                model=request.model,
+                tenant_id=message.data.tenant_id,
+                model=message.data.model,
                 rows=rows,
                 risk_distribution=summary.risk_distribution,
                 result=result,
                 requested_at=row["requested_at"],
                 finished_at=row["finished_at"],
             )
-            await self._insert_event(connection, event, traceparent)
+            await self._insert_event(connection, event, message.traceparent)
 
     async def end_prediction(
         self,
         claim: Claim,
-        request: PredictionRequestedV1,
+        message: Envelope[PredictionRequestedV1],
         *,
         status: PredictionStatus,
         failure: Failure | None,
-        traceparent: str | None,
     ) -> None:
         """End a prediction as FAILED or EXPIRED, with its event, in one transaction. Raises FenceLost."""
         async with self._connection() as connection, connection.transaction():
@@ -185,15 +190,15 @@ class Store:
                 raise FenceLost
             event = PredictionFailedV1(
                 prediction_id=claim.prediction_id,
-                tenant_id=request.tenant_id,
-                model=request.model,
+                tenant_id=message.data.tenant_id,
+                model=message.data.model,
                 status=status,
                 failure=failure,
                 attempts=row["attempt"],
                 requested_at=row["requested_at"],
                 finished_at=row["finished_at"],
             )
-            await self._insert_event(connection, event, traceparent)
+            await self._insert_event(connection, event, message.traceparent)
 
     async def _insert_event(
         self,
@@ -201,15 +206,15 @@ class Store:
         event: PredictionCompletedV1 | PredictionFailedV1,
         traceparent: str | None,
     ) -> None:
-        message = wrap(event, source=MessageSource.CONSUMER_WORKER, traceparent=traceparent)
+        envelope = wrap(event, source=MessageSource.CONSUMER_WORKER, traceparent=traceparent)
         await _queries.insert_event(
             connection,
-            message_id=message.id,
-            message_type=message.type,
+            message_id=envelope.id,
+            message_type=envelope.type,
             prediction_id=event.prediction_id,
             tenant_id=event.tenant_id,
             traceparent=traceparent,
-            body=encode(message),
+            body=encode(envelope),
         )
 
     @asynccontextmanager

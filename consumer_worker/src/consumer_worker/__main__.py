@@ -1,0 +1,47 @@
+"""`python -m consumer_worker` runs a worker; with `check` it proves its environment and ends.
+
+Exit codes: 0 stopped by a signal, or all is well; 1 something it needs does not let it in; 2 bad settings.
+"""
+
+import asyncio
+import sys
+
+import structlog
+
+from consumer_worker.errors import StartRefused
+from consumer_worker.logs import configure_logs
+from consumer_worker.resources import open_resources
+from consumer_worker.settings import Settings, SettingsRefused, read_settings
+from consumer_worker.sqs import QueueRefused
+from consumer_worker.worker import run_worker
+from retainwise_contracts.health import StartupEvent
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+async def _check(settings: Settings) -> None:
+    async with open_resources(settings):
+        log.info("check_passed")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return the process's exit code."""
+    if arguments not in ([], ["check"]):
+        print("usage: python -m consumer_worker [check]", file=sys.stderr)  # noqa: T201 no log yet
+        return 2
+    try:
+        settings = read_settings()
+    except SettingsRefused as error:
+        print(f"consumer_worker cannot start:\n{error}", file=sys.stderr)  # noqa: T201 no log level yet
+        return 2
+    configure_logs(settings.log_level)
+    try:
+        asyncio.run(_check(settings) if arguments else run_worker(settings))
+    except (StartRefused, QueueRefused) as error:
+        log.critical(StartupEvent.STARTUP_REFUSED, reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

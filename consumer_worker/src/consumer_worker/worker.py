@@ -1,0 +1,83 @@
+"""The wiring of a worker: resources, handler and consumer, together for as long as it runs."""
+
+import asyncio
+import signal
+
+import structlog
+from prometheus_client import REGISTRY
+
+from consumer_worker.consumer import Consumer, ConsumerSettings
+from consumer_worker.handler import PredictionHandler
+from consumer_worker.health import serve_health
+from consumer_worker.resources import Resources, open_resources
+from consumer_worker.settings import Settings
+from consumer_worker.telemetry import ConsumerMetrics
+from retainwise_contracts.health import Check, HealthState, StartupEvent
+
+HANDLING_MARGIN_SECONDS = 30.0
+"""What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+async def run_worker(settings: Settings) -> None:
+    """Consume until SIGTERM or SIGINT, then drain; a second signal gives everything back and leaves.
+
+    Raises:
+        StartRefused: something the worker needs is missing.
+        QueueRefused: the queue stopped letting the worker in.
+    """
+    async with open_resources(settings) as resources:
+        consumer = _build_consumer(resources, settings)
+        async with serve_health(
+            settings.health_host,
+            settings.health_port,
+            live=lambda: _check("loops", ok=consumer.live, otherwise="a loop of the consumer stands still"),
+            ready=lambda: _check("consumer", ok=consumer.ready, otherwise="starting or draining"),
+        ):
+            _drain_on_signal(consumer)
+            log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
+            await consumer.run()
+    log.info("worker_stopped")
+
+
+def _build_consumer(resources: Resources, settings: Settings) -> Consumer:
+    handler = PredictionHandler(
+        store=resources.store,
+        objects=resources.objects,
+        models=resources.models,
+        scoring_pool=resources.scoring_pool,
+        max_attempts=settings.max_attempts,
+        max_handling_seconds=settings.max_handling_seconds,
+        max_receive_count=resources.max_receive_count,
+        scratch_directory=settings.scratch_directory,
+    )
+    return Consumer(
+        resources.queue,
+        handler,
+        ConsumerSettings.for_visibility(
+            settings.visibility_timeout_seconds,
+            max_handlers=settings.max_concurrent_messages,
+            max_handling_seconds=settings.max_handling_seconds + HANDLING_MARGIN_SECONDS,
+            grace_seconds=settings.shutdown_grace_seconds,
+        ),
+        metrics=ConsumerMetrics(REGISTRY),
+    )
+
+
+def _drain_on_signal(consumer: Consumer) -> None:
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        log.info("signal_received", signal=signal.Signals(number).name, times=len(received))
+        (consumer.drain if len(received) == 1 else consumer.release)()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+def _check(name: str, *, ok: bool, otherwise: str) -> tuple[Check, ...]:
+    state = HealthState.OK if ok else HealthState.FAILED
+    return (Check(name=name, state=state, detail="" if ok else otherwise),)
