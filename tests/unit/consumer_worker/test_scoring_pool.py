@@ -1,0 +1,77 @@
+import asyncio
+import threading
+
+import pytest
+
+from consumer_worker.scoring_pool import LARGE_FILE_BYTES, ScoringPool
+
+
+@pytest.fixture
+def pool():
+    pool = ScoringPool(2)
+    yield pool
+    pool.close()
+
+
+async def test_it_returns_what_the_thread_returns_and_raises_what_it_raises(pool):
+    assert await pool.run(lambda _: threading.current_thread().name, size_bytes=1) != "MainThread"
+
+    def fail(_):
+        raise KeyError("unreadable")
+
+    with pytest.raises(KeyError, match="unreadable"):
+        await pool.run(fail, size_bytes=1)
+
+
+async def test_a_small_file_does_not_wait_for_large_ones(pool):
+    release = threading.Event()
+    large = [
+        asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=LARGE_FILE_BYTES))
+        for _ in range(4)
+    ]
+    try:
+        await asyncio.sleep(0.05)
+        assert (
+            await asyncio.wait_for(pool.run(lambda _: "scored", size_bytes=LARGE_FILE_BYTES - 1), 5)
+            == "scored"
+        )
+        assert not any(task.done() for task in large)
+    finally:
+        release.set()
+    assert await asyncio.gather(*large) == [True] * 4
+
+
+async def test_cancelling_tells_the_thread_and_waits_until_it_has_ended(pool):
+    began, ended = threading.Event(), threading.Event()
+
+    def score(cancelled):
+        began.set()
+        cancelled.wait(10)
+        ended.set()
+        raise RuntimeError("cancelled")
+
+    task = asyncio.create_task(pool.run(score, size_bytes=1))
+    await asyncio.to_thread(began.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_cancelled_before_its_turn_it_never_begins(pool):
+    release, begun = threading.Event(), []
+    busy = [asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=1)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(pool.run(lambda _: begun.append(1), size_bytes=1))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    release.set()
+    await asyncio.gather(*busy)
+    assert begun == []
+
+
+def test_one_thread_is_refused():
+    with pytest.raises(ValueError, match="two threads"):
+        ScoringPool(1)

@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from consumer_worker.settings import Settings, SettingsRefused, read_settings
+
+ENVIRONMENT = {
+    "DATABASE_URL": "postgresql://consumer_worker:hidden-word@127.0.0.1:5432/retainwise",
+    "PREDICTIONS_QUEUE_URL": "http://127.0.0.1:4566/000000000000/retainwise-predictions",
+    "PREDICTIONS_DLQ_URL": "http://127.0.0.1:4566/000000000000/retainwise-predictions-dlq",
+    "BUCKET_NAME": "retainwise-files",
+    "AWS_REGION": "eu-central-1",
+}
+REQUIRED = [name.upper() for name, field in Settings.model_fields.items() if field.is_required()]
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_the_required_settings_are_enough(environment):
+    assert set(REQUIRED) == set(ENVIRONMENT)
+    settings = read_settings()
+    assert settings.bucket_name == "retainwise-files"
+    assert "hidden-word" not in repr(settings)
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_a_missing_setting_ends_the_process_with_its_name(missing):
+    environment = {name: value for name, value in (os.environ | ENVIRONMENT).items() if name != missing}
+    ended = subprocess.run(
+        [sys.executable, "-m", "consumer_worker"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 2
+    assert f"{missing} is not set. Set it to: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://consumer_worker:hidden-word@db/retainwise"),
+        ("PREDICTIONS_QUEUE_URL", "retainwise-predictions"),
+        ("PREDICTIONS_QUEUE_URL", ""),
+        ("AWS_REGION", "Frankfurt"),
+        ("VISIBILITY_TIMEOUT_SECONDS", "43201"),
+        ("SCORING_THREADS", "1"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not_shown(environment, name, value):
+    environment.setenv(name, value)
+    with pytest.raises(SettingsRefused, match=f"^{name} is refused") as refused:
+        read_settings()
+    assert "hidden-word" not in str(refused.value)
+
+
+def test_all_problems_are_told_at_once(environment):
+    environment.delenv("BUCKET_NAME")
+    environment.setenv("AWS_REGION", "Frankfurt")
+    with pytest.raises(SettingsRefused) as refused:
+        read_settings()
+    assert "BUCKET_NAME" in str(refused.value)
+    assert "AWS_REGION" in str(refused.value)
