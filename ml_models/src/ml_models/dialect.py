@@ -1,0 +1,326 @@
+"""How a customer's file is written: found from its first bytes, without a look at the model.
+
+`detect_dialect` says how the text is encoded, what separates rows and cells, in which line the header stands
+and how decimals are written. It reads the head alone, so that an upload can be refused as it arrives.
+"""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+HEAD_BYTES = 262_144
+"""How much of a file `detect_dialect` wants to see. Every caller reads this much, so that all agree."""
+
+MAX_COLUMNS = 1_000
+"""Wider tables are refused: the memory a block of rows takes grows with its cells."""
+
+MAX_RECORD_BYTES = 131_072
+"""The longest row that is read. What is longer is no table of customers, or a quote was left open."""
+
+DELIMITERS = (",", ";", "\t", "|")
+
+_SAMPLED_RECORDS = 200
+_MOST_TITLE_ROWS = 30
+_SIGNATURES = (
+    (b"PK\x03\x04", "an Excel workbook or a zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"7z\xbc\xaf", "a 7-zip archive"),
+    (b"Rar!", "a rar archive"),
+    (b"%PDF", "a PDF"),
+    (b"PAR1", "a Parquet file"),
+    (b"{\\rtf", "a rich text document"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"SQLite format 3", "a database"),
+)
+_UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
+_DECIMAL_COMMA = re.compile(
+    r"\D{0,4}(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:[. \u00a0\u202f]\d{3})+,\d+)\D{0,4}"
+)
+_DECIMAL_POINT = re.compile(r"\D{0,4}(?:0\.\d+|\d+\.(?:\d{1,2}|\d{4,})|\d{1,3}(?:[,' ]\d{3})+\.\d+)\D{0,4}")
+
+
+class UnreadableFile(ValueError):
+    """A file is no table of customers. Its subclass says why, its text what to do."""
+
+
+class EmptyFile(UnreadableFile):
+    """The file has no content at all."""
+
+
+class NotACsv(UnreadableFile):
+    """The file is something else than a table in text."""
+
+
+class NoRows(UnreadableFile):
+    """The file ends with its header."""
+
+
+class UnreadableEncoding(UnreadableFile):
+    """The file's bytes are no text in any encoding that is read here."""
+
+
+class TooManyColumns(UnreadableFile):
+    """The table is wider than `MAX_COLUMNS`."""
+
+
+class RecordTooLong(UnreadableFile):
+    """A row is longer than `MAX_RECORD_BYTES`."""
+
+
+Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "windows-1252"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file is written."""
+
+    encoding: Encoding
+    """Of the head. A head in ASCII is taken as UTF-8: who reads on checks whether the rest is."""
+    bom: bytes
+    """The byte order mark the file starts with, empty if none."""
+    delimiter: str
+    quote: str
+    line_ending: Literal["\n", "\r\n", "\r"]
+    header_row: int
+    """The line the header starts in, from 1. What is above are title rows."""
+    lines_before_data: int
+    """Number of lines up to and with the header."""
+    headers: tuple[str, ...]
+    """As they are written, less surrounding blanks; blank ones are empty, duplicates stay."""
+    decimal: Literal[".", ","]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    first_line: int
+    last_line: int
+    cells: tuple[str, ...]
+
+    @property
+    def filled(self) -> int:
+        return sum(1 for cell in self.cells if cell)
+
+
+def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
+    """Find out how a file is written.
+
+    Args:
+        head: the file's first `HEAD_BYTES` bytes, or all of it if it is shorter.
+        whole: whether `head` is the whole file.
+
+    Raises:
+        EmptyFile: there is nothing but blanks.
+        NotACsv: it is a workbook, an archive, JSON, prose, …, or has no header.
+        NoRows: nothing follows the header.
+        UnreadableEncoding: the bytes are no text.
+        TooManyColumns: more than `MAX_COLUMNS`.
+        RecordTooLong: the head ends within its first rows.
+    """
+    encoding, bom = _encoding(head, whole=whole)
+    text = _text(head[len(bom) :], encoding, whole=whole)
+    line_ending = _line_ending(text)
+    if line_ending == "\r":
+        text = text.replace("\r", "\n")
+    if not whole:
+        text = text[: text.rfind("\n") + 1]
+        if not text:
+            raise RecordTooLong(
+                f"The first line is longer than {HEAD_BYTES:,} bytes. Check that the file has line breaks."
+            )
+    announced = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
+    quote = '"'
+    delimiter = announced[1] if announced and announced[1] in DELIMITERS else _delimiter(text, quote)
+    records = list(_records(text, delimiter, quote))
+    if _quoted_by_apostrophe(records):
+        quote = "'"
+        records = list(_records(text, delimiter, quote))
+    header = _header(records)
+    below = [record for record in records if record.first_line > header.last_line]
+    if not below:
+        if not whole:
+            raise RecordTooLong(
+                f"The row below the header is longer than {MAX_RECORD_BYTES:,} bytes. Check its quotes."
+            )
+        raise NoRows("Nothing follows the header. Send the file with its customers.")
+    return Dialect(
+        encoding=encoding,
+        bom=bom,
+        delimiter=delimiter,
+        quote=quote,
+        line_ending=line_ending,
+        header_row=header.first_line,
+        lines_before_data=header.last_line,
+        headers=header.cells,
+        decimal=_decimal(below, delimiter),
+    )
+
+
+def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
+    for signature, what in _SIGNATURES:
+        if head.startswith(signature):
+            raise NotACsv(f"It is {what}. Open it, save the table as CSV and send that.")
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise UnreadableEncoding("It is UTF-32. Save it as UTF-8 and send it again.")
+    boms: tuple[tuple[bytes, Encoding], ...] = (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    )
+    for bom, encoding in boms:
+        if head.startswith(bom):
+            return encoding, bom
+    if b"\x00" in head:
+        return _utf16_without_bom(head), b""
+    return ("utf-8" if is_utf8(head, whole=whole) else "windows-1252"), b""
+
+
+def is_utf8(data: bytes, *, whole: bool) -> bool:
+    """Tell whether bytes are UTF-8; unless they are the `whole`, a character may be cut at their end."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16_without_bom(head: bytes) -> Encoding:
+    # Text in a Latin script has a zero in every second byte: behind the letter in little endian.
+    pairs = max(len(head) // 2, 1)
+    if head[1::2].count(0) > 0.4 * pairs and head[0::2].count(0) < 0.1 * pairs:
+        return "utf-16-le"
+    if head[0::2].count(0) > 0.4 * pairs and head[1::2].count(0) < 0.1 * pairs:
+        return "utf-16-be"
+    raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
+
+
+def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
+    if encoding == "windows-1252" and (undefined := _UNDEFINED_IN_1252.search(data)):
+        raise UnreadableEncoding(
+            f"Byte {undefined.start() + 1:,} is text in neither UTF-8 nor Windows-1252. "
+            "Save the file as UTF-8 and send it again."
+        )
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(data, final=whole)
+    except UnicodeDecodeError as error:
+        raise UnreadableEncoding(
+            f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
+            "Save the file as UTF-8 and send it again."
+        ) from error
+    if not text.strip("\ufeff \t\r\n\0"):
+        raise EmptyFile("It holds nothing but blanks. Export it again and look inside before you send it.")
+    if len(_CONTROL.findall(text)) > 0.01 * len(text):
+        raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
+    start = text.lstrip()[:200]
+    if re.match(r'\{\s*["}]|\[\s*[\[{"]', start):
+        raise NotACsv("It is JSON. Send the customers as a table, one row each, as CSV.")
+    if re.match(r"<[!?a-zA-Z]", start):
+        raise NotACsv("It is HTML or XML. Send the customers as a table, one row each, as CSV.")
+    return text
+
+
+def _line_ending(text: str) -> Literal["\n", "\r\n", "\r"]:
+    if "\n" not in text and "\r" in text:
+        return "\r"
+    return "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+
+
+def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
+    """Yield the first records that are not blank, with the lines they stand in."""
+    # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
+    lines = (line + "\n" for line in text.split("\n"))
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+    previous = 0
+    try:
+        for row in islice(reader, _SAMPLED_RECORDS):
+            cells = tuple(cell.strip() for cell in row)
+            if any(cells):
+                yield _Record(previous + 1, reader.line_num, cells)
+            previous = reader.line_num
+    except csv.Error as error:  # the field size limit of the csv module, 131,072 characters
+        raise RecordTooLong(
+            f"The row that starts in line {previous + 1:,} is too long: {error}. Check its quotes."
+        ) from error
+
+
+def _delimiter(text: str, quote: str) -> str:
+    """Pick the delimiter that splits most rows alike below a header; of equals the one that splits finer."""
+    scores: dict[str, tuple[float, int]] = {}
+    for delimiter in DELIMITERS:
+        widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+        common = [(count, width) for width, count in widths.items() if width > 1]
+        if common:
+            count, width = max(common)
+            scores[delimiter] = (round(count / widths.total(), 1), width)
+    if not scores:
+        raise NotACsv("No column delimiter was found: one of , ; | or a tab is expected.")
+    ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
+    # Decimal commas split rows as evenly as semicolons do; but then no header stands above them.
+    for delimiter in ranked:
+        with suppress(NotACsv):
+            _header(list(_records(text, delimiter, quote)))
+            return delimiter
+    return ranked[0]
+
+
+def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
+    cells = [cell for record in records for cell in record.cells if cell]
+    # Either end is enough: a delimiter within the quotes has cut the cell in two.
+    quoted = sum(1 for cell in cells if cell[0] == "'" or cell[-1] == "'")
+    return quoted > 0.5 * len(cells)
+
+
+def _header(records: Sequence[_Record]) -> _Record:
+    """Find the header: the first record as full as the table is wide. What is above are title rows."""
+    width = Counter(len(record.cells) for record in records if len(record.cells) > 1).most_common(1)[0][0]
+    if width > MAX_COLUMNS:
+        raise TooManyColumns(
+            f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
+        )
+    full = width if width <= 3 else width // 2 + 1
+    for number, record in enumerate(records[: _MOST_TITLE_ROWS + 1]):
+        if len(record.cells) > MAX_COLUMNS:
+            raise TooManyColumns(
+                f"Line {record.first_line:,} has {len(record.cells):,} columns, {MAX_COLUMNS:,} are read."
+            )
+        if record.filled >= full:
+            if _looks_like_data(record, records[number + 1 :]):
+                raise NotACsv(
+                    f"Line {record.first_line:,} should name the columns and holds data. Add a header row."
+                )
+            return record
+    raise NotACsv(f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top.")
+
+
+def _looks_like_data(record: _Record, below: Sequence[_Record]) -> bool:
+    """Tell whether a record holds numbers where the rows below it do, as names of columns would not."""
+    rows = [other.cells for other in below if len(other.cells) == len(record.cells)]
+    numeric = [
+        column
+        for column in range(len(record.cells))
+        if rows and sum(1 for row in rows if _NUMBER.fullmatch(row[column])) > 0.5 * len(rows)
+    ]
+    named = sum(1 for column in numeric if not re.fullmatch(r"[\d.,' -]+", record.cells[column]))
+    return bool(numeric) and named < 0.5 * len(numeric)
+
+
+def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:
+    """Tell how decimals are written, from the cells that can be read in one way only."""
+    cells = [cell for record in records for cell in record.cells if _NUMBER.fullmatch(cell)]
+    commas = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
+    points = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
+    if commas == points == 0:
+        # Spreadsheets separate cells by semicolons where the comma is the decimal sign.
+        return "," if delimiter == ";" else "."
+    return "," if commas > points else "."

@@ -1,0 +1,157 @@
+import pytest
+
+from ml_models.dialect import (
+    HEAD_BYTES,
+    MAX_COLUMNS,
+    Dialect,
+    EmptyFile,
+    NoRows,
+    NotACsv,
+    RecordTooLong,
+    TooManyColumns,
+    UnreadableEncoding,
+    UnreadableFile,
+    detect_dialect,
+)
+
+TABLE = "customerID,tenure,Contract\nA-1,12,One year\nA-2,3,Two year\n"
+
+
+def detect(text: str | bytes, *, whole: bool = True) -> Dialect:
+    return detect_dialect(text.encode() if isinstance(text, str) else text, whole=whole)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line_ending", ["\n", "\r\n", "\r"])
+def test_delimiter_and_line_ending_are_found(delimiter: str, line_ending: str):
+    dialect = detect(TABLE.replace(",", delimiter).replace("\n", line_ending))
+    assert (dialect.delimiter, dialect.line_ending) == (delimiter, line_ending)
+    assert dialect.headers == ("customerID", "tenure", "Contract")
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "bom"),
+    [
+        (TABLE.encode(), "utf-8", 0),
+        (TABLE.encode("utf-8-sig"), "utf-8", 3),
+        (TABLE.replace("A-1", "Müller").encode(), "utf-8", 0),
+        (TABLE.replace("A-1", "Müller").encode("cp1252"), "windows-1252", 0),
+        (TABLE.replace("A-1", "80 €").encode("cp1252"), "windows-1252", 0),
+        (TABLE.encode("utf-16"), "utf-16-le", 2),
+        (b"\xfe\xff" + TABLE.encode("utf-16-be"), "utf-16-be", 2),
+        (TABLE.encode("utf-16-le"), "utf-16-le", 0),
+        (TABLE.encode("utf-16-be"), "utf-16-be", 0),
+    ],
+)
+def test_encoding_is_found(data: bytes, encoding: str, bom: int):
+    dialect = detect(data)
+    assert (dialect.encoding, len(dialect.bom)) == (encoding, bom)
+    assert dialect.headers == ("customerID", "tenure", "Contract")
+
+
+def test_a_character_cut_at_the_end_of_the_head_is_still_utf8():
+    head = (TABLE + "ü").encode()[:-1]
+    assert detect(head, whole=False).encoding == "utf-8"
+    assert detect(head, whole=True).encoding == "windows-1252"
+
+
+@pytest.mark.parametrize(
+    ("above", "row", "lines"),
+    [
+        ("", 1, 1),
+        ("Customers at risk\n", 2, 2),
+        ("Customers at risk\nMarch 2026, all regions\n\n", 4, 4),
+        ('"a title\nin two lines"\n,,\n', 4, 4),
+        ("sep=,\n", 2, 2),
+        ("\n\n", 3, 3),
+    ],
+)
+def test_title_rows_are_skipped(above: str, row: int, lines: int):
+    dialect = detect(above + TABLE)
+    assert (dialect.header_row, dialect.lines_before_data) == (row, lines)
+    assert dialect.headers == ("customerID", "tenure", "Contract")
+
+
+def test_a_header_with_a_line_break_ends_where_it_ends():
+    dialect = detect('"customer\nID",tenure\nA,1\n')
+    assert (dialect.header_row, dialect.lines_before_data, dialect.headers) == (
+        1,
+        2,
+        ("customer\nID", "tenure"),
+    )
+
+
+def test_an_announced_delimiter_wins():
+    assert detect("sep=;\na,b;c,d\n1,2;3,4\n").headers == ("a,b", "c,d")
+
+
+def test_duplicate_and_blank_headers_stay():
+    assert detect("id,,id , x\n1,2,3,4\n").headers == ("id", "", "id", "x")
+
+
+@pytest.mark.parametrize(
+    ("rows", "delimiter", "decimal"),
+    [
+        ("A;29,85;1.234,50", ";", ","),
+        ("A;29.85;1,234.50", ";", "."),
+        ('A,"29,85","1.889,50"', ",", ","),
+        ("A,29.85,1889.5", ",", "."),
+        ("A;29,85 €;1.234", ";", ","),
+        ("A,$29.85,108", ",", "."),
+        ("A;30;1.234", ";", ","),
+        ("A,30,1234", ",", "."),
+        ("A;0.5;0.123", ";", "."),
+    ],
+)
+def test_decimal_sign_is_found(rows: str, delimiter: str, decimal: str):
+    header = delimiter.join(["id", "MonthlyCharges", "TotalCharges"])
+    dialect = detect(f"{header}\n{rows}\n")
+    assert (dialect.delimiter, dialect.decimal) == (delimiter, decimal)
+
+
+def test_decimal_commas_do_not_pass_for_delimiters():
+    rows = "".join(f"A{n};{n},85;{n},5\n" for n in range(50))
+    assert detect("customerID;MonthlyCharges;TotalCharges\n" + rows).delimiter == ";"
+
+
+def test_apostrophes_can_quote():
+    dialect = detect("'id','name, first'\n'1','a, b'\n'2','c'\n")
+    assert (dialect.quote, dialect.headers) == ("'", ("id", "name, first"))
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "says"),
+    [
+        (b"", EmptyFile, "blanks"),
+        (b"\xef\xbb\xbf", EmptyFile, "blanks"),
+        (b" \r\n\n ", EmptyFile, "blanks"),
+        (b"PK\x03\x04\x14\x00", NotACsv, "Excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", NotACsv, "Excel"),
+        (b"\x1f\x8b\x08\x00", NotACsv, "gzip"),
+        (b"%PDF-1.7\n", NotACsv, "PDF"),
+        (b"PAR1\x15\x04", NotACsv, "Parquet"),
+        (b'[{"id": 1, "tenure": 2}]', NotACsv, "JSON"),
+        (b'{"id": 1, "tenure": 2}', NotACsv, "JSON"),
+        (b"<!doctype html><html></html>", NotACsv, "HTML"),
+        (b'<?xml version="1.0"?><a/>', NotACsv, "HTML or XML"),
+        (bytes(range(256)) * 4, NotACsv, "binary"),
+        (b"a,b\n\x01\x02\x03\x04,\x05\x06\n", NotACsv, "binary"),
+        (b"customers\nAnna\nBert\n", NotACsv, "delimiter"),
+        (b"A-1,12,29.85\nA-2,3,19.85\n", NotACsv, "header"),
+        (b"a,b,c\n", NoRows, "customers"),
+        (b"a,b,c\n\n,,\n", NoRows, "customers"),
+        ("a,b\n1,2\n".encode("utf-32"), UnreadableEncoding, "UTF-32"),
+        (b"a,b\n\x81\xff,1\n", UnreadableEncoding, "Byte 5"),
+        (b"\xef\xbb\xbfa,b\n\xff,1\n", UnreadableEncoding, "Byte 5"),
+        (",".join(f"c{n}" for n in range(MAX_COLUMNS + 1)).encode() + b"\n", TooManyColumns, "1,001"),
+        (b'a,b\n1,"' + b"x" * 200_000, RecordTooLong, "line 2"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_its_reason(data: bytes, error: type[UnreadableFile], says: str):
+    with pytest.raises(error, match=says):
+        detect(data)
+
+
+def test_a_head_without_a_line_break_is_refused():
+    with pytest.raises(RecordTooLong, match="line breaks"):
+        detect(b"a,b," * (HEAD_BYTES // 4), whole=False)
