@@ -1,0 +1,268 @@
+"""The edge to SQS: the queue as the consumer sees it, and that over an aiobotocore client.
+
+botocore's errors are translated here and go no further.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.literals import MessageSystemAttributeNameType
+
+BATCH_SIZE = 10
+"""Entries in one SQS batch request, and messages in one receive, at most."""
+
+MAX_LONG_POLL_SECONDS = 20
+MAX_VISIBILITY_SECONDS = 43_200
+"""A message's visibility timeouts together, counted from its receive, at most: 12 hours."""
+
+REASON_ATTRIBUTE = "RejectReason"
+"""Message attribute under which the dead-letter queue keeps why a message was rejected."""
+
+MAX_MESSAGE_ATTRIBUTES = 10
+MAX_REASON_CHARACTERS = 1_000
+
+_SYSTEM_ATTRIBUTES: "list[MessageSystemAttributeNameType]" = [
+    "ApproximateReceiveCount",
+    "AWSTraceHeader",
+    "MessageGroupId",
+    "SentTimestamp",
+]
+
+_NO_SUCH_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+
+
+class QueueError(Exception):
+    """A request to the queue failed."""
+
+
+class QueueUnavailable(QueueError):
+    """The request may succeed later: the network, a throttle, a fault of the service."""
+
+
+class QueueRefused(QueueError):
+    """No later request will succeed: no such queue, access denied, its key unusable."""
+
+
+class Entry(Enum):
+    """What became of one entry of a batch request."""
+
+    DONE = "done"
+    GONE = "gone"
+    """The receipt is no longer ours: the message was deleted, or its visibility lapsed."""
+    FAILED = "failed"
+    """Not the sender's fault: the same request may succeed later."""
+    REFUSED = "refused"
+    """The sender's fault: the same request never succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as one receive gave it; received again it is another `Message` with another receipt."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """System attributes by their SQS names; values as SQS sends them, times in milliseconds since 1970."""
+    message_attributes: Mapping[str, str] = field(default_factory=dict)
+    """The sender's attributes; those of type String and Number."""
+
+
+class Queue(Protocol):
+    """What the consumer needs of a queue; every method may raise `QueueUnavailable` or `QueueRefused`."""
+
+    name: str
+
+    async def receive(self, most: int, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+        """Return up to `most` (1 to 10) messages, waiting up to `wait_seconds` for the first."""
+        ...
+
+    async def delete(self, receipts: Sequence[str]) -> list[Entry]:
+        """Delete up to 10 messages; the results are in the receipts' order."""
+        ...
+
+    async def change_visibility(self, changes: Sequence[tuple[str, int]]) -> list[Entry]:
+        """Make up to 10 (receipt, seconds from now) visible again then; the results are in that order."""
+        ...
+
+    async def dead_letter(self, message: Message, reason: str) -> None:
+        """Put a copy of the message into the dead-letter queue, its reason beside it."""
+        ...
+
+
+def client_config(max_connections: int) -> AioConfig:
+    """Return the client settings `SqsQueue` is made for.
+
+    The consumer itself tries again, within the lease it knows, so the client must not; what goes out is built
+    in this module, so checking it on every request would only cost time.
+    """
+    return AioConfig(
+        max_pool_connections=max_connections,
+        parameter_validation=False,
+        retries={"total_max_attempts": 1},
+        connect_timeout=5,
+        read_timeout=MAX_LONG_POLL_SECONDS + 10,
+        tcp_keepalive=True,
+    )
+
+
+class SqsQueue:
+    """A standard SQS queue, and its dead-letter queue if it has one, over one aiobotocore client."""
+
+    def __init__(
+        self,
+        client: "SQSClient",
+        url: str,
+        *,
+        dead_letter_url: str | None = None,
+        request_timeout_seconds: float = 10.0,
+    ) -> None:
+        self.name = url.rsplit("/", 1)[-1]
+        self._client = client
+        self._url = url
+        self._dead_letter_url = dead_letter_url
+        self._timeout_seconds = request_timeout_seconds
+
+    async def receive(self, most: int, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+        """See `Queue.receive`."""
+        with self._translated("ReceiveMessage", self._url):
+            async with asyncio.timeout(wait_seconds + self._timeout_seconds):
+                response = await self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=most,
+                    WaitTimeSeconds=wait_seconds,
+                    VisibilityTimeout=visibility_seconds,
+                    MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+                    MessageAttributeNames=["All"],
+                )
+        return [
+            Message(
+                message_id=message["MessageId"],
+                receipt_handle=message["ReceiptHandle"],
+                body=message["Body"],
+                attributes=cast("Mapping[str, str]", message.get("Attributes", {})),
+                message_attributes={
+                    name: value["StringValue"]
+                    for name, value in message.get("MessageAttributes", {}).items()
+                    if "StringValue" in value
+                },
+            )
+            for message in response.get("Messages", ())
+        ]
+
+    async def delete(self, receipts: Sequence[str]) -> list[Entry]:
+        """See `Queue.delete`."""
+        with self._translated("DeleteMessageBatch", self._url):
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    # The position is the id: a message received twice has one message id and two receipts.
+                    Entries=[{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)],
+                )
+        return _entries(len(receipts), response, gone=frozenset({"ReceiptHandleIsInvalid"}))
+
+    async def change_visibility(self, changes: Sequence[tuple[str, int]]) -> list[Entry]:
+        """See `Queue.change_visibility`."""
+        with self._translated("ChangeMessageVisibilityBatch", self._url):
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._client.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+                        for n, (receipt, seconds) in enumerate(changes)
+                    ],
+                )
+        return _entries(
+            len(changes),
+            response,
+            gone=frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}),
+        )
+
+    async def dead_letter(self, message: Message, reason: str) -> None:
+        """See `Queue.dead_letter`; without a dead-letter queue this does nothing."""
+        if self._dead_letter_url is None:
+            return
+        attributes = dict(message.message_attributes)
+        attributes.pop(REASON_ATTRIBUTE, None)
+        kept = list(attributes.items())[: MAX_MESSAGE_ATTRIBUTES - 1]
+        kept.append((REASON_ATTRIBUTE, reason[:MAX_REASON_CHARACTERS] or "unknown"))
+        extra: dict[str, Any] = {}
+        if group := message.attributes.get("MessageGroupId"):
+            extra["MessageGroupId"] = group
+        with self._translated("SendMessage", self._dead_letter_url):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._client.send_message(
+                    QueueUrl=self._dead_letter_url,
+                    MessageBody=message.body,
+                    MessageAttributes={
+                        name: {"DataType": "String", "StringValue": value} for name, value in kept
+                    },
+                    **extra,
+                )
+
+    @contextmanager
+    def _translated(self, action: str, url: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise _translate(error, action, url) from error
+        except NoCredentialsError as error:
+            raise QueueRefused(
+                f"{action} on {url}: no AWS credentials were found; give the process a role"
+            ) from error
+        except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise QueueUnavailable(f"{action} on {url}: {error or type(error).__name__}") from error
+
+
+def _translate(error: ClientError, action: str, url: str) -> QueueError:
+    code = error.response["Error"].get("Code", "")
+    message = error.response["Error"].get("Message", "")
+    short = code.rsplit(".", 1)[-1].rsplit("#", 1)[-1]
+    if short in _NO_SUCH_QUEUE:
+        return QueueRefused(f"{action} on {url}: there is no such queue; check the URL and its region")
+    key_trouble = code.lower().startswith("kms") and "throttl" not in code.lower()
+    if short in _DENIED or key_trouble:
+        found = re.search(r"arn:aws[\w-]*:(?:sts|iam)::\S+", message)
+        role = found.group() if found else "the role of this process"
+        permission = (
+            "kms:Decrypt on the queue's key" if key_trouble else f"sqs:{action.removesuffix('Batch')}"
+        )
+        return QueueRefused(
+            f"{action} on {url}: {role} needs the permission {permission} ({code}: {message})"
+        )
+    return QueueUnavailable(f"{action} on {url}: {code}: {message}")
+
+
+def _entries(count: int, response: Mapping[str, Any], *, gone: frozenset[str]) -> list[Entry]:
+    """Return what became of each entry; one that the answer does not mention has failed."""
+    results = [Entry.FAILED] * count
+    for success in response.get("Successful", ()):
+        results[int(success["Id"])] = Entry.DONE
+    for failure in response.get("Failed", ()):
+        if failure["Code"].rsplit(".", 1)[-1] in gone:
+            results[int(failure["Id"])] = Entry.GONE
+        elif failure["SenderFault"]:
+            results[int(failure["Id"])] = Entry.REFUSED
+    return results

@@ -1,0 +1,81 @@
+"""What the consumer shows of itself: its Prometheus metrics, each message's link to its sender's trace."""
+
+import re
+
+from opentelemetry.trace import Link, SpanContext, TraceFlags
+from opentelemetry.trace.propagation import get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consumer_worker.sqs import Message
+
+_BATCH_SIZES = tuple(range(1, 11))
+_LEASE_SECONDS = (0, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
+_AWS_TRACE_HEADER = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24});Parent=([0-9a-f]{16});Sampled=([01])")
+
+
+class ConsumerMetrics:
+    """The consumer's collectors, made in `registry`; requests per message is requests over deliveries."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def name(suffix: str) -> str:
+            return f"retainwise_consumer_{suffix}"
+
+        self.requests = Counter(
+            name("requests"),
+            "Requests to the queue, by action and result",
+            ["action", "result"],
+            registry=registry,
+        )
+        self.receive_fill = Histogram(
+            name("receive_fill_messages"),
+            "Messages per receive; 0 is an empty one",
+            buckets=(0, *_BATCH_SIZES),
+            registry=registry,
+        )
+        self.redeliveries = Counter(
+            name("redeliveries"), "Messages received that had been received before", registry=registry
+        )
+        self.in_flight = Gauge(
+            name("in_flight"),
+            "Deliveries held, by where they are in their life",
+            ["state"],
+            registry=registry,
+        )
+        self.deliveries = Counter(
+            name("deliveries"), "Deliveries ended, by how", ["state"], registry=registry
+        )
+        self.extensions = Counter(
+            name("lease_extensions"), "Leases extended, or not, by result", ["result"], registry=registry
+        )
+        self.leases_lost = Counter(
+            name("leases_lost"), "Deliveries whose lease ended before they did", registry=registry
+        )
+        self.lease_left = Histogram(
+            name("lease_left_at_ack_seconds"),
+            "Lease left when a message's delete goes out",
+            buckets=_LEASE_SECONDS,
+            registry=registry,
+        )
+        self.ack_batch = Histogram(
+            name("ack_batch_messages"), "Messages per delete request", buckets=_BATCH_SIZES, registry=registry
+        )
+
+
+def link_to_sender(message: Message) -> Link | None:
+    """Return a link to the span that sent the message, from `traceparent`, else from X-Ray's trace header."""
+    if traceparent := message.message_attributes.get("traceparent"):
+        carrier = {"traceparent": traceparent, "tracestate": message.message_attributes.get("tracestate", "")}
+        sender = get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
+        return Link(sender) if sender.is_valid else None
+    if header := _AWS_TRACE_HEADER.search(message.attributes.get("AWSTraceHeader", "")):
+        epoch, unique, parent, sampled = header.groups()
+        return Link(
+            SpanContext(
+                trace_id=int(epoch + unique, 16),
+                span_id=int(parent, 16),
+                is_remote=True,
+                trace_flags=TraceFlags(int(sampled)),
+            )
+        )
+    return None
