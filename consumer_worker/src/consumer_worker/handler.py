@@ -105,7 +105,6 @@ class PredictionHandler:
         """Handle one delivery; whatever this raises, the consumer takes as transient."""
         message = _read_request(delivery)
         if isinstance(message, Reject):
-            log.error("message_rejected", message_id=delivery.message_id, reason=message.reason)
             return message
         with bound_contextvars(
             **{

@@ -68,9 +68,92 @@ set status = :status,
     retry_at = null,
     failure = :failure
 where prediction_id = :prediction_id and fence = :fence and status = 'RUNNING'
-returning requested_at, finished_at, attempt;
+returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
 
 -- name: insert_event(message_id, message_type, prediction_id, tenant_id, traceparent, body)!
 -- The event that tells other teams, in the transaction that makes it true; the API's relay sends it.
 insert into outbox (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
 values ('events', :message_id, :message_type, :prediction_id, :tenant_id, :traceparent, :body);
+
+-- name: lock_reconciler()$
+-- True for the one replica that may reconcile, until its transaction ends.
+select pg_try_advisory_xact_lock(hashtext('retainwise.reconciler'));
+
+-- name: expire_predictions(at_most)
+-- End what nobody is working on and whose deadline has passed.
+update predictions
+set status = 'EXPIRED',
+    fence = fence + 1,
+    finished_at = now(),
+    lease_owner = null,
+    lease_until = null,
+    retry_reason = null,
+    retry_at = null
+where prediction_id in (
+    select prediction_id
+    from predictions
+    where finished_at is null
+        and deadline < now()
+        and (lease_until is null or lease_until < now())
+    order by deadline
+    limit :at_most
+    for update skip locked
+)
+returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+
+-- name: fail_exhausted_predictions(max_attempts, silent_seconds, failure, at_most)
+-- End what has used up its attempts and whose last worker died without a word.
+update predictions
+set status = 'FAILED',
+    fence = fence + 1,
+    finished_at = now(),
+    lease_owner = null,
+    lease_until = null,
+    retry_reason = null,
+    retry_at = null,
+    failure = :failure
+where prediction_id in (
+    select prediction_id
+    from predictions
+    where status = 'RUNNING'
+        and attempt >= :max_attempts
+        and lease_until < now() - make_interval(secs => :silent_seconds)
+    order by lease_until
+    limit :at_most
+    for update skip locked
+)
+returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+
+-- name: fail_parked_prediction(prediction_id, failure)^
+-- End the prediction of a message that SQS gave up on, unless a worker is at it after all.
+update predictions
+set status = 'FAILED',
+    fence = fence + 1,
+    finished_at = now(),
+    lease_owner = null,
+    lease_until = null,
+    retry_reason = null,
+    retry_at = null,
+    failure = :failure
+where prediction_id = :prediction_id
+    and finished_at is null
+    and (lease_until is null or lease_until < now())
+returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+
+-- name: requeue_lost_predictions(silent_seconds, at_most)
+-- Have the API's relay send the message again, of what nobody has touched for so long.
+update outbox
+set sent_at = null
+where destination = 'predictions'
+    and prediction_id in (
+        select prediction_id
+        from predictions
+        where finished_at is null
+            and sqs_queued_at < now() - make_interval(secs => :silent_seconds)
+            and (lease_until is null or lease_until < now() - make_interval(secs => :silent_seconds))
+            and (retry_at is null or retry_at < now() - make_interval(secs => :silent_seconds))
+        order by requested_at
+        limit :at_most
+    )
+    and sent_at < now() - make_interval(secs => :silent_seconds)
+returning prediction_id;

@@ -48,6 +48,7 @@ class Resources:
     store: Store
     objects: Objects
     queue: SqsQueue
+    dead_letter_queue: SqsQueue
     max_receive_count: int
     models: Mapping[str, ChurnModel]
     scoring_pool: ScoringPool
@@ -91,6 +92,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             store=store,
             objects=Objects(s3, settings.bucket_name),
             queue=SqsQueue(sqs, settings.predictions_queue_url, dead_letter_url=settings.predictions_dlq_url),
+            dead_letter_queue=SqsQueue(sqs, settings.predictions_dlq_url),
             max_receive_count=max_receive_count,
             models=await _load_models(),
             scoring_pool=scoring_pool,

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         description="The longest a file may take before the attempt is given up",
     )
     max_concurrent_messages: int = Field(default=16, ge=1, le=1_000, description="Messages handled at once")
+    max_concurrent_per_tenant: int = Field(
+        default=8, ge=1, le=1_000, description="Of these, at most so many of one tenant at once"
+    )
     scoring_threads: int = Field(
         default=max(2, os.cpu_count() or 1),
         ge=2,
@@ -52,6 +55,9 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(
         default=5, ge=1, le=100, description="Claims of one prediction before it FAILED"
+    )
+    reconcile_seconds: float = Field(
+        default=60, ge=0.1, le=3_600, description="How often to look for predictions that nobody will end"
     )
     shutdown_grace_seconds: float = Field(
         default=110,

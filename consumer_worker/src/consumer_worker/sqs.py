@@ -200,6 +200,20 @@ class SqsQueue:
             gone=frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"}),
         )
 
+    async def count_messages(self) -> int:
+        """Return about how many messages it holds: waiting, delayed and in flight; SQS is a minute behind."""
+        with self._translated("GetQueueAttributes", self._url):
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._client.get_queue_attributes(
+                    QueueUrl=self._url,
+                    AttributeNames=[
+                        "ApproximateNumberOfMessages",
+                        "ApproximateNumberOfMessagesDelayed",
+                        "ApproximateNumberOfMessagesNotVisible",
+                    ],
+                )
+        return sum(int(count) for count in response["Attributes"].values())
+
     async def dead_letter(self, message: Message, reason: str) -> None:
         """See `Queue.dead_letter`; without a dead-letter queue this does nothing."""
         if self._dead_letter_url is None:

@@ -7,6 +7,7 @@ cut off holds an old fence, and its writes change no row.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -16,9 +17,9 @@ import asyncpg
 
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.envelope import Envelope
-from retainwise_contracts.failures import Failure
+from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1, ResultLocation
-from retainwise_contracts.prediction_requested import PredictionRequestedV1
+from retainwise_contracts.prediction_requested import ModelReference, PredictionRequestedV1
 from retainwise_contracts.results import RowCounts, Summary
 from retainwise_contracts.status import PredictionStatus
 
@@ -27,6 +28,9 @@ SCHEMA_REVISION = "0001"
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 """For each statement, acquiring a connection included: far above a healthy database, far below a lease."""
+
+SWEEP_ROWS = 100
+"""Predictions of each kind that one sweep of the reconciler takes up, so that it stays short."""
 
 _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_text("utf-8"), "asyncpg")
 
@@ -61,6 +65,24 @@ class UnknownPrediction:
 
 class FenceLost(Exception):
     """Another worker has claimed the prediction since; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """The predictions that one sweep of the reconciler gave another fate."""
+
+    expired: tuple[UUID, ...]
+    failed: tuple[UUID, ...]
+    requeued: tuple[UUID, ...]
+
+
+class ParkedEnd(Enum):
+    """What became of a prediction whose message lies in the dead-letter queue."""
+
+    FAILED_NOW = "failed now"
+    ALREADY_FINAL = "already final"
+    NOT_YET = "not yet"
+    """A worker is at it after all, or there is no such row."""
 
 
 class Store:
@@ -188,17 +210,59 @@ class Store:
             )
             if row is None:
                 raise FenceLost
-            event = PredictionFailedV1(
-                prediction_id=claim.prediction_id,
-                tenant_id=message.data.tenant_id,
-                model=message.data.model,
-                status=status,
-                failure=failure,
-                attempts=row["attempt"],
-                requested_at=row["requested_at"],
-                finished_at=row["finished_at"],
+            await self._insert_event(connection, _failed(row, failure), message.traceparent)
+
+    async def fail_parked_prediction(self, prediction_id: UUID, failure: Failure) -> ParkedEnd:
+        """End the prediction of a parked message, unless it has ended or is being worked on."""
+        async with self._connection() as connection, connection.transaction():
+            row = await _queries.fail_parked_prediction(
+                connection, prediction_id=prediction_id, failure=failure.model_dump_json()
             )
-            await self._insert_event(connection, event, message.traceparent)
+            if row is not None:
+                await self._insert_event(connection, _failed(row, failure), traceparent=None)
+                return ParkedEnd.FAILED_NOW
+            row = await _queries.read_claim(connection, prediction_id=prediction_id)
+        final = row is not None and PredictionStatus(row["status"]).is_final
+        return ParkedEnd.ALREADY_FINAL if final else ParkedEnd.NOT_YET
+
+    async def reconcile_predictions(
+        self, *, max_attempts: int, died_after_seconds: float, lost_after_seconds: float
+    ) -> Reconciled | None:
+        """End or re-queue what nobody is working on any more; None where another replica is doing so.
+
+        A worker is taken for dead `died_after_seconds` after its lease lapsed, a message for lost when its
+        prediction was not touched for `lost_after_seconds`.
+        """
+        exhausted = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
+        async with self._connection() as connection, connection.transaction():
+            if not await _queries.lock_reconciler(connection):
+                return None
+            expired = [row async for row in _queries.expire_predictions(connection, at_most=SWEEP_ROWS)]
+            failed = [
+                row
+                async for row in _queries.fail_exhausted_predictions(
+                    connection,
+                    max_attempts=max_attempts,
+                    silent_seconds=died_after_seconds,
+                    failure=exhausted.model_dump_json(),
+                    at_most=SWEEP_ROWS,
+                )
+            ]
+            requeued = [
+                row
+                async for row in _queries.requeue_lost_predictions(
+                    connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
+                )
+            ]
+            for row in expired:
+                await self._insert_event(connection, _failed(row, None), traceparent=None)
+            for row in failed:
+                await self._insert_event(connection, _failed(row, exhausted), traceparent=None)
+        return Reconciled(
+            expired=_ids(expired),
+            failed=_ids(failed),
+            requeued=_ids(requeued),
+        )
 
     async def _insert_event(
         self,
@@ -221,3 +285,20 @@ class Store:
     async def _connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
         async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
             yield connection
+
+
+def _failed(row: asyncpg.Record, failure: Failure | None) -> PredictionFailedV1:
+    return PredictionFailedV1(
+        prediction_id=row["prediction_id"],
+        tenant_id=row["tenant_id"],
+        model=ModelReference(name=row["model_name"], version=row["model_version"]),
+        status=PredictionStatus(row["status"]),
+        failure=failure,
+        attempts=row["attempt"],
+        requested_at=row["requested_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _ids(rows: list[asyncpg.Record]) -> tuple[UUID, ...]:
+    return tuple(row["prediction_id"] for row in rows)

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from consumer_worker.consumer import Consumer, ConsumerSettings
 from consumer_worker.handler import PredictionHandler
 from consumer_worker.health import serve_health
+from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
 from consumer_worker.settings import Settings
 from consumer_worker.telemetry import ConsumerMetrics
@@ -37,7 +38,12 @@ async def run_worker(settings: Settings) -> None:
         ):
             _drain_on_signal(consumer)
             log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
-            await consumer.run()
+            reconciling = asyncio.create_task(_build_reconciler(resources, settings).run())
+            try:
+                await consumer.run()
+            finally:
+                reconciling.cancel()
+                await asyncio.wait([reconciling])
     log.info("worker_stopped")
 
 
@@ -58,10 +64,26 @@ def _build_consumer(resources: Resources, settings: Settings) -> Consumer:
         ConsumerSettings.for_visibility(
             settings.visibility_timeout_seconds,
             max_handlers=settings.max_concurrent_messages,
+            max_handlers_per_group=settings.max_concurrent_per_tenant,
+            prefetch=settings.max_concurrent_messages,
             max_handling_seconds=settings.max_handling_seconds + HANDLING_MARGIN_SECONDS,
             grace_seconds=settings.shutdown_grace_seconds,
         ),
         metrics=ConsumerMetrics(REGISTRY),
+    )
+
+
+def _build_reconciler(resources: Resources, settings: Settings) -> Reconciler:
+    return Reconciler(
+        resources.store,
+        resources.queue,
+        resources.dead_letter_queue,
+        ReconcilerSettings(
+            sweep_seconds=settings.reconcile_seconds,
+            lease_seconds=settings.visibility_timeout_seconds,
+            max_attempts=settings.max_attempts,
+        ),
+        REGISTRY,
     )
 
 

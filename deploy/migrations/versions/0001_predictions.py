@@ -157,7 +157,9 @@ STATEMENTS = (
           on predictions to retainwise_worker
     """,
     """
-    grant insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
+    grant select (destination, prediction_id, sent_at),
+          insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body),
+          update (sent_at)
           on outbox to retainwise_worker
     """,
 )
