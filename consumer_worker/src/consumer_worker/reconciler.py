@@ -74,8 +74,8 @@ class Reconciler:
             QueueError: one of the queues cannot be reached.
         """
         died_after = DIED_AFTER_LEASES * self._settings.lease_seconds
-        # Where nothing waits and nothing is in flight, whatever is unfinished has lost its message. Otherwise it
-        # may be waiting its turn, and only the retention tells.
+        # Where nothing waits and nothing is in flight, whatever is unfinished has lost its message. Otherwise
+        # it may be waiting its turn, and only the retention tells.
         nothing_on_its_way = await self._queue.count_messages() == 0
         reconciled = await self._store.reconcile_predictions(
             max_attempts=self._settings.max_attempts,
