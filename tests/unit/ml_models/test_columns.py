@@ -1,0 +1,181 @@
+import pytest
+
+from ml_models.card import (
+    Card,
+    CategoricalFeature,
+    CategoricalStatistics,
+    Feature,
+    NumericFeature,
+    NumericStatistics,
+    normalise,
+)
+from ml_models.columns import (
+    CUSTOMER_ID,
+    IGNORED_HEADERS,
+    ColumnMapping,
+    InvalidMapping,
+    RequiredColumnsMissing,
+    map_columns,
+)
+from ml_models.features import EXCLUDED_COLUMNS, ID_ALIASES, SPECIFICATION
+from retainwise_contracts.results import REJECTED_COLUMNS
+
+
+def with_statistics(specification: object) -> Feature:
+    fields = {name: getattr(specification, name) for name in type(specification).model_fields}  # type: ignore[attr-defined]
+    if fields["kind"] == "numeric":
+        statistics = NumericStatistics(
+            missing_rate=0, min=0, max=1, mean=0.5, edges=(0.5,), shares=(0.5, 0.5)
+        )
+        return NumericFeature(**fields, statistics=statistics)
+    shares = tuple(1 / len(fields["categories"]) for _ in fields["categories"])
+    return CategoricalFeature(**fields, statistics=CategoricalStatistics(missing_rate=0, shares=shares))
+
+
+CARD = Card.model_construct(  # type: ignore[call-arg]  # what is left out has no part in the mapping
+    name="telco-churn",
+    version="1.0.0",
+    features=tuple(map(with_statistics, SPECIFICATION)),
+    id_aliases=ID_ALIASES,
+    excluded_columns=EXCLUDED_COLUMNS,
+)
+NEEDED = ("customerID", "tenure", "Contract", "InternetService")
+
+
+def map_beside_needed(*headers: str, explicit: dict[str, str] | None = None) -> ColumnMapping:
+    """Map these headers, and the required ones unless one of these takes their place."""
+    try:
+        return map_columns(headers, CARD, explicit)
+    except RequiredColumnsMissing as error:
+        rest = ["customerID" if name == CUSTOMER_ID else name for name in error.missing]
+        return map_columns([*headers, *rest], CARD, explicit)
+
+
+def test_the_training_datas_own_headers_are_exact():
+    headers = ["customerID", *(feature.name for feature in CARD.features), "gender", "TotalCharges", "Churn"]
+    mapping = map_columns(headers, CARD)
+    assert [column.position for column in mapping.columns] == list(range(len(CARD.features) + 1))
+    assert {column.method for column in mapping.features.values()} == {"exact"}
+    assert mapping.unused == ("gender", "TotalCharges", "Churn")
+    assert mapping.conflicts == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "feature", "method"),
+    [
+        ("Tenure", "tenure", "normalised"),
+        (" monthly_charges ", "MonthlyCharges", "normalised"),
+        ("MONTHLY CHARGES", "MonthlyCharges", "normalised"),
+        ("Monthly charge", "MonthlyCharges", "normalised"),
+        ("streaming-tv", "StreamingTV", "normalised"),
+        ("monthly fee", "MonthlyCharges", "alias"),
+        ("ContractType", "Contract", "alias"),
+        ("months_as_customer", "tenure", "alias"),
+        ("technical support", "TechSupport", "alias"),
+        ("account_id", CUSTOMER_ID, "alias"),
+        ("Kundennummer", CUSTOMER_ID, "alias"),
+        ("Tenuree", "tenure", "fuzzy"),
+        ("MontlyCharges", "MonthlyCharges", "fuzzy"),
+        ("Intenet Service", "InternetService", "fuzzy"),
+        ("custmer id", CUSTOMER_ID, "fuzzy"),
+    ],
+)
+def test_headers_find_their_feature(header: str, feature: str, method: str):
+    column = next(column for column in map_beside_needed(header).columns if column.feature == feature)
+    assert (column.header, column.method) == (header.strip(), method)
+    assert (column.confidence == 1) == (method == "exact")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "contract_id", "ContractId", "contract end date", "tech support tickets", "partner id",
+        "TotalCharges", "total charge", "gender", "phone number", "day", "year", "month", "name", "email", "churn", "",
+        "online", "streaming",
+    ],
+)  # fmt: skip
+def test_other_things_are_left_alone(header: str):
+    mapping = map_beside_needed(header)
+    assert header not in [column.header for column in mapping.columns]
+
+
+@pytest.mark.parametrize(
+    ("header", "feature", "factor", "conversion"),
+    [
+        ("Tenure (years)", "tenure", 12, "years to months"),
+        ("tenure_days", "tenure", 12 / 365.25, "days to months"),
+        ("TenureDays", "tenure", 12 / 365.25, "days to months"),
+        ("tenure in weeks", "tenure", 7 * 12 / 365.25, "weeks to months"),
+        ("years as customer", "tenure", 12, "years to months"),
+        ("Tenure [quarters]", "tenure", 3, "quarters to months"),
+        ("Tenure (months)", "tenure", 1, None),
+        ("MonthlyCharges (cents)", "MonthlyCharges", 0.01, "cents to currency"),
+        ("monthly fee in EUR", "MonthlyCharges", 1, None),
+        ("Tenur (years)", "tenure", 12, "years to months"),
+    ],
+)
+def test_units_in_headers_are_converted(header: str, feature: str, factor: float, conversion: str | None):
+    column = map_beside_needed(header).features[feature]
+    assert column.factor == pytest.approx(factor)
+    assert column.conversion == conversion
+
+
+def test_an_explicit_mapping_wins_over_an_exact_header():
+    mapping = map_columns([*NEEDED, "age_days", "key"], CARD, {"tenure": "age_days", CUSTOMER_ID: "key"})
+    assert mapping.features["tenure"].header == "age_days"
+    assert mapping.features["tenure"].conversion == "days to months"
+    assert (mapping.customer_id.header, mapping.customer_id.method) == ("key", "explicit")
+    assert mapping.unused == ("customerID", "tenure")
+
+
+@pytest.mark.parametrize(
+    ("explicit", "says"),
+    [
+        ({"tenur": "tenure"}, "“tenur”, which is no feature of telco-churn@1.0.0"),
+        ({"tenure": "missing"}, "“missing”, which the file does not have"),
+        ({"tenure": "Contract", "Contract": "Contract"}, "mapped already"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(explicit: dict[str, str], says: str):
+    with pytest.raises(InvalidMapping, match=says):
+        map_columns(NEEDED, CARD, explicit)
+
+
+def test_what_could_be_read_otherwise_is_told():
+    mapping = map_columns([*NEEDED, "account_id", "tenure", "monthly fee", "mrr"], CARD)
+    assert mapping.customer_id.header == "customerID"
+    assert mapping.features["tenure"].position == 1
+    assert mapping.features["MonthlyCharges"].header == "monthly fee"
+    assert mapping.conflicts == (
+        "tenure was read from “tenure” (column 2), not a second column of that name.",
+        "customer_id was read from “customerID” (column 1), not “account_id”.",
+        "MonthlyCharges was read from “monthly fee” (column 7), not “mrr”.",
+    )
+
+
+def test_missing_required_columns_are_named_with_what_is_close():
+    with pytest.raises(RequiredColumnsMissing) as caught:
+        map_columns(["customerID", "tenancy", "Kontract", "MonthlyCharges", "xyz"], CARD)
+    assert caught.value.missing == ("tenure", "Contract", "InternetService")
+    assert caught.value."tenancy" in caught.value.closest["tenure"]
+    assert caught.value.closest["Contract"][0] == "Kontract"
+    assert "Contract (closest: “Kontract”" in str(caught.value)
+
+
+def test_a_file_without_an_id_is_refused():
+    with pytest.raises(RequiredColumnsMissing, match="customer_id"):
+        map_columns(NEEDED[1:], CARD)
+
+
+def test_what_rejected_csv_adds_is_ignored():
+    assert {column.name for column in REJECTED_COLUMNS} == IGNORED_HEADERS
+    mapping = map_columns([*NEEDED, *sorted(IGNORED_HEADERS)], CARD)
+    assert mapping.unused == ()
+    assert mapping == map_columns(NEEDED, CARD)
+
+
+def test_no_header_belongs_to_two_features():
+    spellings: dict[str, str] = {}
+    for feature in CARD.features:
+        for text in {normalise(text) for text in (feature.name, feature.label, *feature.aliases)}:
+            assert spellings.setdefault(text, feature.name) == feature.name
