@@ -90,8 +90,8 @@ def test_headers_find_their_feature(header: str, feature: str, method: str):
     "header",
     [
         "contract_id", "ContractId", "contract end date", "tech support tickets", "partner id",
-        "TotalCharges", "total charge", "gender", "phone number", "day", "year", "month", "name", "email", "churn", "",
-        "online", "streaming",
+        "TotalCharges", "total charge", "gender", "phone number", "day", "year", "month", "name", "email",
+        "churn", "", "online", "streaming",
     ],
 )  # fmt: skip
 def test_other_things_are_left_alone(header: str):
@@ -157,7 +157,7 @@ def test_missing_required_columns_are_named_with_what_is_close():
     with pytest.raises(RequiredColumnsMissing) as caught:
         map_columns(["customerID", "tenancy", "Kontract", "MonthlyCharges", "xyz"], CARD)
     assert caught.value.missing == ("tenure", "Contract", "InternetService")
-    assert caught.value."tenancy" in caught.value.closest["tenure"]
+    assert "tenancy" in caught.value.closest["tenure"]
     assert caught.value.closest["Contract"][0] == "Kontract"
     assert "Contract (closest: “Kontract”" in str(caught.value)
 
