@@ -58,6 +58,10 @@ _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
     },
 }
 
+_UNIT_WORDS = frozenset(
+    word for units in _UNITS.values() for _, spellings in units.values() for word in spellings
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MappedColumn:
@@ -331,7 +335,7 @@ class _Mapper:
             spelling: target
             for target in self._open_targets()
             for spelling in (*target.aliases, *target.normalised)
-            if len(spelling) > 5  # in short words one letter makes another word: month and months
+            if len(spelling) > 5 and spelling not in _UNIT_WORDS  # one letter makes a month of months
         }
         known_otherwise = {_compact(column.name) for column in self._card.excluded_columns}
         candidates: list[tuple[float, MappedColumn]] = []
