@@ -1,0 +1,180 @@
+"""The trained model as one ONNX graph, and the proof that the two are the same.
+
+Every term is a balanced tree in one TreeEnsembleRegressor with one target per term, so that a single run
+returns the contributions [rows, terms] in log-odds and the probability [rows].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from ml_models.card import UNSEEN_CODE, NumericSpecification
+from ml_models.training.errors import ExportDisagrees
+from ml_models.training.models import AdditiveModel, Shape
+
+INPUT, CONTRIBUTIONS, PROBABILITY = "features", "contributions", "probability"
+OPSETS = {"": 21, "ai.onnx.ml": 3}
+IR_VERSION = 10
+TOLERANCE = 1e-6
+"""Greatest difference, in log-odds and in probability, between the graph and the trained model."""
+
+_INFINITY = np.float32(np.inf)
+
+
+def to_onnx(model: AdditiveModel) -> bytes:
+    """Write a model without interactions as an ONNX file; the same model gives the same bytes."""
+    nodes: list[_Node] = []
+    for term, shape in enumerate(model.shapes):
+        nodes += _tree(term, shape)
+    leaves = [node for node in nodes if node.mode == "LEAF"]
+    terms = len(model.shapes)
+    intercept = helper.make_tensor("intercept", TensorProto.FLOAT, [1], [model.intercept])
+    term_axis = helper.make_tensor("term_axis", TensorProto.INT64, [1], [1])
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "TreeEnsembleRegressor",
+                [INPUT],
+                [CONTRIBUTIONS],
+                domain="ai.onnx.ml",
+                n_targets=terms,
+                nodes_treeids=[node.tree for node in nodes],
+                nodes_nodeids=[node.id for node in nodes],
+                nodes_featureids=[node.tree for node in nodes],  # term i reads feature i
+                nodes_modes=[node.mode for node in nodes],
+                nodes_values=[node.value for node in nodes],
+                nodes_truenodeids=[node.if_true for node in nodes],
+                nodes_falsenodeids=[node.if_false for node in nodes],
+                target_treeids=[leaf.tree for leaf in leaves],
+                target_nodeids=[leaf.id for leaf in leaves],
+                target_ids=[leaf.tree for leaf in leaves],
+                target_weights=[leaf.weight for leaf in leaves],
+            ),
+            helper.make_node("ReduceSum", [CONTRIBUTIONS, "term_axis"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
+            helper.make_node("Sigmoid", ["log_odds"], [PROBABILITY]),
+        ],
+        "additive_model",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(model.specification)])],
+        [
+            helper.make_tensor_value_info(CONTRIBUTIONS, TensorProto.FLOAT, ["rows", terms]),
+            helper.make_tensor_value_info(PROBABILITY, TensorProto.FLOAT, ["rows"]),
+        ],
+        [intercept, term_axis],
+    )
+    proto = helper.make_model(
+        graph,
+        producer_name="retainwise-ml-models",
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],
+    )
+    onnx.checker.check_model(proto, full_check=True)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+@dataclass
+class _Node:
+    tree: int
+    id: int
+    mode: str = "LEAF"
+    value: float = 0.0
+    if_true: int = 0
+    if_false: int = 0
+    weight: float = 0.0
+
+
+def _tree(term: int, shape: Shape) -> list[_Node]:
+    """Lay a term out as a tree: a first node that only NaN fails, then a balanced search for the bin."""
+    nodes: list[_Node] = []
+
+    def add_leaf(weight: float) -> int:
+        nodes.append(_Node(term, len(nodes), weight=weight))
+        return nodes[-1].id
+
+    def add_search(thresholds: Sequence[float], weights: Sequence[float]) -> int:
+        if not thresholds:
+            return add_leaf(weights[0])
+        middle = len(thresholds) // 2
+        node = _Node(term, len(nodes), "BRANCH_LT", thresholds[middle])
+        nodes.append(node)
+        node.if_true = add_search(thresholds[:middle], weights[: middle + 1])
+        node.if_false = add_search(thresholds[middle + 1 :], weights[middle + 1 :])
+        return node.id
+
+    # An infinite value is a number: it goes to the outermost bin, as in the trained model.
+    present = _Node(term, 0, "BRANCH_LEQ", float(_INFINITY))
+    nodes.append(present)
+    present.if_true = add_search(*_steps(shape))
+    present.if_false = add_leaf(shape.missing)
+    return nodes
+
+
+def _steps(shape: Shape) -> tuple[list[float], list[float]]:
+    """Return a term's float32 thresholds and the scores below, between and above them."""
+    if isinstance(shape.feature, NumericSpecification):
+        return [_threshold(cut) for cut in shape.cuts], list(shape.scores)
+    codes = range(len(shape.scores) + 1)
+    return [code - 0.5 for code in codes], [shape.unseen, *shape.scores, shape.unseen]
+
+
+def _threshold(cut: float) -> float:
+    """Return the least float32 not below a float64 cut: for every float32 x, `x < cut` is `x < threshold`."""
+    nearest = np.float32(cut)
+    # Compared as float64: beside a float32, NumPy rounds a Python float to float32 first.
+    return float(nearest if float(nearest) >= cut else np.nextafter(nearest, _INFINITY))
+
+
+def check(content: bytes, model: AdditiveModel, features: NDArray[np.float32]) -> float:
+    """Prove that an exported graph is the trained model, and return the greatest difference found.
+
+    Args:
+        content: the ONNX file.
+        model: what it was exported from.
+        features: float32 `[rows, features]`, all training rows; edge cases are added.
+
+    Raises:
+        ExportDisagrees: a contribution or a probability differs by more than the tolerance.
+    """
+    rows = np.vstack([features, edge_cases(model, features[0])])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    exported = session.run([CONTRIBUTIONS, PROBABILITY], {INPUT: rows})
+    trained = [model.contributions(rows), model.probability(rows)]
+    greatest = 0.0
+    for name, ours, theirs in zip((CONTRIBUTIONS, PROBABILITY), trained, exported, strict=True):
+        difference = np.abs(ours - theirs)
+        if not difference.max() <= TOLERANCE:  # so that NaN fails too
+            worst = np.unravel_index(np.argmax(difference), difference.shape)
+            raise ExportDisagrees(
+                name, row=int(worst[0]), expected=float(ours[worst]), exported=float(theirs[worst])
+            )
+        greatest = max(greatest, float(difference.max()))
+    return greatest
+
+
+def edge_cases(model: AdditiveModel, row: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Build rows around everything that can be a boundary: float32 `[rows, features]`.
+
+    From one real row, a feature at a time: each threshold with its two float32 neighbours, or each category
+    with one code before the first and one past the last; both infinities; missing. Then all features missing
+    at once, and all never seen.
+    """
+    rows = []
+    for column, shape in enumerate(model.shapes):
+        if isinstance(shape.feature, NumericSpecification):
+            thresholds = np.array(_steps(shape)[0], dtype=np.float32)
+            below, above = np.nextafter(thresholds, -_INFINITY), np.nextafter(thresholds, _INFINITY)
+            boundaries = np.concatenate([thresholds, below, above])
+        else:
+            boundaries = np.arange(UNSEEN_CODE, len(shape.scores) + 1, dtype=np.float32)
+        values = np.concatenate([boundaries, [-_INFINITY, _INFINITY, np.nan]])
+        block = np.tile(row, (len(values), 1))
+        block[:, column] = values
+        rows.append(block)
+    rows.append(np.stack([np.full_like(row, np.nan), np.full_like(row, UNSEEN_CODE)]))
+    return np.vstack(rows).astype(np.float32)
