@@ -599,7 +599,7 @@ class Consumer:
             await self._stop_extending(delivery)
             if delivery.receipt_handle not in self._deliveries:
                 return None
-            if delivery.lease_seconds_left() <= 0 or self.fatal is not None:
+            if delivery.lease_seconds_left() <= 0:
                 return Entry.FAILED
             entry = await batcher.submit(request)
             if entry is not Entry.FAILED:

@@ -123,8 +123,13 @@ class Batcher(Generic[T]):
         self._clock = clock
         self._waiting: list[tuple[T, asyncio.Future[Entry]]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self.due = math.inf
-        """When what waits must have gone out, or else it hangs."""
+        self._due = math.inf
+        self._in_air: list[float] = []
+
+    @property
+    def due(self) -> float:
+        """When the oldest entry must have been answered, or else something hangs."""
+        return min(self._due, *self._in_air, math.inf)
 
     def submit(self, entry: T) -> asyncio.Future[Entry]:
         """Return a future of what became of the entry."""
@@ -133,7 +138,7 @@ class Batcher(Generic[T]):
         self._waiting.append((entry, future))
         if self._timer is None:
             self._timer = loop.call_later(self._wait_seconds, self._flush)
-            self.due = self._clock() + self._wait_seconds + SLACK_SECONDS
+            self._due = self._clock() + self._wait_seconds + SLACK_SECONDS
         if len(self._waiting) == BATCH_SIZE:
             self._flush()
         return future
@@ -141,16 +146,17 @@ class Batcher(Generic[T]):
     def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self.due = None, math.inf
-        batch, self._waiting = self._waiting, []
-        self._tasks.create_task(self._deliver(batch))
+        self._tasks.create_task(self._deliver(self._waiting, self._due))
+        self._waiting, self._timer, self._due = [], None, math.inf
 
-    async def _deliver(self, batch: Sequence[tuple[T, asyncio.Future[Entry]]]) -> None:
+    async def _deliver(self, batch: Sequence[tuple[T, asyncio.Future[Entry]]], due: float) -> None:
+        self._in_air.append(due)
         try:
             results = await self._send([entry for entry, _ in batch])
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
         finally:
+            self._in_air.remove(due)
             for _, future in batch:
                 future.cancel()  # unless it has its result

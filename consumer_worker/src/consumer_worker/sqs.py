@@ -247,7 +247,7 @@ class SqsQueue:
                 f"{action} on {url}: no AWS credentials were found; give the process a role"
             ) from error
         except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            raise QueueUnavailable(f"{action} on {url}: {error or type(error).__name__}") from error
+            raise QueueUnavailable(f"{action} on {url}: {str(error) or type(error).__name__}") from error
 
 
 def _translate(error: ClientError, action: str, url: str) -> QueueError:

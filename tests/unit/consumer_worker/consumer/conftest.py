@@ -1,0 +1,87 @@
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from consumer_worker.consumer import Consumer, ConsumerSettings, Handler
+from consumer_worker.telemetry import ConsumerMetrics
+from tests.unit.consumer_worker.consumer.fake_queue import FakeQueue
+from tests.unit.consumer_worker.consumer.virtual_time import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], Any]]:
+    return {"virtual": VirtualTimeLoop, "real": asyncio.SelectorEventLoop}
+
+
+class RunningConsumer(Consumer):
+    """A consumer and the task that runs it."""
+
+    task: asyncio.Task[None]
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """The log lines, unrendered: rendering tracebacks for a person would take most of the tests' time."""
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def sample(registry):
+    """Read one of the consumer's metrics; 0 if nothing was counted yet."""
+    return lambda name, **labels: registry.get_sample_value(f"retainwise_consumer_{name}", labels) or 0
+
+
+@pytest.fixture
+def metrics(registry) -> ConsumerMetrics:
+    return ConsumerMetrics(registry)
+
+
+@pytest.fixture
+def consuming(queue, metrics):
+    """Run a consumer on `queue` for as long as the block lasts, then drain it and check its books."""
+
+    @asynccontextmanager
+    async def run(handler: Handler, **settings: Any):
+        settings = {"prefetch": 100, "max_handlers": 100, "visibility_seconds": 60} | settings
+        consumer = RunningConsumer(
+            queue,
+            handler,
+            ConsumerSettings.for_visibility(settings.pop("visibility_seconds"), **settings),
+            clock=asyncio.get_running_loop().time,
+            metrics=metrics,
+        )
+        consumer.task = asyncio.create_task(consumer.run())
+        try:
+            yield consumer
+        finally:
+            consumer.drain()
+            await asyncio.wait((consumer.task,))
+        if not consumer.task.cancelled() and consumer.task.exception() is None:
+            assert queue.violations == []
+            assert consumer._permits.free == consumer.settings.permits
+            assert not consumer._deliveries
+
+    return run
+
+
+@pytest.fixture
+def settings_with() -> Callable[..., ConsumerSettings]:
+    return lambda **changes: dataclasses.replace(ConsumerSettings(), **changes)

@@ -1,0 +1,97 @@
+"""All rules at once: random faults, slow answers and stops, over many thousand virtual seconds."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from consumer_worker.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.sqs import Entry, QueueUnavailable
+from tests.unit.consumer_worker.consumer.fake_queue import Action, FakeQueue, Fault
+from tests.unit.consumer_worker.consumer.virtual_time import now
+
+pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
+
+
+def trouble(dice: random.Random, queue: FakeQueue, action: Action) -> Fault:
+    """Return what the next request meets: mostly nothing."""
+    kind = dice.random()
+    if kind < 0.7:
+        return 0.0
+    if kind < 0.8:
+        return dice.uniform(0, 8)
+    if kind < 0.9 or action in ("receive", "dead_letter"):
+        return QueueUnavailable("chaos")
+    act: Callable[[Any], Entry] = (
+        queue._delete if action == "delete" else lambda change: queue._change(*change)
+    )
+    return lambda entries: [Entry.FAILED if dice.random() < 0.5 else act(entry) for entry in entries]
+
+
+def outcome(dice: random.Random) -> Outcome:
+    match dice.random():
+        case x if x < 0.1:
+            raise OSError("chaos")
+        case x if x < 0.15:
+            raise PermanentError("chaos")
+        case x if x < 0.2:
+            return Reject("chaos")
+        case x if x < 0.3:
+            return Retry(dice.uniform(0, 20))
+    return Ack()
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_rules_hold_together_whatever_fails(queue, consuming, sample, seed):
+    dice = random.Random(seed)
+    for tenant in range(3):
+        queue.send(*(f"{tenant}-{n}" for n in range(60)), group=f"tenant-{tenant}")
+    bodies = {stored.body for stored in queue.messages.values()}
+    running: dict[str, int] = {}
+    overlaps: list[str] = []
+    outlasting: list[str] = []
+    for action in ("receive", "delete", "change_visibility", "dead_letter"):
+        queue.fault(action, *[trouble(dice, queue, action) for _ in range(150)])
+
+    async def handle(delivery):
+        if running.get(delivery.message_id):
+            overlaps.append(delivery.receipt_handle)
+        running[delivery.message_id] = running.get(delivery.message_id, 0) + 1
+        try:
+            until = now() + dice.choice([0, 0.05, 1, 10, 45])
+            while now() < until:
+                await asyncio.sleep(0.5)
+                if delivery.lease_deadline > queue.lease_deadline(delivery.receipt_handle):
+                    outlasting.append(delivery.receipt_handle)
+            return outcome(dice)
+        finally:
+            running[delivery.message_id] -= 1
+
+    for _ in range(40):
+        async with consuming(
+            handle,
+            visibility_seconds=30,
+            max_handlers=12,
+            prefetch=14,
+            max_handlers_per_group=8,
+            retry_cap_seconds=20.0,
+            grace_seconds=20.0,
+        ) as consumer:
+            await asyncio.sleep(dice.uniform(1, 60))
+            consumer.drain()
+            if dice.random() < 0.3:
+                await asyncio.sleep(dice.uniform(0, 3))
+                consumer.release()
+        if not queue.messages:
+            break
+    assert not queue.messages
+    assert {*queue.deleted} == bodies
+    assert overlaps == []
+    assert outlasting == []
+    ends = ("deleted", "backoff", "dead", "released", "lease_lost")
+    assert sum(sample("deliveries_total", state=end) for end in ends) == sample("receive_fill_messages_sum")
+    assert all(
+        sample("in_flight", state=state) == 0 for state in ("buffered", "running", "ack_pending", "backoff")
+    )

@@ -1,0 +1,192 @@
+"""Rules 19 and 20: how a consumer stops, and that it leaves nothing invisible behind."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from consumer_worker.consumer import Delivery
+from consumer_worker.outcomes import Ack
+from consumer_worker.sqs import QueueUnavailable
+from tests.unit.consumer_worker.consumer.virtual_time import now
+
+pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
+
+
+async def work(_: Delivery) -> Ack:
+    await asyncio.sleep(2)
+    return Ack()
+
+
+async def stopped(consumer: Any) -> float:
+    """Wait until the consumer has left; return when."""
+    await asyncio.wait((consumer.task,))
+    return now()
+
+
+async def test_rule_19_a_drain_turns_readiness_off_and_receives_no_more(queue, consuming):
+    async with consuming(work) as consumer:
+        await asyncio.sleep(5)
+        assert consumer.ready
+        consumer.drain()
+        assert not consumer.ready
+        queue.send("late")
+        await stopped(consumer)
+        assert len(queue.asked("receive")) == 1
+    assert queue.visible() == ["late"]
+
+
+async def test_rule_19_what_a_poll_in_the_air_still_brings_is_released(queue, consuming):
+    async with consuming(work, poll_drain_seconds=1.0) as consumer:
+        await asyncio.sleep(5)
+        consumer.drain()
+        await asyncio.sleep(0.5)
+        queue.send("late")
+        assert await stopped(consumer) < 6
+    assert queue.visible() == ["late"]
+    assert queue.messages["m1"].receive_count == 1
+    assert queue.asked("change_visibility")[0].what == [("m1#1", 0)]
+
+
+async def test_rule_19_a_poll_is_waited_for_within_a_bound(queue, consuming):
+    async with consuming(work, poll_drain_seconds=1.0) as consumer:
+        await asyncio.sleep(5)
+        consumer.drain()
+        assert await stopped(consumer) == pytest.approx(6, abs=0.1)
+
+
+async def test_rule_19_what_is_buffered_is_released_in_batches_of_ten_after_the_polls_have_ended(
+    queue, consuming
+):
+    queue.send(*map(str, range(60)))
+    async with consuming(work, max_handlers=5, prefetch=25) as consumer:
+        await asyncio.sleep(1)
+        queue.fault("receive", 0.5)
+        consumer.drain()
+        await stopped(consumer)
+        released = [len(request.what) for request in queue.asked("change_visibility")]
+        assert released == [10, 10, 5]
+        assert all(
+            seconds == 0 for request in queue.asked("change_visibility") for _, seconds in request.what
+        )
+    assert len(queue.deleted) == 5
+    assert len(queue.visible()) == 55
+    assert (
+        max(stored.receive_count for stored in queue.messages.values()) == 1
+    )  # none taken again by our own polls
+
+
+async def test_rule_19_a_receiver_that_waits_out_an_error_does_not_hold_up_the_drain(queue, consuming):
+    queue.fault("receive", *[QueueUnavailable("broken")] * 100)
+    async with consuming(
+        work, request_retry_base_seconds=1_000.0, request_retry_cap_seconds=1_000.0
+    ) as consumer:
+        await asyncio.sleep(10)
+        consumer.drain()
+        assert await stopped(consumer) <= 11.1
+
+
+async def test_rule_20_what_runs_goes_on_with_its_lease_kept_and_its_ack_flushed(queue, consuming):
+    queue.send(*map(str, range(30)))
+
+    async def handle(_):
+        await asyncio.sleep(25)
+        return Ack()
+
+    async with consuming(handle, max_handlers=12, visibility_seconds=10) as consumer:
+        await asyncio.sleep(1)
+        consumer.drain()
+        assert 25 < await stopped(consumer) < 26
+    assert len(queue.deleted) == 12
+    assert len(queue.visible()) == 18
+
+
+async def test_rule_20_what_still_runs_at_the_grace_less_a_margin_is_cancelled_and_released(
+    queue, consuming, sample
+):
+    queue.send("endless", "short")
+    cancelled: list[Any] = []
+
+    async def handle(delivery):
+        try:
+            await asyncio.sleep(1_000 if delivery.body == "endless" else 5)
+        except asyncio.CancelledError:
+            cancelled.append(now())
+            raise
+        return Ack()
+
+    async with consuming(handle, grace_seconds=30.0, grace_margin_seconds=4.0) as consumer:
+        await asyncio.sleep(1)
+        consumer.drain()
+        assert 27 <= await stopped(consumer) < 28
+    assert cancelled == [pytest.approx(27)]
+    assert queue.deleted == ["short"]
+    assert queue.visible() == ["endless"]
+    assert sample("deliveries_total", state="released") == 1
+
+
+async def test_rule_20_a_second_signal_releases_everything_and_leaves(queue, consuming):
+    queue.send(*map(str, range(40)))
+    async with consuming(work, max_handlers=15, prefetch=10) as consumer:
+        await asyncio.sleep(1)
+        consumer.drain()
+        await asyncio.sleep(0.3)
+        consumer.release()
+        assert await stopped(consumer) < 1.5
+    assert queue.deleted == []
+    assert len(queue.visible()) == 40
+
+
+async def test_rule_20_a_handler_that_finishes_although_cancelled_is_acknowledged(queue, consuming):
+    queue.send("one")
+
+    async def handle(_):
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.5)  # the last rows
+        return Ack()
+
+    async with consuming(handle) as consumer:
+        await asyncio.sleep(1)
+        consumer.release()
+        await stopped(consumer)
+    assert queue.deleted == ["one"]
+
+
+async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_margin(queue, consuming):
+    queue.send("one")
+
+    async def handle(_):
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(100)
+
+    async with consuming(handle, grace_seconds=30.0, grace_margin_seconds=4.0) as consumer:
+        await asyncio.sleep(1)
+        consumer.drain()
+        assert await stopped(consumer) == pytest.approx(31, abs=0.1)
+
+
+async def test_rule_20_a_run_that_is_cancelled_from_outside_releases_and_stays_cancelled(queue, consuming):
+    queue.send(*map(str, range(30)))
+    async with consuming(work, max_handlers=5, prefetch=10) as consumer:
+        await asyncio.sleep(1)
+        consumer.task.cancel()
+        await stopped(consumer)
+        assert consumer.task.cancelled()
+        assert now() < 1.5
+    assert len(queue.visible()) == 30
+
+
+async def test_rule_20_nothing_is_left_invisible_whenever_the_stop_comes(queue, consuming):
+    for tenth in range(1, 40):
+        queue.messages.clear()
+        queue.send(*map(str, range(100)))
+        start = now()
+        async with consuming(lambda _: work(_), max_handlers=10, prefetch=15) as consumer:
+            await asyncio.sleep(tenth * 0.1 - 0.05)
+            consumer.drain()
+            assert await stopped(consumer) <= start + tenth * 0.1 + 2 + 1
+        assert len(queue.visible()) == len(queue.messages)

@@ -1,0 +1,138 @@
+"""Rules 1 to 4: permits, batches, receivers, receive errors."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from consumer_worker.consumer import Delivery
+from consumer_worker.outcomes import Ack
+from consumer_worker.sqs import QueueRefused, QueueUnavailable
+from tests.unit.consumer_worker.consumer.virtual_time import now
+
+pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
+
+
+async def work(_: Delivery, seconds: float = 0.05) -> Ack:
+    await asyncio.sleep(seconds)
+    return Ack()
+
+
+async def test_rule_01_no_message_is_received_without_a_permit_and_handlers_have_their_own_limit(
+    queue, consuming
+):
+    queue.send(*map(str, range(100)))
+    running = most_running = 0
+    most_held: list[Any] = []
+
+    async def handle(delivery):
+        nonlocal running, most_running
+        running += 1
+        most_running = max(most_running, running)
+        most_held.append(sum(stored.visible_at > now() for stored in queue.messages.values()))
+        await asyncio.sleep(1)
+        running -= 1
+        return Ack()
+
+    async with consuming(handle, max_handlers=5, prefetch=7):
+        await asyncio.sleep(60)
+    assert len(queue.deleted) == 100
+    assert most_running == 5
+    assert max(most_held) == 12
+
+
+async def test_rule_01_prefetch_keeps_the_handlers_busy(queue, consuming):
+    queue.send(*map(str, range(1000)))
+    async with consuming(work, max_handlers=50, prefetch=60):
+        await asyncio.sleep(1.2)
+        handled = len(queue.deleted)
+    assert handled >= 0.95 * 1000  # 50 handlers of 50 ms are 1,000 a second; the first answer takes 20 ms
+
+
+async def test_rule_01_permits_that_no_message_came_for_are_given_back(queue, consuming):
+    async with consuming(work, max_handlers=10, prefetch=0, max_receivers=1):
+        for _ in range(5):
+            queue.send("one")
+            await asyncio.sleep(1)
+        assert all(request.what >= 9 for request in queue.asked("receive"))
+    assert len(queue.deleted) == 5
+
+
+async def test_rule_02_a_receive_asks_for_ten_or_the_permits_there_are(queue, consuming):
+    queue.send(*map(str, range(25)))
+    async with consuming(lambda d: work(d, 30), max_handlers=20, prefetch=4, visibility_seconds=300):
+        await asyncio.sleep(1)
+        assert [request.what for request in queue.asked("receive")] == [10, 10, 4]
+        await asyncio.sleep(60)
+
+
+async def test_rule_02_under_load_a_receive_waits_for_a_full_ten_but_briefly(queue, consuming):
+    queue.send(*map(str, range(40)))
+    seconds = itertools.chain([1.0] + [1.04] * 5, itertools.repeat(9.0))
+    async with consuming(lambda d: work(d, next(seconds)), max_handlers=20, prefetch=0, ack_wait_seconds=0.0):
+        await asyncio.sleep(0.9)
+        before = len(queue.asked("receive"))
+        await asyncio.sleep(0.5)
+        first, *_ = queue.asked("receive")[before:]
+        # one permit is free at 1.0 s, five more 40 ms later: the receive goes out once its patience is over
+        assert first.what == 6
+        assert 1.1 < first.at < 1.2
+        await asyncio.sleep(30)
+
+
+async def test_rule_03_an_idle_queue_sees_one_long_poll_at_a_time(queue, consuming):
+    async with consuming(work):
+        await asyncio.sleep(41)
+    assert len(queue.asked("receive")) == 3
+    assert queue.most_polls == 1
+
+
+async def test_rule_03_receivers_are_added_while_batches_are_full_and_leave_when_they_are_not(
+    queue, consuming
+):
+    queue.send(*map(str, range(2000)))
+    async with consuming(work, max_receivers=4) as consumer:
+        await asyncio.sleep(0.5)
+        assert queue.most_polls == 4
+        await asyncio.sleep(30)
+        assert len(queue.deleted) == 2000
+        assert len(consumer._receivers) == 1
+
+
+async def test_rule_03_the_pool_holds_receivers_acks_and_heartbeats(settings_with):
+    settings = settings_with(max_handlers=100, prefetch=100, max_receivers=6)
+    batches_of_all_that_is_held = 20
+    assert settings.max_connections >= 6 + 2 * batches_of_all_that_is_held
+
+
+async def test_rule_04_a_receive_error_backs_off_with_jitter_up_to_a_cap(queue, consuming):
+    queue.fault("receive", *[QueueUnavailable("no route")] * 60)
+    async with consuming(work, request_retry_base_seconds=0.5, request_retry_cap_seconds=8.0) as consumer:
+        await asyncio.sleep(600)
+        queue.send("after the trouble")
+        await asyncio.sleep(10)
+        times = [request.at for request in queue.asked("receive")]
+        assert consumer.fatal is None
+    assert queue.deleted == ["after the trouble"]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)][:60]
+    for failures, pause in enumerate(pauses, start=1):
+        assert pause <= min(8.0, 0.5 * 2 ** (failures - 1)) + 0.05
+    late = pauses[10:]
+    assert max(late) > 6  # up to the cap
+    assert min(late) < 2  # but jittered
+    assert len({round(pause, 3) for pause in late}) > len(late) / 2
+
+
+async def test_rule_04_a_fatal_error_ends_readiness_and_the_run_after_an_orderly_stop(queue, consuming):
+    queue.send("running", "buffered")
+    refused = QueueRefused("ReceiveMessage on https://sqs/q: arn:aws:sts::1:assumed-role/worker needs …")
+    queue.fault("receive", 0.0, refused)
+    async with consuming(lambda d: work(d, 5), max_handlers=1, prefetch=50) as consumer:
+        await asyncio.sleep(1)
+        assert not consumer.ready
+        assert consumer.fatal is refused
+        with pytest.raises(QueueRefused, match="worker needs"):
+            await consumer.task
+    assert queue.deleted == ["running"]
+    assert queue.visible() == ["buffered"]

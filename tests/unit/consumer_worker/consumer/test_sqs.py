@@ -1,0 +1,271 @@
+"""The edge to SQS: a real client and a broker over a socket; stubbed are AWS's errors, which none provokes."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+from consumer_worker.sqs import (
+    REASON_ATTRIBUTE,
+    Entry,
+    Message,
+    QueueRefused,
+    QueueUnavailable,
+    SqsQueue,
+    client_config,
+)
+from tests.benchmarks.consumer.broker import Broker, Connection
+
+pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["real"])
+
+URL = "https://sqs.eu-central-1.amazonaws.com/111122223333/predictions"
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def broker() -> AsyncIterator[Broker]:
+    broker = Broker()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(broker, delay_seconds=0), "127.0.0.1", 0)
+    broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield broker
+    server.close()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def client(broker) -> AsyncIterator[Any]:
+    async with get_session().create_client(
+        "sqs",
+        endpoint_url=broker.address,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=client_config(4),
+    ) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def queue(client) -> SqsQueue:
+    parked = (await client.create_queue(QueueName="predictions-dlq"))["QueueUrl"]
+    url = (await client.create_queue(QueueName="predictions"))["QueueUrl"]
+    return SqsQueue(client, url, dead_letter_url=parked)
+
+
+async def receive(queue: SqsQueue, most: int = 10) -> list[Message]:
+    return await queue.receive(most, wait_seconds=0, visibility_seconds=30)
+
+
+async def test_a_message_arrives_with_its_attributes(broker, client, queue):
+    await client.send_message(
+        QueueUrl=queue._url,
+        MessageBody="{}",
+        MessageGroupId="tenant",
+        MessageAttributes={
+            "traceparent": {"DataType": "String", "StringValue": "00-1"},
+            "blob": {"DataType": "Binary", "BinaryValue": b"\0"},
+        },
+    )
+    (message,) = await receive(queue)
+    assert message.body == "{}"
+    assert message.attributes["MessageGroupId"] == "tenant"
+    assert message.attributes["ApproximateReceiveCount"] == "1"
+    assert int(message.attributes["SentTimestamp"]) > 1_700_000_000_000
+    assert message.message_attributes == {"traceparent": "00-1"}
+    assert await receive(queue) == []
+    assert broker.queues["predictions"].stats.in_flight == 1
+
+
+async def test_a_long_poll_waits_for_a_message(client, queue):
+    poll = asyncio.create_task(queue.receive(1, wait_seconds=20, visibility_seconds=30))
+    await asyncio.sleep(0.05)
+    await client.send_message(QueueUrl=queue._url, MessageBody="late")
+    assert [message.body for message in await poll] == ["late"]
+
+
+async def test_messages_are_deleted_and_given_back_in_batches(broker, client, queue):
+    entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(10)]
+    await client.send_message_batch(QueueUrl=queue._url, Entries=entries)
+    messages = await receive(queue)
+    receipts = [message.receipt_handle for message in messages]
+    assert await queue.delete(receipts[:6]) == [Entry.DONE] * 6
+    assert await queue.change_visibility([(receipt, 0) for receipt in receipts[6:]]) == [Entry.DONE] * 4
+    stats = broker.queues["predictions"].stats
+    assert (stats.deleted, stats.visible, stats.in_flight) == (6, 4, 0)
+    assert await queue.change_visibility([(receipts[0], 30)]) == [Entry.GONE]
+
+
+async def test_rule_14_the_dead_letter_queue_keeps_body_attributes_group_and_reason(client, queue):
+    attributes = {f"a{n}": "x" for n in range(10)} | {REASON_ATTRIBUTE: "an older one"}
+    message = Message("m", "r", "{}", {"MessageGroupId": "tenant"}, attributes)
+    await queue.dead_letter(message, "not JSON")
+    (parked,) = await receive(SqsQueue(client, queue._dead_letter_url or ""))
+    assert parked.body == "{}"
+    assert parked.attributes["MessageGroupId"] == "tenant"
+    assert parked.message_attributes[REASON_ATTRIBUTE] == "not JSON"
+    assert len(parked.message_attributes) == 10  # as many as a message may have
+
+
+async def test_without_a_dead_letter_queue_there_is_nothing_to_do(client, queue):
+    await SqsQueue(client, queue._url).dead_letter(Message("m", "r", "{}"), "not JSON")
+    assert await receive(SqsQueue(client, queue._dead_letter_url or "")) == []
+
+
+async def test_rule_04_no_such_queue_is_fatal_and_named(client, broker):
+    with pytest.raises(QueueRefused, match=r"ReceiveMessage on .*/nowhere: there is no such queue"):
+        await receive(SqsQueue(client, f"{broker.address}/000000000000/nowhere"))
+
+
+class FakeClient(SimpleNamespace):
+    """A client whose every request ends the same way."""
+
+    def __init__(self, end: Any) -> None:
+        super().__init__(requests=[])
+
+        async def act(**request: Any) -> Any:
+            self.requests.append(request)
+            if isinstance(end, BaseException):
+                raise end
+            return end
+
+        self.receive_message = self.delete_message_batch = act
+        self.change_message_visibility_batch = self.send_message = act
+
+
+def refused_with(code: str, message: str = "") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "ReceiveMessage")
+
+
+def over(end: Any) -> SqsQueue:
+    return SqsQueue(cast("Any", FakeClient(end)), URL, dead_letter_url=URL)
+
+
+DENIED = (
+    "User: arn:aws:sts::111122223333:assumed-role/worker/i-1 is not authorized to perform: sqs:receivemessage"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (refused_with("AWS.SimpleQueueService.NonExistentQueue"), "there is no such queue"),
+        (refused_with("QueueDoesNotExist"), "there is no such queue"),
+        (
+            refused_with("AccessDenied", DENIED),
+            r"arn:aws:sts::111122223333:assumed-role/worker/i-1 needs the permission sqs:ReceiveMessage",
+        ),
+        (
+            refused_with("AccessDeniedException"),
+            "the role of this process needs the permission sqs:ReceiveMessage",
+        ),
+        (refused_with("KMS.AccessDeniedException", "arn:aws:sts::1:assumed-role/w/i may not"), "kms:Decrypt"),
+        (refused_with("KmsDisabled"), "kms:Decrypt"),
+        (refused_with("InvalidClientTokenId"), "needs the permission"),
+        (NoCredentialsError(), "no AWS credentials"),
+    ],
+)
+async def test_rule_04_what_no_retry_mends_is_refused_and_names_queue_role_and_permission(error, told):
+    with pytest.raises(QueueRefused, match=told) as caught:
+        await receive(over(error))
+    assert URL in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused_with("RequestThrottled"),
+        refused_with("KMS.ThrottlingException"),
+        refused_with("KmsThrottled"),
+        refused_with("OverLimit"),
+        refused_with("ServiceUnavailable"),
+        refused_with("ExpiredToken"),
+        EndpointConnectionError(endpoint_url=URL),
+        aiohttp.ClientPayloadError(),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+)
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        receive,
+        lambda queue: queue.delete(["r"]),
+        lambda queue: queue.change_visibility([("r", 1)]),
+        lambda queue: queue.dead_letter(Message("m", "r", "{}"), "why"),
+    ],
+)
+async def test_rule_04_what_may_pass_is_unavailable(error, request_of):
+    with pytest.raises(QueueUnavailable):
+        await request_of(over(error))
+
+
+async def test_rule_04_a_request_that_hangs_is_given_up():
+    hangs = FakeClient(None)
+    hangs.delete_message_batch = lambda **_: asyncio.sleep(60)
+    with pytest.raises(QueueUnavailable, match="TimeoutError"):
+        await SqsQueue(cast("Any", hangs), URL, request_timeout_seconds=0.01).delete(["r"])
+
+
+def failed(code: str, *, sender_fault: bool) -> dict[str, Any]:
+    return {"Failed": [{"Id": "0", "Code": code, "SenderFault": sender_fault}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "sender_fault", "entry"),
+    [
+        ("ReceiptHandleIsInvalid", True, Entry.GONE),
+        ("InvalidParameterValue", True, Entry.GONE),
+        ("AWS.SimpleQueueService.MessageNotInflight", True, Entry.GONE),
+        ("MessageNotInflight", True, Entry.GONE),
+        ("InternalError", False, Entry.FAILED),
+        ("SomethingElse", True, Entry.REFUSED),
+    ],
+)
+async def test_rule_07_an_extension_is_done_gone_failed_or_refused_by_its_entry(code, sender_fault, entry):
+    queue = over(failed(code, sender_fault=sender_fault))
+    assert await queue.change_visibility([("r", 30)]) == [entry]
+
+
+@pytest.mark.parametrize(
+    ("code", "sender_fault", "entry"),
+    [
+        ("ReceiptHandleIsInvalid", True, Entry.GONE),
+        ("InternalError", False, Entry.FAILED),
+        ("InvalidParameterValue", True, Entry.REFUSED),
+    ],
+)
+async def test_rule_12_a_delete_is_done_gone_failed_or_refused_by_its_entry(code, sender_fault, entry):
+    assert await over(failed(code, sender_fault=sender_fault)).delete(["r"]) == [entry]
+
+
+async def test_rule_12_an_entry_the_answer_does_not_mention_has_failed():
+    answer = {"Successful": [{"Id": "2"}], "Failed": []}
+    assert await over(answer).delete(["a", "b", "c"]) == [Entry.FAILED, Entry.FAILED, Entry.DONE]
+
+
+async def test_rule_11_the_entry_id_is_the_position():
+    client = FakeClient({})
+    await SqsQueue(cast("Any", client), URL).delete(["m1#1", "m1#2"])
+    entries = client.requests[0]["Entries"]
+    assert entries == [{"Id": "0", "ReceiptHandle": "m1#1"}, {"Id": "1", "ReceiptHandle": "m1#2"}]
+
+
+async def test_rule_03_the_client_outwaits_a_long_poll_and_never_retries_by_itself():
+    config = cast("Any", client_config(7))
+    assert config.read_timeout > 20
+    assert config.retries == {"total_max_attempts": 1}
+    assert config.max_pool_connections == 7
+
+
+async def test_queues_of_the_broker_are_fair(client, queue):
+    for group, count in (("noisy", 8), ("quiet", 2)):
+        for n in range(count):
+            await client.send_message(QueueUrl=queue._url, MessageBody=str(n), MessageGroupId=group)
+    received = [(await receive(queue, 1))[0].attributes["MessageGroupId"] for _ in range(6)]
+    assert [len(list(run)) for _, run in itertools.groupby(received)] == [1, 1, 1, 1, 2]
