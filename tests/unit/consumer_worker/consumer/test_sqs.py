@@ -1,4 +1,4 @@
-"""The edge to SQS: a real client and a broker over a socket; stubbed are AWS's errors, which none provokes."""
+"""The edge to SQS: a real client and a broker over a socket; only AWS's own errors are stubbed."""
 
 import asyncio
 import itertools
