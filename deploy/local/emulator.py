@@ -1,0 +1,152 @@
+"""The SQS, SNS, S3 and STS emulator: ministack, in an environment of its own since its pins clash."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from deploy.local.errors import LocalStackError
+from deploy.local.process import Child
+
+START_TIMEOUT_SECONDS = 30.0
+INSTALL_TIMEOUT_SECONDS = 300.0
+LOCK = Path(__file__).with_name("emulator.lock")
+
+_SERVICES = "sqs,sns,s3,sts"
+
+
+async def prepare_environment(folder: Path, log: Path) -> Path:
+    """Return an environment with ministack below `folder`, made once for each content of its lock file.
+
+    Raises:
+        LocalStackError: it cannot be made.
+    """
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    environment = folder / f"emulator-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    async with _one_at_a_time(folder / "emulator.making"):
+        if not environment.exists():
+            unfinished = folder / "emulator-unfinished"
+            await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
+            python = unfinished / "bin" / "python"
+            await _run([sys.executable, "-m", "venv", unfinished], log)
+            await _run(
+                [
+                    *(
+                        python,
+                        "-m",
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--no-compile",
+                        "--disable-pip-version-check",
+                    ),
+                    *("--require-hashes", "--requirement", LOCK),
+                ],
+                log,
+            )
+            # Only python and -m are used of it, so that it can be moved to its name when it is complete.
+            await asyncio.to_thread(unfinished.rename, environment)
+    return environment
+
+
+class Emulator:
+    """One ministack on 127.0.0.1, with its state in `folder`.
+
+    Objects are written as they come. Queues and their messages are saved at a clean stop only: after a
+    SIGKILL the queues are gone, see `provision` and `database.requeue_unfinished`.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, *, environment: Path, log: Path, durable: bool = True
+    ) -> None:
+        self.port = port
+        self.endpoint_url = f"http://127.0.0.1:{port}"
+        self._folder = folder.absolute()
+        self.child = Child(
+            "emulator",
+            [environment / "bin" / "python", "-m", "ministack"],
+            env={
+                "BIND_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(port),
+                "MINISTACK_HOST": "127.0.0.1",
+                "SERVICES": _SERVICES,
+                "PERSIST_STATE": "1" if durable else "0",
+                "STATE_DIR": str(self._folder / "state"),
+                "S3_PERSIST": "1" if durable else "0",
+                "S3_DATA_DIR": str(self._folder / "objects"),
+                "TMPDIR": str(self._folder),
+                "LOG_LEVEL": "WARNING",
+                "PATH": os.environ.get("PATH", ""),
+                "HOME": str(self._folder),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            log=log,
+            cwd=self._folder,
+        )
+
+    async def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            LocalStackError: it does not come up.
+        """
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        await self.child.start()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
+                while not await self._answers(session):
+                    if not self.child.running:
+                        raise LocalStackError(
+                            f"the SQS/S3 emulator ended while it started, see {self.child.log}:\n"
+                            f"{self.child.last_lines()}"
+                        )
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.child.stop()
+            raise LocalStackError(
+                f"the SQS/S3 emulator did not answer in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+            ) from None
+
+    async def stop(self) -> None:
+        """Stop it cleanly, which is when it saves its queues."""
+        await self.child.stop()
+
+    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+        try:
+            async with session.get(
+                f"{self.endpoint_url}/_ministack/health", timeout=aiohttp.ClientTimeout(total=2)
+            ) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
+
+
+async def _run(argv: list[str | Path], log: Path) -> None:
+    child = Child("the emulator's installation", argv, env=os.environ, log=log)
+    await child.start()
+    try:
+        async with asyncio.timeout(INSTALL_TIMEOUT_SECONDS):
+            code = await child.wait()
+    except TimeoutError:
+        await child.stop()
+        code = -1
+    if code != 0:
+        raise LocalStackError(
+            "the SQS/S3 emulator could not be installed (is the package registry within reach?), "
+            f"see {log}:\n{child.last_lines()}"
+        )
+
+
+@asynccontextmanager
+async def _one_at_a_time(lock: Path) -> AsyncIterator[None]:
+    """Let one process make the environment; others wait for it here."""
+    with lock.open("w") as file:
+        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+        yield

