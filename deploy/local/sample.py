@@ -1,7 +1,7 @@
 """The sample that `demo` scores: 1,000 invented customers in the form of a telecom CRM export.
 
-`python -m deploy.local.sample` writes `sample/customers.csv` anew. Nobody in it exists, and there is no label:
-whether they leave is for the model to say.
+`python -m deploy.local.sample` writes `sample/customers.csv` anew. Nobody in it exists, and there is no label,
+since whether they leave is for the model to say.
 """
 
 import csv
@@ -52,8 +52,8 @@ _STREAMING_EACH = 10
 def sample_customers(count: int = CUSTOMERS, seed: int = SEED) -> Iterator[dict[str, str]]:
     """Yield invented customers, the same ones for the same seed.
 
-    What one of them has hangs together: who stays long has the longer contract and more extras, fibre is paid by
-    electronic check more often, extras need internet, and the charges are the sum of what was booked.
+    What one of them has hangs together: who stays long has the longer contract and more extras, fibre is paid
+    by electronic check more often, extras need internet, and the charges are the sum of what was booked.
     """
     random = Random(seed)  # noqa: S311 nothing here is a secret
     seen: set[str] = set()
