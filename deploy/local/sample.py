@@ -1,7 +1,7 @@
 """The sample that `demo` scores: 1,000 invented customers in the form of a telecom CRM export.
 
-`python -m deploy.local.sample` writes `sample/customers.csv` anew. Nobody in it exists, and there is no label,
-since whether they leave is for the model to say.
+`python -m deploy.local.sample` writes `sample/customers.csv` anew. Nobody in it exists, and there is no
+label: whether they leave is for the model to say.
 """
 
 import csv
