@@ -1,0 +1,13 @@
+"""Scoring: a customer's file in, result files out. Nothing here knows of queues, buckets or databases."""
+
+from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
+from consumer_worker.scoring.score import ScoringLimits, ScoringReport, ScoringRequest, score_file
+
+__all__ = [
+    "ScoringCancelled",
+    "ScoringFailed",
+    "ScoringLimits",
+    "ScoringReport",
+    "ScoringRequest",
+    "score_file",
+]

@@ -1,0 +1,270 @@
+"""How far the scores of a file can be trusted, given the data it came from.
+
+Tallies are added up chunk by chunk, of the scored rows; at the end they become rates, a grade and sentences.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
+from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
+from ml_models.columns import ColumnMapping
+from retainwise_contracts.results import DataQuality, FeatureQuality, QualityGrade
+
+PSI_LARGE = 0.25
+"""Above it a shift is customarily called large (Siddiqi, Credit Risk Scorecards, 2006)."""
+
+PSI_FEWEST_ROWS = 100
+"""With fewer rows the index measures chance: its expectation without any shift is about bins / rows."""
+
+_PSI_FLOOR = 1e-4
+"""Stands for a share of 0, whose logarithm would be infinite."""
+
+GOOD_LOSS = 0.05
+FAIR_LOSS = 0.25
+"""Up to which share of the model's weight may rest on values that are not what it was trained on."""
+
+GOOD_REJECTED = 0.05
+FAIR_REJECTED = 0.20
+"""Up to which share of the rows may be rejected."""
+
+NOTEWORTHY = 0.01
+"""A rate that differs by less from the training data's is not worth a sentence."""
+
+_MOST_UNSEEN_KEPT = 1_000
+_MOST_UNSEEN_CATEGORIES = 20
+"""A column with more different unknown values holds something else, perhaps names: none is repeated."""
+_MOST_UNSEEN_TOLD = 5
+_LONGEST_VALUE_TOLD = 40
+
+
+@dataclass(slots=True)
+class FeatureTally:
+    """What was seen of one feature."""
+
+    feature: NumericFeature | CategoricalFeature
+    rows: int = 0
+    missing: int = 0
+    unseen: int = 0
+    unusable: int = 0
+    """No number, or an impossible one. These are scored as missing."""
+    out_of_range: int = 0
+    """Impossible, or beyond what the training data holds."""
+    bins: NDArray[np.int64] = field(init=False)
+    """Present values by bin, as in the card's statistics."""
+    unseen_values: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.bins = np.zeros(len(self.feature.statistics.shares), np.int64)
+
+    def add(self, values: FeatureValues) -> None:
+        """Add some rows' values."""
+        codes = values.codes
+        self.rows += len(codes)
+        self.missing += int(np.isnan(codes).sum())
+        if isinstance(values, NumericValues):
+            self._add_numbers(values)
+        else:
+            self._add_categories(values, codes)
+
+    def _add_numbers(self, values: NumericValues) -> None:
+        statistics = values.feature.statistics
+        present = values.values[~values.missing]
+        beyond = (present < statistics.min) | (present > statistics.max)
+        self.out_of_range += int(beyond.sum() + values.out_of_range.sum())
+        self.unusable += int(values.not_a_number.sum() + values.out_of_range.sum())
+        positions = np.searchsorted(statistics.edges, present, side="right")
+        self.bins += np.bincount(positions, minlength=len(self.bins))
+
+    def _add_categories(self, values: CategoricalValues, codes: NDArray[np.float32]) -> None:
+        known = codes[codes >= 0].astype(np.intp)
+        self.bins += np.bincount(known, minlength=len(self.bins))
+        unseen = np.flatnonzero(codes == UNSEEN_CODE)
+        self.unseen += len(unseen)
+        if len(unseen):
+            texts, positions = values.distinct(unseen)
+            for text, count in zip(texts, np.bincount(positions), strict=True):
+                if text in self.unseen_values or len(self.unseen_values) < _MOST_UNSEEN_KEPT:
+                    self.unseen_values[text or ""] += int(count)
+
+    def rate(self, count: int) -> float:
+        """Return a count as a share of the rows."""
+        return round(count / self.rows, 6) if self.rows else 0.0
+
+    @property
+    def psi(self) -> float | None:
+        """The population stability index against the training data; None with too few values to tell."""
+        present = int(self.bins.sum())
+        if present < PSI_FEWEST_ROWS:
+            return None
+        expected = np.maximum(np.asarray(self.feature.statistics.shares), _PSI_FLOOR)
+        actual = np.maximum(self.bins / present, _PSI_FLOOR)
+        return round(float(((actual - expected) * np.log(actual / expected)).sum()), 6)
+
+    @property
+    def loss(self) -> float:
+        """The share of rows whose value is not what the model was trained on, from 0 to 1."""
+        missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
+        beyond = self.rate(self.out_of_range - min(self.unusable, self.out_of_range))
+        return min(1.0, missing + self.rate(self.unseen) + beyond)
+
+    def quality(self) -> FeatureQuality:
+        """Return the figures for the report."""
+        return FeatureQuality(
+            feature=self.feature.name,
+            missing_rate=self.rate(self.missing),
+            unseen_rate=self.rate(self.unseen),
+            out_of_range_rate=self.rate(self.out_of_range),
+            psi=self.psi,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is worth telling of the file beside its features."""
+
+    total_rows: int
+    rejected_rows: int
+    rejected_by: Mapping[str, int]
+    """Rejected rows by what was wrong, in words."""
+    blank_rows: int
+    short_rows: int
+    """Scored although they end before the last column."""
+    duplicate_ids: int
+    duplicate_rows: int
+
+
+def tallies_for(card: Card) -> dict[str, FeatureTally]:
+    """Return an empty tally for each feature of a model."""
+    return {feature.name: FeatureTally(feature) for feature in card.features}
+
+
+def report_quality(
+    tallies: Mapping[str, FeatureTally], facts: FileFacts, mapping: ColumnMapping, card: Card
+) -> DataQuality:
+    """Write the data quality report of a file."""
+    sentences = [*_of_the_rows(facts), *_of_the_columns(mapping, card)]
+    for name, tally in tallies.items():
+        if name in mapping.features:
+            sentences += _of_a_feature(tally)
+    return DataQuality(
+        grade=_grade(tallies, facts, card),
+        sentences=tuple(sentences),
+        features=tuple(tally.quality() for tally in tallies.values()),
+    )
+
+
+def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) -> QualityGrade:
+    """Grade by the share of the model's weight that rests on good values, and by the rejected rows."""
+    weights = {term.features[0]: term.importance for term in card.terms}
+    weight = sum(weights.values()) or 1.0
+    loss = sum(weights.get(name, 0.0) * tally.loss for name, tally in tallies.items()) / weight
+    rejected = facts.rejected_rows / max(facts.total_rows, 1)
+    if loss > FAIR_LOSS or rejected > FAIR_REJECTED:
+        return QualityGrade.POOR
+    shifted = any((tally.psi or 0.0) > PSI_LARGE for tally in tallies.values())
+    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted:
+        return QualityGrade.FAIR
+    return QualityGrade.GOOD
+
+
+def _of_the_rows(facts: FileFacts) -> Sequence[str]:
+    sentences = []
+    if facts.rejected_rows:
+        share = facts.rejected_rows / facts.total_rows
+        why = "; ".join(f"{reason}: {count:,}" for reason, count in facts.rejected_by.items())
+        sentences.append(
+            f"{facts.rejected_rows:,} of {facts.total_rows:,} rows ({share:.1%}) were not scored ({why}). "
+            "rejected.csv holds them, to mend and send again."
+        )
+    if facts.duplicate_ids:
+        sentences.append(
+            f"{facts.duplicate_ids:,} customer ids occur more than once, in {facts.duplicate_rows:,} rows; "
+            "each row was scored by itself."
+        )
+    if facts.short_rows:
+        sentences.append(
+            f"{facts.short_rows:,} rows end before the last column; what they lack counts as missing."
+        )
+    if facts.blank_rows:
+        sentences.append(f"{facts.blank_rows:,} blank rows were passed over; they have no row number.")
+    return sentences
+
+
+def _of_the_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
+    sentences = list(mapping.conflicts)
+    absent = [feature.label for feature in card.features if feature.name not in mapping.features]
+    if absent:
+        sentences.append(
+            f"The file has no column for {', '.join(absent)}: missing for every customer, never guessed."
+        )
+    for column in mapping.columns:
+        if column.method == "fuzzy":
+            sentences.append(
+                f"Column “{column.header}” was taken for {column.feature} because their names are alike. "
+                "Check that it is."
+            )
+        if column.conversion:
+            sentences.append(f"Column “{column.header}” was converted from {column.conversion}.")
+    return sentences
+
+
+def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
+    label = tally.feature.label
+    statistics = tally.feature.statistics
+    sentences = []
+    missing = tally.rate(tally.missing)
+    if missing > statistics.missing_rate + NOTEWORTHY:
+        sentences.append(
+            f"{label} is missing in {missing:.1%} of the rows "
+            f"(in the training data in {statistics.missing_rate:.1%})."
+        )
+    if tally.unusable:
+        sentences.append(
+            f"{label} is no number or an impossible one in {tally.unusable:,} rows; "
+            "it counts as missing there."
+        )
+    if tally.unseen:
+        sentences.append(_of_unseen_values(tally))
+    beyond = tally.rate(tally.out_of_range)
+    if isinstance(tally.feature, NumericFeature) and beyond > NOTEWORTHY:
+        known = tally.feature.statistics
+        sentences.append(
+            f"{label} lies outside of {known.min:g} to {known.max:g}, all the model has seen, "
+            f"in {beyond:.1%} of the rows."
+        )
+    if (tally.psi or 0.0) > PSI_LARGE:
+        sentences.append(
+            f"{label} is spread otherwise than in the training data (PSI {tally.psi:.2f}, large from "
+            f"{PSI_LARGE}): the scores may be less exact."
+        )
+    return sentences
+
+
+def _of_unseen_values(tally: FeatureTally) -> str:
+    label, share = tally.feature.label, f"{tally.rate(tally.unseen):.1%}"
+    different = len(tally.unseen_values)
+    if different > _MOST_UNSEEN_CATEGORIES:
+        at_least = "at least " if different == _MOST_UNSEEN_KEPT else ""
+        return (
+            f"{label} holds {at_least}{different:,} values the model has never seen, in {share} of the rows. "
+            "Check that it is the right column."
+        )
+    # The most frequent first, then by name, so that the sentence is always the same.
+    ranked = sorted(tally.unseen_values.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"“{printable(value, _LONGEST_VALUE_TOLD)}”" for value, _ in ranked[:_MOST_UNSEEN_TOLD])
+    more = f" and {different - _MOST_UNSEEN_TOLD} more" if different > _MOST_UNSEEN_TOLD else ""
+    noun = "a value" if different == 1 else f"{different} values"
+    return f"{label} holds {noun} the model has never seen, in {share} of the rows: {told}{more}."
+
+
+def printable(text: str, longest: int) -> str:
+    """Return text fit to be shown and stored: without control characters, and not too long."""
+    clean = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"

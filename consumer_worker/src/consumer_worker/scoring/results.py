@@ -1,0 +1,138 @@
+"""The result files: scores as Parquet and CSV, the rejected rows, and the manifest that vouches for them."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from retainwise_contracts.results import (
+    REJECTED_COLUMNS,
+    FileDigest,
+    ResultColumn,
+    ResultFileName,
+    ResultManifest,
+    score_columns,
+)
+
+SCORES_PARQUET: ResultFileName = "scores.parquet"
+SCORES_CSV: ResultFileName = "scores.csv"
+REJECTED_CSV: ResultFileName = "rejected.csv"
+MANIFEST: ResultFileName = "manifest.json"
+
+DECIMALS = 6
+"""Digits after the point in CSV: more than a float32 has. Parquet holds every bit."""
+
+_ROW_GROUP_ROWS = 65_536
+_PIECE_BYTES = 1 << 20
+_TYPES: Mapping[str, type[pl.DataType]] = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+
+# A spreadsheet runs a cell that begins with one of these, full-width ones included (OWASP, CSV Injection).
+# Plain numbers begin so too and do no harm.
+_DANGEROUS = "^[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_HARMLESS = r"^[+-]?[\d.,]+$"
+
+
+def escape(texts: pl.Series) -> pl.Series:
+    """Put an apostrophe before what a spreadsheet would run, so that it shows it as text."""
+    dangerous = texts.str.contains(_DANGEROUS)
+    if not dangerous.any():
+        return texts
+    dangerous &= ~texts.str.contains(_HARMLESS)
+    return (
+        texts.to_frame("text")
+        .select(pl.when(dangerous).then("'" + pl.col("text")).otherwise(pl.col("text")).alias(texts.name))
+        .to_series()
+    )
+
+
+def unescape(texts: pl.Series) -> pl.Series:
+    """Take back `escape`, for a file that we wrote ourselves and that was sent again."""
+    return texts.str.replace(f"^'({_DANGEROUS.removeprefix('^')})", "$1")
+
+
+def score_frame(columns: Mapping[str, pl.Series], reasons: int) -> pl.DataFrame:
+    """Put the score columns into the order and types of the contracts."""
+    return pl.DataFrame([_typed(columns[column.name], column) for column in score_columns(reasons)])
+
+
+def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
+    return series.cast(_TYPES[column.type]).alias(column.name)
+
+
+class ResultWriter:
+    """Writes the result files chunk by chunk into a folder.
+
+    Parquet is written at the end, from parts on disk: its rows are then in groups of one size, whatever the
+    chunks were, and memory does not grow with the file.
+    """
+
+    def __init__(
+        self, folder: Path, parts: Path, *, reasons: int, headers: Sequence[str], delimiter: str
+    ) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._part_count = 0
+        self._delimiter = delimiter
+        self._empty = pl.DataFrame(schema={c.name: _TYPES[c.type] for c in score_columns(reasons)})
+        self._scores = (folder / SCORES_CSV).open("wb")
+        self._scores.write(_csv_line(self._empty.columns, ","))
+        self._rejected = (folder / REJECTED_CSV).open("wb")
+        originals = escape(pl.Series(headers, dtype=pl.String)).to_list()
+        self._rejected.write(_csv_line([*originals, *(c.name for c in REJECTED_COLUMNS)], delimiter))
+
+    def close(self) -> None:
+        """Close the files as they are."""
+        self._scores.close()
+        self._rejected.close()
+
+    def write_scores(self, frame: pl.DataFrame) -> None:
+        """Add scored rows."""
+        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="uncompressed")
+        self._part_count += 1
+        text = [name for name, kind in frame.schema.items() if kind == pl.String]
+        safe = frame.with_columns(escape(frame[name]) for name in text)
+        safe.write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+
+    def write_rejected(self, frame: pl.DataFrame) -> None:
+        """Add rejected rows: the original columns, then why."""
+        safe = frame.with_columns(escape(series) for series in frame if series.dtype == pl.String)
+        safe.write_csv(self._rejected, include_header=False, separator=self._delimiter)
+
+    def finish(self) -> tuple[FileDigest, ...]:
+        """Complete the files and return their digests."""
+        self.close()
+        parts = [pl.scan_ipc(self._parts / f"{part:06}.arrow") for part in range(self._part_count)]
+        scores = pl.concat(parts) if parts else self._empty.lazy()
+        scores.sink_parquet(self._folder / SCORES_PARQUET, row_group_size=_ROW_GROUP_ROWS)
+        return tuple(digest(self._folder, name) for name in (SCORES_PARQUET, SCORES_CSV, REJECTED_CSV))
+
+
+def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:
+    """Write the manifest and return its digest."""
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return digest(folder, MANIFEST)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what computes the scores."""
+    names = ("retainwise-consumer-worker", "retainwise-ml-models", "numpy", "onnxruntime", "polars")
+    return {name: version(name) for name in names}
+
+
+def digest(folder: Path, name: ResultFileName) -> FileDigest:
+    """Return the size and SHA-256 of a result file."""
+    content = hashlib.sha256()
+    with (folder / name).open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            content.update(piece)
+    return FileDigest(name=name, size_bytes=(folder / name).stat().st_size, sha256=content.hexdigest())
+
+
+def _csv_line(cells: Sequence[str], delimiter: str) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(cells)
+    return line.getvalue().encode()

@@ -1,0 +1,303 @@
+"""Scores a customer's file: a file in, files out. It reads downward.
+
+All of it is synchronous and runs in a thread; Polars, NumPy and ONNX Runtime release the GIL while they work.
+Memory is bounded by the block size, not by the file.
+"""
+
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import polars as pl
+
+from consumer_worker.scoring.duplicates import DuplicateIds
+from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
+from consumer_worker.scoring.quality import FileFacts, report_quality, tallies_for
+from consumer_worker.scoring.reasons import find_reasons
+from consumer_worker.scoring.results import (
+    ResultWriter,
+    library_versions,
+    score_frame,
+    unescape,
+    write_manifest,
+)
+from consumer_worker.scoring.rows import Cause, Rejections, find_rejections, rejected_rows
+from consumer_worker.scoring.source import Source, Table, open_source
+from consumer_worker.scoring.summary import LEVELS, SummaryTally, mapped_columns, risk_positions
+from consumer_worker.scoring.values import FeatureValues, no_values, read_categories, read_numbers
+from ml_models.card import Card, Feature, NumericFeature
+from ml_models.columns import (
+    IGNORED_HEADERS,
+    ColumnMapping,
+    InvalidMapping,
+    RequiredColumnsMissing,
+    map_columns,
+)
+from ml_models.runtime import ChurnModel
+from retainwise_contracts.failures import FailureCode
+from retainwise_contracts.prediction_requested import ModelReference
+from retainwise_contracts.results import (
+    ContentDigest,
+    FileDigest,
+    ResultManifest,
+    RowCounts,
+    ScoringModel,
+    SourceFormat,
+    Summary,
+)
+
+MOST_REJECTED = 0.5
+"""With a larger share of rejected rows, the file is not what we take it for and its scores would mislead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRequest:
+    """What is to be scored, beside the file itself."""
+
+    prediction_id: UUID
+    input_sha256: str
+    """Of the file, as it was verified when it was fetched."""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """Feature to header; it wins over what the headers suggest."""
+    reasons: int = 3
+    """Reasons told for each customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringLimits:
+    """What one file may take."""
+
+    max_bytes: int = 2 << 30
+    block_bytes: int = 8 << 20
+    """Read at a time: about 60,000 rows, and 150 MB of memory at the peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringReport:
+    """What came out. The files are in the destination, the manifest last."""
+
+    rows: RowCounts
+    summary: Summary
+    manifest: ResultManifest
+    files: tuple[FileDigest, ...]
+
+
+def score_file(
+    source: Path,
+    destination: Path,
+    model: ChurnModel,
+    request: ScoringRequest,
+    *,
+    limits: ScoringLimits = ScoringLimits(),
+    cancelled: threading.Event,
+) -> ScoringReport:
+    """Score a customer's file.
+
+    Args:
+        source: the file as it was uploaded.
+        destination: an existing folder; `scores.parquet`, `scores.csv`, `rejected.csv` and `manifest.json`
+            are written there.
+        model: to score with.
+        request: what else is asked for.
+        limits: on size and memory.
+        cancelled: looked at between blocks; once set, scoring ends.
+
+    Raises:
+        ScoringFailed: the file cannot be scored; the error says why and what to do.
+        ScoringCancelled: `cancelled` was set.
+    """
+    opened = open_source(source, max_bytes=limits.max_bytes)
+    mapping = _map_columns(opened, model.card, request.mapping)
+    with tempfile.TemporaryDirectory(dir=destination, prefix="parts-") as parts:
+        scoring = _Scoring(opened, mapping, model, request.reasons, destination, Path(parts))
+        with closing(scoring):
+            for table in opened.tables(limits.block_bytes):
+                if cancelled.is_set():
+                    raise ScoringCancelled
+                scoring.add(table)
+            rows = scoring.rows()
+            summary = scoring.summary()
+            files = scoring.finish()
+    manifest = ResultManifest(
+        prediction_id=request.prediction_id,
+        input=ContentDigest(size_bytes=source.stat().st_size, sha256=request.input_sha256),
+        model=ScoringModel(
+            model=ModelReference(name=model.card.name, version=model.card.version),
+            sha256=model.card.model_file.sha256,
+        ),
+        rows=rows,
+        outputs=files,
+        versions=library_versions(),
+    )
+    return ScoringReport(rows, summary, manifest, (*files, write_manifest(destination, manifest)))
+
+
+def _map_columns(source: Source, card: Card, explicit: Mapping[str, str]) -> ColumnMapping:
+    try:
+        return map_columns(source.dialect.headers, card, explicit)
+    except RequiredColumnsMissing as error:
+        raise ScoringFailed(FailureCode.REQUIRED_COLUMNS_MISSING, str(error)) from error
+    except InvalidMapping as error:
+        raise ScoringFailed(FailureCode.INVALID_MAPPING, str(error)) from error
+
+
+class _Scoring:
+    """One file being scored: takes table after table, and knows at the end what the file was."""
+
+    def __init__(
+        self,
+        source: Source,
+        mapping: ColumnMapping,
+        model: ChurnModel,
+        reasons: int,
+        destination: Path,
+        parts: Path,
+    ) -> None:
+        self._dialect = source.dialect
+        self._mapping = mapping
+        self._model = model
+        self._reasons = reasons
+        headers = source.dialect.headers
+        self._original_columns = [n for n, header in enumerate(headers) if header not in IGNORED_HEADERS]
+        self._sent_again = len(self._original_columns) < len(headers)
+        self._writer = ResultWriter(
+            destination,
+            parts,
+            reasons=reasons,
+            headers=[headers[position] for position in self._original_columns],
+            delimiter=source.dialect.delimiter,
+        )
+        self._ids = DuplicateIds(parts)
+        self._quality = tallies_for(model.card)
+        self._summary = SummaryTally(model.card)
+        self._causes: dict[Cause, _Tally] = {}
+        self._blank_rows = 0
+        self._short_rows = 0
+
+    def add(self, table: Table) -> None:
+        """Score one table and write what came out."""
+        self._blank_rows += table.blank_rows
+        rows = table.frame.height
+        row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
+        ids = table.frame[str(self._mapping.customer_id.position)].str.strip_chars()
+        if self._sent_again:
+            ids = unescape(ids)
+        values = {feature.name: self._read(table, feature) for feature in self._model.card.features}
+        rejections = find_rejections(table, ids, list(values.values()), self._mapping)
+        scorable = rejections.scorable
+        if not scorable.all():
+            self._reject(table, rejections, row_numbers)
+            kept = pl.Series(scorable)
+            ids, row_numbers = ids.filter(kept), row_numbers.filter(kept)
+            values = {name: of_rows.filter(scorable) for name, of_rows in values.items()}
+        self._short_rows += int(table.frame[self._last_column].is_null().to_numpy()[scorable].sum())
+        self._score(ids, row_numbers, values)
+
+    @property
+    def _last_column(self) -> str:
+        return str(len(self._dialect.headers) - 1)
+
+    def _read(self, table: Table, feature: Feature) -> FeatureValues:
+        column = self._mapping.features.get(feature.name)
+        if column is None:
+            return no_values(feature, table.frame.height)
+        texts = table.frame[str(column.position)]
+        if isinstance(feature, NumericFeature):
+            return read_numbers(texts, feature, self._dialect.decimal, column.factor)
+        return read_categories(texts, feature)
+
+    def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
+        for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
+            first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
+            self._causes.setdefault(cause, _Tally(first)).rows += count
+        self._writer.write_rejected(
+            rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
+        )
+
+    def _score(self, ids: pl.Series, row_numbers: pl.Series, values: Mapping[str, FeatureValues]) -> None:
+        scores = self._model.predict(np.stack([of_rows.codes for of_rows in values.values()], axis=1))
+        probability = scores.probability.astype(np.float64)
+        reasons = find_reasons(scores.contributions, values, self._model.card, self._reasons)
+        columns = {
+            "row_number": row_numbers,
+            "customer_id": ids,
+            "churn_probability": pl.Series(probability),
+            "risk_level": LEVELS.gather(risk_positions(probability)),
+            **reasons.columns(),
+        }
+        self._writer.write_scores(score_frame(columns, self._reasons))
+        self._ids.add(ids)
+        self._summary.add(scores, probability, row_numbers, ids, reasons)
+        for name, of_rows in values.items():
+            self._quality[name].add(of_rows)
+
+    def rows(self) -> RowCounts:
+        """Return the counts; ScoringFailed if there are no rows, or too few that can be scored."""
+        rejected = sum(tally.rows for tally in self._causes.values())
+        counts = RowCounts(total=self._summary.rows + rejected, scored=self._summary.rows, rejected=rejected)
+        if not counts.total:
+            raise ScoringFailed(FailureCode.NO_ROWS, "All rows below the header are blank.")
+        if rejected > MOST_REJECTED * counts.total:
+            told = "; ".join(
+                f"{reason}: {tally.rows:,}, the first is row {tally.first_row:,}"
+                for reason, tally in self._rejected_by().items()
+            )
+            raise ScoringFailed(
+                FailureCode.TOO_MANY_BAD_ROWS,
+                f"{rejected:,} of {counts.total:,} rows cannot be scored ({told}).",
+            )
+        return counts
+
+    def _rejected_by(self) -> dict[str, "_Tally"]:
+        """Return the causes in words, the most frequent first."""
+        ranked = sorted(self._causes.items(), key=lambda item: (-item[1].rows, item[1].first_row))
+        return {cause.reason: tally for cause, tally in ranked}
+
+    def summary(self) -> Summary:
+        """Return what there is to say of all rows."""
+        rows = self.rows()
+        duplicate_ids, duplicate_rows = self._ids.count()
+        facts = FileFacts(
+            total_rows=rows.total,
+            rejected_rows=rows.rejected,
+            rejected_by={reason: tally.rows for reason, tally in self._rejected_by().items()},
+            blank_rows=self._blank_rows,
+            short_rows=self._short_rows,
+            duplicate_ids=duplicate_ids,
+            duplicate_rows=duplicate_rows,
+        )
+        return Summary(
+            mean_probability=self._summary.mean_probability,
+            expected_churners=self._summary.expected_churners,
+            risk_distribution=self._summary.risk_distribution,
+            drivers=self._summary.drivers,
+            highest_risk=self._summary.highest_risk,
+            quality=report_quality(self._quality, facts, self._mapping, self._model.card),
+            mapping=mapped_columns(self._mapping),
+            unused_columns=self._mapping.unused,
+            source=SourceFormat(
+                encoding=self._dialect.encoding,
+                delimiter=self._dialect.delimiter,
+                header_row=self._dialect.header_row,
+            ),
+        )
+
+    def finish(self) -> tuple[FileDigest, ...]:
+        """Complete the result files and return their digests."""
+        return self._writer.finish()
+
+    def close(self) -> None:
+        """Close all files, whatever came of them."""
+        self._writer.close()
+        self._ids.close()
+
+
+@dataclass(slots=True)
+class _Tally:
+    first_row: int
+    rows: int = 0

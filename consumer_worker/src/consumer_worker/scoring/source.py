@@ -1,0 +1,293 @@
+"""A customer's file as tables of text: bounded blocks of whole rows, whatever the file's dialect.
+
+Polars reads each block. What it cannot read, or not faithfully (stray quotes, rows with too many or too few
+cells), is read again by `_read_with_care`: slower, but it knows how many cells each row has, and a quote left
+open costs one row and not all that follow.
+"""
+
+import codecs
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from consumer_worker.scoring.errors import ScoringFailed
+from ml_models.dialect import (
+    HEAD_BYTES,
+    MAX_RECORD_BYTES,
+    Dialect,
+    EmptyFile,
+    NoRows,
+    NotACsv,
+    RecordTooLong,
+    TooManyColumns,
+    UnreadableEncoding,
+    UnreadableFile,
+    detect_dialect,
+)
+from retainwise_contracts.failures import FailureCode
+
+SURPLUS = "surplus"
+"""The column of a table with what a row has beyond the header's width; blank or null if nothing."""
+
+_CHECK_BYTES = 1 << 20
+_LONGEST_ROW_IN_LINES = 200
+"""A quoted cell may hold line breaks. A row of more lines than this has a quote left open."""
+
+_CODES: Mapping[type[UnreadableFile], FailureCode] = {
+    EmptyFile: FailureCode.EMPTY_FILE,
+    NotACsv: FailureCode.NOT_A_CSV,
+    NoRows: FailureCode.NO_ROWS,
+    UnreadableEncoding: FailureCode.UNREADABLE_ENCODING,
+    TooManyColumns: FailureCode.TOO_MANY_COLUMNS,
+    RecordTooLong: FailureCode.LINE_TOO_LONG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Successive rows of a file, without the blank ones.
+
+    `frame` has a text column for each of the file's, named by its position (`"0"`, `"1"`, …) and null where
+    the row ended before it, and the column `SURPLUS`.
+    """
+
+    frame: pl.DataFrame
+    first_row: int
+    """Number of the first row, from 1. Blank rows have none."""
+    blank_rows: int
+    """How many blank rows were left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    cells: Sequence[str]
+    lines: int
+    """How many lines it stands in."""
+    is_open: bool = False
+    """Whether a quote is still open where the text ends."""
+
+
+class Source:
+    """A file that can be read as tables."""
+
+    def __init__(self, path: Path, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._path = path
+        self._width = len(dialect.headers)
+        self._columns = [str(position) for position in range(self._width)]
+        self._header = (dialect.delimiter.join([*self._columns, SURPLUS]) + "\n").encode()
+
+    def tables(self, block_bytes: int) -> Iterator[Table]:
+        """Read the file in blocks of about `block_bytes` bytes.
+
+        Raises:
+            ScoringFailed: a row is too long, or bytes further down are no text in the file's encoding.
+        """
+        first_row = 1
+        for block in self._blocks(block_bytes):
+            frame = self._read(block)
+            rows = _without_blank_rows(frame)
+            self._check_length(rows, first_row)
+            yield Table(rows, first_row, frame.height - rows.height)
+            first_row += rows.height
+
+    def _blocks(self, block_bytes: int) -> Iterator[bytes]:
+        """Yield the rows below the header as UTF-8, each block ending where a row ends."""
+        lines_to_skip = self.dialect.lines_before_data
+        buffer = bytearray()
+        for piece in self._pieces(block_bytes):
+            buffer += piece
+            while lines_to_skip and (end := buffer.find(b"\n") + 1):
+                del buffer[:end]
+                lines_to_skip -= 1
+            if lines_to_skip:
+                continue
+            end = self._end_of_rows(buffer)
+            if end:
+                yield bytes(buffer[:end])
+                del buffer[:end]
+            elif len(buffer) > MAX_RECORD_BYTES:
+                raise _too_long("A row")
+        if buffer and not lines_to_skip:
+            yield bytes(buffer)
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the text as UTF-8, lines ended by a line feed."""
+        dialect = self.dialect
+        decoder = codecs.getincrementaldecoder(dialect.encoding)()
+        with self._path.open("rb") as file:
+            file.seek(len(dialect.bom))
+            while piece := file.read(size):
+                if dialect.encoding != "utf-8":
+                    piece = _decoded(decoder, piece, dialect.encoding, final=False)
+                yield piece.replace(b"\r", b"\n") if dialect.line_ending == "\r" else piece
+        yield _decoded(decoder, b"", dialect.encoding, final=True)
+
+    def _end_of_rows(self, buffer: bytearray) -> int:
+        """Return where the last whole row in the buffer ends, 0 if there is none."""
+        quote = self.dialect.quote.encode()
+        end = last = buffer.rfind(b"\n") + 1
+        quotes = buffer.count(quote, 0, end)
+        # An even number of quotes is before the end of a row, an odd one before a line break in a cell.
+        for _ in range(_LONGEST_ROW_IN_LINES):
+            if quotes % 2 == 0:
+                return end
+            start = buffer.rfind(b"\n", 0, end - 1) + 1
+            quotes -= buffer.count(quote, start, end)
+            end = start
+        # A quote is left open somewhere. One character a byte keeps the positions.
+        lines = _lines(buffer[:last].decode("latin-1"))
+        position = 0
+        line = 0
+        for row in self._rows(lines):
+            if row.is_open:
+                break
+            position += sum(map(len, lines[line : line + row.lines]))
+            line += row.lines
+        return position
+
+    def _read(self, block: bytes) -> pl.DataFrame:
+        try:
+            frame = pl.read_csv(
+                self._header + block,
+                separator=self.dialect.delimiter,
+                quote_char=self.dialect.quote,
+                infer_schema=False,
+                empty_string_is_null=False,
+                extra_columns="ignore",
+            )
+        except pl.exceptions.PolarsError:
+            return self._read_with_care(block)
+        return frame if self._is_faithful(frame, block) else self._read_with_care(block)
+
+    def _is_faithful(self, frame: pl.DataFrame, block: bytes) -> bool:
+        """Tell whether each row had a cell for each column: Polars reads short rows as empty cells."""
+        if (frame[SURPLUS] != "").any():
+            return False
+        if not (frame[self._columns[-1]] == "").any():
+            return True
+        delimiter = self.dialect.delimiter
+        delimiters = block.count(delimiter.encode())
+        if self.dialect.quote.encode() in block:
+            quoted = frame.select(pl.col(self._columns).str.count_matches(delimiter, literal=True).sum())
+            delimiters -= sum(quoted.row(0))
+        return delimiters == frame.height * (self._width - 1)
+
+    def _read_with_care(self, block: bytes) -> pl.DataFrame:
+        cells: list[list[str | None]] = [[] for _ in range(self._width + 1)]
+        for row in self._rows(_lines(block.decode())):
+            width = len(row.cells)
+            for position, column in enumerate(cells[:-1]):
+                column.append(row.cells[position] if position < width else None)
+            surplus = self.dialect.delimiter.join(row.cells[self._width :])
+            cells[-1].append(surplus if surplus.strip(self.dialect.delimiter + " ") else None)
+        return pl.DataFrame(cells, schema=dict.fromkeys([*self._columns, SURPLUS], pl.String), orient="col")
+
+    def _rows(self, lines: Sequence[str]) -> Iterator[_Row]:
+        line = 0
+        while line < len(lines):
+            row = self._row(lines[line : line + _LONGEST_ROW_IN_LINES])
+            yield row
+            line += row.lines
+
+    def _row(self, lines: Sequence[str]) -> _Row:
+        """Read the row that begins with the first of these lines."""
+        delimiter, quote = self.dialect.delimiter, self.dialect.quote
+        first = lines[0].rstrip("\r\n")
+        if quote not in first:
+            return _Row(first.split(delimiter), 1)
+        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        try:
+            cells = next(reader)
+        except csv.Error:  # the longest cell the csv module reads is as long as the longest row here
+            cells = []
+        if reader.line_num > 1 and len(cells) != self._width:
+            # What begins in this line takes in the next ones and is no row: the quote was never closed. Only
+            # where the lines end may it still be.
+            is_open = reader.line_num == len(lines) < _LONGEST_ROW_IN_LINES
+            return _Row(first.split(delimiter), 1, is_open=is_open)
+        return _Row(cells, reader.line_num)
+
+    def _check_length(self, frame: pl.DataFrame, first_row: int) -> None:
+        lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series()
+        too_long = (lengths > MAX_RECORD_BYTES).arg_max()
+        if too_long is not None and lengths[too_long] > MAX_RECORD_BYTES:
+            raise _too_long(f"Row {first_row + too_long:,}")
+
+
+def open_source(path: Path, *, max_bytes: int) -> Source:
+    """Find out how a file is written, so that it can be read.
+
+    Raises:
+        ScoringFailed: it is too large, or no table of customers.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ScoringFailed(
+            FailureCode.FILE_TOO_LARGE, f"It has {size:,} bytes, {max_bytes:,} are the most we read."
+        )
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        try:
+            dialect = detect_dialect(head, whole=size <= HEAD_BYTES)
+        except UnreadableFile as error:
+            raise ScoringFailed(_CODES[type(error)], str(error)) from error
+        # An old export can be in ASCII for long before its first umlaut shows that it is not UTF-8.
+        if dialect.encoding == "utf-8" and not _is_utf8(file):
+            if dialect.bom:
+                raise _undecodable(dialect.encoding)
+            dialect = replace(dialect, encoding="windows-1252")
+    return Source(path, dialect)
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := file.read(_CHECK_BYTES):
+            # The check of ASCII is many times faster than decoding; a character may begin before the piece.
+            if not piece.isascii() or decoder.getstate()[0]:
+                decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:
+    try:
+        return decoder.decode(piece, final).encode()
+    except UnicodeError as error:
+        raise _undecodable(encoding) from error
+
+
+def _undecodable(encoding: str) -> ScoringFailed:
+    return ScoringFailed(
+        FailureCode.UNREADABLE_ENCODING, f"It begins as {encoding.upper()} and has other bytes further down."
+    )
+
+
+def _lines(text: str) -> list[str]:
+    """Cut at line feeds alone: str.splitlines also cuts at form feeds and Unicode's line separators."""
+    lines = [line + "\n" for line in text.split("\n")]
+    return lines if lines[-1] != "\n" else lines[:-1]
+
+
+def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """Drop the rows that have nothing but blanks, line ends and delimiters."""
+    suspects = frame["0"].str.strip_chars().fill_null("") == ""
+    if not suspects.any():
+        return frame
+    has_text = pl.any_horizontal(pl.all().str.contains(r"\S").fill_null(value=False))
+    return frame.filter(~suspects | frame.select(has_text).to_series())
+
+
+def _too_long(what: str) -> ScoringFailed:
+    return ScoringFailed(
+        FailureCode.LINE_TOO_LONG,
+        f"{what} is longer than {MAX_RECORD_BYTES:,} bytes. Check the quotes and line breaks there.",
+    )

@@ -1,0 +1,139 @@
+"""The summary of a scored file, added up chunk by chunk."""
+
+import heapq
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from consumer_worker.scoring.quality import printable
+from consumer_worker.scoring.reasons import Reasons
+from ml_models.card import Card
+from ml_models.columns import ColumnMapping
+from ml_models.runtime import Scores
+from retainwise_contracts.results import (
+    HIGH_FROM,
+    MEDIUM_FROM,
+    CustomerAtRisk,
+    Driver,
+    MappedColumn,
+    RiskDistribution,
+    RiskLevel,
+    risk_level,
+)
+
+MOST_AT_RISK = 5
+_LONGEST_ID = 200
+LEVELS = pl.Series([RiskLevel.LOW.value, RiskLevel.MEDIUM.value, RiskLevel.HIGH.value])
+
+
+def risk_positions(probability: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the position of each probability's band in `LEVELS`."""
+    return np.searchsorted([MEDIUM_FROM, HIGH_FROM], probability, side="right")
+
+
+class SummaryTally:
+    """What the summary is made of."""
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self.rows = 0
+        self._probability = 0.0
+        self._levels = np.zeros(len(LEVELS), np.int64)
+        self._effect = np.zeros(len(card.terms))
+        self._absolute_effect = np.zeros(len(card.terms))
+        self._at_risk: list[CustomerAtRisk] = []
+
+    def add(
+        self,
+        scores: Scores,
+        probability: NDArray[np.float64],
+        row_numbers: pl.Series,
+        ids: pl.Series,
+        reasons: Reasons,
+    ) -> None:
+        """Add some scored rows."""
+        self.rows += len(probability)
+        self._probability += float(probability.sum())
+        self._levels += np.bincount(risk_positions(probability), minlength=len(LEVELS))
+        self._effect += scores.contributions.sum(axis=0, dtype=np.float64)
+        self._absolute_effect += np.abs(scores.contributions).sum(axis=0, dtype=np.float64)
+        self._add_at_risk(probability, row_numbers, ids, reasons)
+
+    def _add_at_risk(
+        self, probability: NDArray[np.float64], row_numbers: pl.Series, ids: pl.Series, reasons: Reasons
+    ) -> None:
+        count = min(MOST_AT_RISK, len(probability))
+        if not count:
+            return
+        lowest = np.partition(probability, -count)[-count]
+        # Of equals the first rows, as many as may be needed.
+        above = np.flatnonzero(probability > lowest)
+        rows = np.concatenate([above, np.flatnonzero(probability == lowest)[:count]])
+        customers = [
+            CustomerAtRisk(
+                row_number=row_numbers[int(row)],
+                customer_id=printable(ids[int(row)], _LONGEST_ID),
+                churn_probability=round(float(probability[row]), 6),
+                risk_level=risk_level(float(probability[row])),
+                reasons=reasons.of_row(int(row)),
+            )
+            for row in rows
+        ]
+        self._at_risk = heapq.nsmallest(
+            MOST_AT_RISK,
+            self._at_risk + customers,
+            key=lambda customer: (-customer.churn_probability, customer.row_number),
+        )
+
+    @property
+    def mean_probability(self) -> float:
+        """The mean of all probabilities, 0 if there are none."""
+        return round(self._probability / max(self.rows, 1), 6)
+
+    @property
+    def expected_churners(self) -> float:
+        """The sum of all probabilities."""
+        return round(self._probability, 3)
+
+    @property
+    def risk_distribution(self) -> RiskDistribution:
+        """Customers by band."""
+        low, medium, high = self._levels.tolist()
+        return RiskDistribution(low=low, medium=medium, high=high)
+
+    @property
+    def highest_risk(self) -> tuple[CustomerAtRisk, ...]:
+        """The customers most likely to leave, the likeliest first."""
+        return tuple(self._at_risk)
+
+    @property
+    def drivers(self) -> tuple[Driver, ...]:
+        """The features by their weight over the whole file."""
+        rows = max(self.rows, 1)
+        drivers = [
+            Driver(
+                feature=term.features[0],
+                label=self._card.feature(term.features[0]).label,
+                mean_absolute_effect=round(float(absolute) / rows, 6),
+                mean_effect=round(float(effect) / rows, 6) + 0.0,  # no -0.0
+            )
+            for term, absolute, effect in zip(
+                self._card.terms, self._absolute_effect, self._effect, strict=True
+            )
+        ]
+        return tuple(sorted(drivers, key=lambda driver: -driver.mean_absolute_effect))
+
+
+def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
+    """Return the mapping as the contracts tell it."""
+    return tuple(
+        MappedColumn(
+            feature=column.feature,
+            header=printable(column.header, _LONGEST_ID),
+            method=column.method,
+            confidence=column.confidence,
+            conversion=column.conversion,
+        )
+        for column in mapping.columns
+    )

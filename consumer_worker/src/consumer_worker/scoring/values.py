@@ -1,0 +1,244 @@
+"""Text to what the model reads: numbers however they are written, categories however they are spelt.
+
+Nothing is invented. What is missing is NaN, a category the model has never seen has a code of its own, and
+what is no number is marked as such.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ml_models.card import UNSEEN_CODE, CategoricalFeature, NumericFeature
+
+Decimal = Literal[".", ","]
+
+_MISSING = frozenset(
+    {
+        "", "-", "--", "---", "\u2013", "\u2014", ".", "?", "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "nan",
+        "null", "nil", "none", "missing", "unknown", "not available", "not applicable", "blank", "(blank)",
+        "empty", "(empty)", "undefined", "not set", "\\n", "#null!", "#value!", "#ref!", "#div/0!", "#name?",
+        "<na>", "k.a.", "keine angabe", "unbekannt",
+    }
+)  # fmt: skip
+
+_CURRENCY = (
+    r"(?:US\$|R\$|A\$|C\$|[$€£¥₹₽₺₩₪฿]|USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|BRL|SEK|NOK|DKK|PLN|CZK"
+    r"|euros?|dollars?|kr\.?|zł|Kč|Fr\.|Rs\.?)"
+)
+_AFFIXES = re.compile(
+    rf"^(?P<sign>[+-]?)\s*(?:{_CURRENCY})?\s*(?P<number>.*?)\s*(?:{_CURRENCY})?$", re.IGNORECASE
+)
+_SPACED_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d).*")
+_GROUPING = re.compile(r"[ \u00a0\u2009\u202f'\u2019]")
+_EXPONENT = r"(?:[eE][+-]?\d{1,3})?"
+_WRITTEN = {
+    # Groups of two are Indian (1,23,456); the last one has three digits everywhere.
+    ".": re.compile(rf"[+-]?(?:\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}|\d+|(?=\.\d))(?:\.\d*)?{_EXPONENT}"),
+    ",": re.compile(rf"[+-]?(?:\d{{1,3}}(?:\.\d{{2,3}})*\.\d{{3}}|\d+|(?=,\d))(?:,\d*)?{_EXPONENT}"),
+}
+
+
+_LONGEST_NUMBER = 64
+"""Characters. What is longer is no number; it also bounds the time the expressions above take."""
+
+
+class NotANumber(ValueError):
+    """A cell holds something, and that is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumericValues:
+    """A numeric feature of some rows, in the model's unit. All arrays are `[rows]`."""
+
+    feature: NumericFeature
+    values: NDArray[np.float64]
+    """NaN where missing or unusable."""
+    not_a_number: NDArray[np.bool_]
+    out_of_range: NDArray[np.bool_]
+    """Where the value is impossible, by the card's valid_min and valid_max."""
+
+    @property
+    def codes(self) -> NDArray[np.float32]:
+        """What the model reads."""
+        return self.values.astype(np.float32)
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where nothing is that the model could read."""
+        return np.isnan(self.values)
+
+    def filter(self, rows: NDArray[np.bool_]) -> "NumericValues":
+        """Return the values of these rows alone."""
+        return NumericValues(
+            self.feature, self.values[rows], self.not_a_number[rows], self.out_of_range[rows]
+        )
+
+    def distinct(self, rows: NDArray[np.intp]) -> tuple[list[float | None], NDArray[np.intp]]:
+        """Return the different values of these rows and, for each row, the position of its own."""
+        values, inverse = np.unique(self.values[rows], return_inverse=True)
+        return [None if np.isnan(value) else float(value) for value in values], inverse
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalValues:
+    """A categorical feature of some rows."""
+
+    feature: CategoricalFeature
+    texts: list[str | None]
+    """The different values: a category, the text of one that was never seen, or None for missing."""
+    text_codes: NDArray[np.float32]
+    """The model's code for each of them."""
+    positions: NDArray[np.intp]
+    """For each row the position of its value in `texts`."""
+
+    @property
+    def codes(self) -> NDArray[np.float32]:
+        """What the model reads."""
+        return self.text_codes[self.positions]
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where nothing is that the model could read."""
+        return np.isnan(self.text_codes)[self.positions]
+
+    def filter(self, rows: NDArray[np.bool_]) -> "CategoricalValues":
+        """Return the values of these rows alone."""
+        return CategoricalValues(self.feature, self.texts, self.text_codes, self.positions[rows])
+
+    def distinct(self, rows: NDArray[np.intp]) -> tuple[list[str | None], NDArray[np.intp]]:
+        """Return the different values of these rows and, for each row, the position of its own."""
+        used, inverse = np.unique(self.positions[rows], return_inverse=True)
+        return [self.texts[position] for position in used], inverse
+
+
+FeatureValues = NumericValues | CategoricalValues
+
+
+def is_missing(text: str) -> bool:
+    """Tell whether a cell says that it has no value, as `N/A`, `null` and `-` do."""
+    return text.strip().casefold() in _MISSING
+
+
+def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
+    """Read a number as people and spreadsheets write it; None if the cell says it has none.
+
+    A number that fits the file's own decimal sign is read so; one that fits only the other is read by that:
+    in a file with decimal points, `1,234` is 1234 and `29,85` can only be 29.85.
+
+    Args:
+        text: such as `1.234,56`, `$29.99`, `29,99 €`, `12 %`, `1 234`, `(5.00)`, `'-5`.
+        decimal: the file's decimal sign.
+        percent: what `%` multiplies with; None where a percentage makes no sense.
+
+    Raises:
+        NotANumber: it is none, or infinite.
+    """
+    if is_missing(text):
+        return None
+    if len(text) > _LONGEST_NUMBER:
+        raise NotANumber(text)
+    number = text.strip().removeprefix("'").replace("\u2212", "-")
+    negative = False
+    if number.startswith("(") and number.endswith(")"):
+        negative, number = True, number[1:-1]
+    factor = 1.0
+    if number.endswith("%"):
+        if percent is None:
+            raise NotANumber(text)
+        factor, number = percent, number[:-1].rstrip()
+    match = _AFFIXES.match(number)
+    if match is not None:
+        number = match["sign"] + match["number"]
+    if number.endswith("-") and not number.startswith(("-", "+")):
+        negative, number = True, number[:-1]
+    if _SPACED_THOUSANDS.fullmatch(number):
+        number = _GROUPING.sub("", number)
+    value = _read(number, decimal)
+    if value is None:
+        raise NotANumber(text)
+    return (-value if negative else value) * factor
+
+
+def _read(number: str, decimal: Decimal) -> float | None:
+    signs: tuple[Decimal, Decimal] = (".", ",") if decimal == "." else (",", ".")
+    for sign in signs:
+        if number.isascii() and _WRITTEN[sign].fullmatch(number):
+            grouping = "," if sign == "." else "."
+            value = float(number.replace(grouping, "").replace(sign, "."))
+            return value if np.isfinite(value) else None
+    return None
+
+
+def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
+    """Read a column as a numeric feature; `factor` brings it to the model's unit."""
+    texts = texts.fill_null("").str.strip_chars()
+    plain = texts
+    if decimal == ",":
+        # "1.234" is a thousand and more here: left to parse_number.
+        plain = texts.set(texts.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
+    values = plain.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
+    not_a_number = np.zeros(len(texts), np.bool_)
+    unread = ~np.isfinite(values)
+    if unread.any():
+        parse = partial(parse_number, decimal=decimal, percent=_PERCENT.get(feature.unit))
+        different, positions = _different(texts.filter(pl.Series(unread)))
+        parsed = np.full(len(different), np.nan)
+        bad = np.zeros(len(different), np.bool_)
+        for position, text in enumerate(different):
+            try:
+                value = parse(text)
+            except NotANumber:
+                bad[position] = True
+            else:
+                parsed[position] = np.nan if value is None else value
+        values[unread] = parsed[positions]
+        not_a_number[unread] = bad[positions]
+    if factor != 1.0:
+        values *= factor
+    out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
+    values[out_of_range] = np.nan
+    return NumericValues(feature, values, not_a_number, out_of_range)
+
+
+_PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
+"""By the feature's unit. A percentage of months or money is no number of them."""
+
+
+def read_categories(texts: pl.Series, feature: CategoricalFeature) -> CategoricalValues:
+    """Read a column as a categorical feature."""
+    different, positions = _different(texts.fill_null(""))
+    codes = {category: code for code, category in enumerate(feature.categories)}
+    values: list[str | None] = []
+    value_codes = np.empty(len(different), np.float32)
+    for position, text in enumerate(different):
+        category = feature.category(text)
+        if category is not None:
+            values.append(category)
+            value_codes[position] = codes[category]
+        elif is_missing(text):
+            values.append(None)
+            value_codes[position] = np.nan
+        else:
+            values.append(text.strip())
+            value_codes[position] = UNSEEN_CODE
+    return CategoricalValues(feature, values, value_codes, positions)
+
+
+def no_values(feature: NumericFeature | CategoricalFeature, rows: int) -> FeatureValues:
+    """Return the values of a feature that the file has no column for: all missing."""
+    if isinstance(feature, NumericFeature):
+        nothing = np.zeros(rows, np.bool_)
+        return NumericValues(feature, np.full(rows, np.nan), nothing, nothing)
+    return CategoricalValues(feature, [None], np.array([np.nan], np.float32), np.zeros(rows, np.intp))
+
+
+def _different(texts: pl.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """Return the different texts in the order of their first rows, and the position of each row's own."""
+    different = texts.unique(maintain_order=True)
+    positions = texts.cast(pl.Enum(different)).to_physical().to_numpy()
+    return different.to_list(), positions.astype(np.intp)
