@@ -1,0 +1,124 @@
+"""The schema refuses wrong states by itself, whoever writes them."""
+
+import uuid
+
+import asyncpg
+import pytest
+
+from retainwise_contracts.status import ALLOWED_MOVES, PredictionStatus
+
+KNOWN = [status for status in PredictionStatus if status is not PredictionStatus.UNKNOWN]
+
+
+@pytest.fixture
+async def owner(database):
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def prediction_id(owner):
+    prediction_id, upload_id = uuid.uuid4(), uuid.uuid4()
+    await owner.execute(
+        "insert into uploads (upload_id, tenant_id, bucket, object_key, size_bytes, sha256)"
+        " values ($1, 'acme', 'files', 'uploads/acme/1.csv', 3, repeat('a', 64))",
+        upload_id,
+    )
+    await owner.execute(
+        "insert into predictions (prediction_id, tenant_id, upload_id, model_name, model_version)"
+        " values ($1, 'acme', $2, 'telco-churn', '1.0.0')",
+        prediction_id,
+        upload_id,
+    )
+    return prediction_id
+
+
+async def test_the_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
+    # A copy without the checks: the guard of the moves alone decides.
+    await owner.execute("create temp table moves (like predictions)")
+    await owner.execute(
+        "create trigger guard before update on moves for each row execute function require_allowed_move()"
+    )
+    for before in KNOWN:
+        for after in KNOWN:
+            await owner.execute("truncate moves")
+            await owner.execute(
+                "insert into moves (prediction_id, tenant_id, upload_id, model_name, model_version, status,"
+                " requested_at, fence, attempt) values ($1, 'acme', $1, 'm', '1', $2, now(), 1, 1)",
+                uuid.uuid4(),
+                before,
+            )
+            if before == after or after in ALLOWED_MOVES[before]:
+                await owner.execute("update moves set status = $1", after)
+            else:
+                with pytest.raises(asyncpg.CheckViolationError, match=f"from {before} to {after}"):
+                    await owner.execute("update moves set status = $1", after)
+
+
+RUNNING = "status = 'RUNNING', fence = 1, started_at = now()"
+COMPLETED = (
+    "status = 'COMPLETED', finished_at = now(), result = '{}', summary = '{}', "
+    "rows_total = 3, rows_scored = 2, rows_rejected = 1"
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "broken"),
+    [
+        (RUNNING, COMPLETED.replace(", result = '{}'", ""), "completed_has_its_result"),
+        (RUNNING, COMPLETED.replace(", summary = '{}'", ""), "completed_has_its_result"),
+        (RUNNING, COMPLETED.replace(", finished_at = now()", ""), "final_has_its_time"),
+        (RUNNING, COMPLETED.partition(", rows")[0], "completed_has_its_result"),
+        (RUNNING, COMPLETED.replace("= 3", "= 4"), "rows_add_up"),
+        (RUNNING, COMPLETED + ", lease_owner = 'w', lease_until = now()", "final_holds_no_lease"),
+        (RUNNING, "fence = 0", "fence_rises"),
+        (RUNNING, "lease_until = now()", "a_lease_has_an_owner"),
+        (RUNNING, 'failure = \'{"code": "empty_file"}\'', "failed_has_its_code"),
+        (RUNNING, "sqs_message_id = '1'", "a_message_has_its_time"),
+        ("status = 'RUNNING', fence = 1", None, "running_has_started"),
+        ("status = 'RUNNING', started_at = now()", None, "running_has_started"),
+        ("fence = 1", None, "queued_is_untouched"),
+        ("status = 'FAILED', finished_at = now()", None, "failed_has_its_code"),
+        ("status = 'FAILED', finished_at = now(), failure = '{}'", None, "failed_has_its_code"),
+        ("status = 'FAILED', failure = '{\"code\": \"empty_file\"}'", None, "final_has_its_time"),
+    ],
+)
+async def test_a_wrong_state_is_refused(owner, prediction_id, first, then, broken):
+    wrong = first if then is None else then
+    if then is not None:
+        await owner.execute(f"update predictions set {first}")
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await owner.execute(f"update predictions set {wrong}")
+    assert refused.value.constraint_name == broken
+
+
+async def test_the_right_states_are_accepted(owner, prediction_id):
+    await owner.execute(f"update predictions set {RUNNING}, lease_owner = 'w', lease_until = now()")
+    await owner.execute(f"update predictions set {COMPLETED}, lease_owner = null, lease_until = null")
+    row = await owner.fetchrow("select status, rows_total from predictions")
+    assert tuple(row) == ("COMPLETED", 3)
+
+
+@pytest.mark.parametrize(
+    ("user", "statement"),
+    [
+        ("producer", "update predictions set status = 'FAILED'"),
+        ("producer", "delete from predictions"),
+        ("producer", "update uploads set tenant_id = 'other'"),
+        ("producer", "create table mine (x int)"),
+        ("worker", "select * from uploads"),
+        ("worker", "insert into predictions (prediction_id) values (gen_random_uuid())"),
+        ("worker", "update predictions set tenant_id = 'other'"),
+        ("worker", "update predictions set sqs_message_id = '1'"),
+        ("worker", "select body from outbox"),
+        ("worker", "delete from outbox"),
+    ],
+)
+async def test_a_service_may_do_no_more_than_its_queries_do(database, user, statement):
+    connection = await asyncpg.connect(getattr(database, user))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
