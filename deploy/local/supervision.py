@@ -1,0 +1,88 @@
+"""Who supervises a state folder: one process at a time, and where its parts listen."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from deploy.local.errors import LocalStackError
+from deploy.local.ports import Ports
+
+_FILE = "supervisor.json"
+"""Locked for as long as a supervisor lives, by the kernel, so that no kind of death leaves it locked."""
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """A supervisor and the ports of its parts."""
+
+    pid: int
+    ports: Ports
+
+
+_JSON = TypeAdapter(Supervisor)
+
+
+@contextmanager
+def supervise(folder: Path, ports: Ports) -> Iterator[Supervisor | None]:
+    """Be the one supervisor of a state folder; gives the one before if it was killed, None if it stopped.
+
+    Raises:
+        LocalStackError: another one supervises the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _FILE).open("a+") as file:
+        if not _lock(file):
+            other = _read(file)
+            stop = f"`kill {other.pid}`" if other else "SIGTERM"
+            raise LocalStackError(
+                f"a local stack is running in {folder} already: use it, or stop it with Ctrl-C or {stop}"
+            )
+        killed = _read(file)
+        _write(file, _JSON.dump_json(Supervisor(os.getpid(), ports)).decode())
+        yield killed
+        _write(file, "")
+
+
+def find_supervisor(folder: Path) -> Supervisor:
+    """Return the supervisor of a state folder.
+
+    Raises:
+        LocalStackError: nobody supervises it.
+    """
+    try:
+        with (folder / _FILE).open("r+") as file:
+            found = None if _lock(file) else _read(file)
+    except FileNotFoundError:
+        found = None
+    if found is None:
+        raise LocalStackError(f"no local stack is running in {folder}: start one with `make run`")
+    return found
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(file: TextIO) -> Supervisor | None:
+    file.seek(0)
+    try:
+        return _JSON.validate_json(file.read())
+    except ValidationError:  # empty after a clean stop, or cut short when the machine went down
+        return None
+
+
+def _write(file: TextIO, content: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
+    file.flush()
