@@ -399,7 +399,7 @@ SPECIFICATION: tuple[Specification, ...] = (
 )
 """The features the model ships with."""
 
-PROTECTED: tuple[Specification, ...] = (
+PROTECTED: tuple[CategoricalSpecification, ...] = (
     _categorical(
         "gender", "Gender", {"Female": (), "Male": ()}, {"Female": "Female", "Male": "Male"}, aliases=()
     ),

@@ -1,0 +1,61 @@
+"""The command line of the training."""
+
+import sys
+from pathlib import Path
+
+from cyclopts import App
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ml_models.card import ARTIFACTS, load_card
+from ml_models.features import NAME, VERSION
+from ml_models.training.errors import TrainingFailed
+from ml_models.training.train import Validation, train
+
+app = App(name="python -m ml_models.training", help="Train, validate and export the churn model.")
+
+
+@app.default
+def main(*, data: Path, output: Path = ARTIFACTS, seed: int = 20261123) -> int:
+    """Train, validate and export the churn model.
+
+    Args:
+        data: CSV file in the form of the public Telco Customer Churn sample.
+        output: Directory of models to write the artifact into.
+        seed: Of folds and models: the same seed, data and libraries give the same bytes.
+    """
+    console = Console()
+    validation = Validation()
+    columns = (
+        TextColumn("cross-validating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("", total=validation.steps)
+            directory = train(
+                data, output, seed=seed, validation=validation, on_progress=lambda: progress.advance(task)
+            )
+    except TrainingFailed as error:
+        Console(stderr=True).print(f"[red]training failed:[/] {error}")
+        return 1
+    metrics = load_card(f"{NAME}@{VERSION}", output).evaluation.metrics
+    console.print(
+        f"{NAME}@{VERSION}: ROC-AUC {metrics.roc_auc.mean:.4f}, log-loss {metrics.log_loss.mean:.4f}, "
+        f"Brier {metrics.brier.mean:.4f}, written to {directory}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(app())

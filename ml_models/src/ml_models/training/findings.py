@@ -1,0 +1,106 @@
+"""What the cross-validation answers beside the metrics: what each column is worth, and to whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from ml_models.card import Estimate
+from ml_models.features import PROTECTED, TOTAL_CHARGES
+from ml_models.training.data import TrainingSet
+from ml_models.training.evaluation import (
+    SHIPPED,
+    WITH_TOTAL_CHARGES,
+    Folds,
+    OutOfFold,
+    Probabilities,
+    by_fold,
+    estimate,
+)
+
+
+@dataclass(frozen=True)
+class Absence:
+    """What happens to the scores of a file that lacks one column."""
+
+    roc_auc: Estimate
+    """Change of ROC-AUC, fold by fold."""
+    mean_probability: float
+    """Change of the mean predicted probability."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """How the model does for customers that share a protected attribute it does not read."""
+
+    attribute: str
+    category: str
+    rows: int
+    observed: float
+    predicted: float
+    roc_auc: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The answers, for the model card."""
+
+    gains: Mapping[str, Estimate]
+    """Per alternative its ROC-AUC less the shipped model's, fold by fold."""
+    absences: Mapping[str, Absence]
+    """Per feature of the shipped model."""
+    total_charges_absence: Absence
+    """For the model that reads TotalCharges, in a file that lacks it."""
+    groups: tuple[Group, ...]
+    greatest_difference: float
+    """Between the trained model and the exported graph."""
+
+
+def gather(
+    data: TrainingSet, folds: Folds, predictions: Mapping[str, OutOfFold], *, greatest_difference: float
+) -> Findings:
+    """Answer from predictions out of fold; `data` has all columns, those the model does not read included."""
+
+    def gain(probability: Probabilities, over: Probabilities) -> Estimate:
+        return estimate(
+            by_fold(roc_auc_score, data.churned, probability, folds)
+            - by_fold(roc_auc_score, data.churned, over, folds)
+        )
+
+    def absence(of: OutOfFold, feature: str) -> Absence:
+        without = of.without[feature]
+        return Absence(gain(without, of.probability), float((without - of.probability).mean()))
+
+    shipped = predictions[SHIPPED.name]
+    return Findings(
+        gains={
+            name: gain(candidate.probability, shipped.probability)
+            for name, candidate in predictions.items()
+            if name != SHIPPED.name
+        },
+        absences={feature: absence(shipped, feature) for feature in shipped.without},
+        total_charges_absence=absence(predictions[WITH_TOTAL_CHARGES.name], TOTAL_CHARGES.name),
+        groups=tuple(_groups(data, shipped.probability.mean(axis=0))),
+        greatest_difference=greatest_difference,
+    )
+
+
+def _groups(data: TrainingSet, probability: NDArray[np.float64]) -> list[Group]:
+    groups = []
+    for attribute in PROTECTED:
+        values = data.select([attribute]).features[:, 0]
+        for code, category in enumerate(attribute.categories):
+            rows = values == code
+            groups.append(
+                Group(
+                    attribute.name,
+                    category,
+                    int(rows.sum()),
+                    float(data.churned[rows].mean()),
+                    float(probability[rows].mean()),
+                    float(roc_auc_score(data.churned[rows], probability[rows])),
+                )
+            )
+    return groups

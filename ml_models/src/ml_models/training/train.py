@@ -1,0 +1,181 @@
+"""One training from the data to the artifact."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ml_models.card import (
+    CARD_FILE,
+    MODEL_FILE,
+    Card,
+    Evaluation,
+    ModelFile,
+    Term,
+    TrainingData,
+)
+from ml_models.features import (
+    DESCRIPTION,
+    EXCLUDED_COLUMNS,
+    ID_ALIASES,
+    LABEL,
+    NAME,
+    PROTECTED,
+    SPECIFICATION,
+    TOTAL_CHARGES,
+    VERSION,
+)
+from ml_models.training import export
+from ml_models.training.data import TrainingSet, read_training_set
+from ml_models.training.evaluation import (
+    ALTERNATIVES,
+    SHIPPED,
+    Folds,
+    OutOfFold,
+    cross_validate,
+    measure,
+    reliability,
+)
+from ml_models.training.findings import gather
+from ml_models.training.model_card import write_model_card
+from ml_models.training.models import AdditiveModel
+from ml_models.training.pictures import draw_reliability, draw_shapes
+from ml_models.training.statistics import describe
+
+MODEL_CARD_FILE = "MODEL_CARD.md"
+RELIABILITY_FILE = "reliability.png"
+SHAPES_FILE = "shapes.png"
+LIBRARIES = ("interpret-core", "lightgbm", "numpy", "onnx", "onnxruntime", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the cross-validation is done."""
+
+    folds: int = 10
+    repeats: int = 5
+
+    @property
+    def steps(self) -> int:
+        """How many models it trains."""
+        return self.folds * self.repeats * (1 + len(ALTERNATIVES))
+
+
+def train(
+    data_path: Path,
+    output: Path,
+    *,
+    seed: int,
+    validation: Validation,
+    on_progress: Callable[[], None],
+) -> Path:
+    """Validate, train, export and check the model, then write its artifact.
+
+    Args:
+        data_path: a CSV file in the form of the Telco Customer Churn sample.
+        output: the directory of models; the artifact is `<output>/<name>/<version>/`.
+        seed: of folds and models; one seed and one set of libraries give the same bytes.
+        validation: how to cross-validate.
+        on_progress: called after each of `validation.steps`.
+
+    Returns:
+        The directory of the artifact.
+
+    Raises:
+        DataNotUsable: the data is not what the features' specification says.
+        ExportDisagrees: the graph is not the trained model.
+    """
+    everything = read_training_set(data_path, (*SPECIFICATION, *PROTECTED, TOTAL_CHARGES))
+    data = everything.select(SPECIFICATION)
+    folds = Folds.draw(data.churned, count=validation.folds, repeats=validation.repeats, seed=seed)
+    candidates = (SHIPPED, *ALTERNATIVES)
+    predictions = cross_validate(everything, candidates, folds, seed=seed, on_progress=on_progress)
+    model = AdditiveModel(data.features, data.churned, SPECIFICATION, seed=seed)
+    onnx_file = export.to_onnx(model)
+    difference = export.check(onnx_file, model, data.features)
+    card = _card(model, data, onnx_file, seed=seed, evaluation=_evaluation(data, folds, predictions))
+    findings = gather(everything, folds, predictions, greatest_difference=difference)
+    bins = reliability(data.churned, predictions[SHIPPED.name].probability[0])
+    ranges = list(zip(np.nanmin(data.features, axis=0), np.nanmax(data.features, axis=0), strict=True))
+    return _write(
+        output / NAME / VERSION,
+        {
+            RELIABILITY_FILE: draw_reliability(bins),
+            SHAPES_FILE: draw_shapes(model.shapes, ranges),
+            MODEL_CARD_FILE: write_model_card(
+                card,
+                model.shapes,
+                findings,
+                bins,
+                reliability_picture=RELIABILITY_FILE,
+                shapes_picture=SHAPES_FILE,
+            ).encode(),
+            MODEL_FILE: onnx_file,
+            CARD_FILE: (card.model_dump_json(indent=1) + "\n").encode(),
+        },
+    )
+
+
+def _evaluation(data: TrainingSet, folds: Folds, predictions: Mapping[str, OutOfFold]) -> Evaluation:
+    metrics = {
+        name: measure(data.churned, of_candidate.probability, folds)
+        for name, of_candidate in predictions.items()
+    }
+    return Evaluation(
+        folds=folds.count,
+        repeats=len(folds.assignment),
+        metrics=metrics.pop(SHIPPED.name),
+        baselines=metrics,
+    )
+
+
+def _card(
+    model: AdditiveModel, data: TrainingSet, onnx_file: bytes, *, seed: int, evaluation: Evaluation
+) -> Card:
+    importances = np.abs(model.contributions(data.features)).mean(axis=0)
+    return Card(
+        name=NAME,
+        version=VERSION,
+        description=DESCRIPTION,
+        features=tuple(
+            describe(feature, data.features[:, column]) for column, feature in enumerate(data.specification)
+        ),
+        terms=tuple(
+            Term(name=feature.name, features=(feature.name,), importance=round(float(importance), 6))
+            for feature, importance in zip(data.specification, importances, strict=True)
+        ),
+        intercept=float(np.float32(model.intercept)),
+        id_aliases=ID_ALIASES,
+        excluded_columns=EXCLUDED_COLUMNS,
+        evaluation=evaluation,
+        training_data=TrainingData(
+            sha256=data.sha256,
+            rows=len(data.churned),
+            label=LABEL,
+            churn_rate=round(float(data.churned.mean()), 6),
+        ),
+        model_file=ModelFile(
+            sha256=hashlib.sha256(onnx_file).hexdigest(),
+            size_bytes=len(onnx_file),
+            input=export.INPUT,
+            contributions=export.CONTRIBUTIONS,
+            probability=export.PROBABILITY,
+        ),
+        seed=seed,
+        versions={
+            "python": ".".join(platform.python_version_tuple()[:2]),
+            **{library: version(library) for library in LIBRARIES},
+        },
+    )
+
+
+def _write(directory: Path, files: Mapping[str, bytes]) -> Path:
+    """Write an artifact. The card comes last: a model is installed when its card is."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    return directory

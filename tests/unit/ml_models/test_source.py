@@ -1,0 +1,51 @@
+"""What the whole product never imports: formats that run code when they are read."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("contracts", "producer_api", "consumer_worker", "ml_models", "deploy")
+RUN_CODE_WHEN_READ = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+def imported(source):
+    """The top-level modules that a source file imports, by statement or by name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in {"__import__", "import_module"}:
+                yield str(node.args[0].value).partition(".")[0]
+
+
+def sources():
+    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+
+def test_no_source_imports_what_runs_code_when_read():
+    assert len(sources()) > 20
+    found = {
+        str(path.relative_to(ROOT)): wrong
+        for path in sources()
+        if (wrong := RUN_CODE_WHEN_READ.intersection(imported(path.read_text(encoding="utf-8"))))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "import json, joblib as j",
+        "def f():\n    from joblib import load",
+        "import importlib\nimportlib.import_module('pickle')",
+        "__import__('dill.source')",
+    ],
+)
+def test_the_walk_finds_such_imports(source):
+    assert RUN_CODE_WHEN_READ.intersection(imported(source))
