@@ -13,7 +13,7 @@ import contextvars
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -293,6 +293,8 @@ class Consumer:
         self._handler = handler
         self._clock = clock
         self._metrics = metrics or ConsumerMetrics(CollectorRegistry())
+        self._in_flight = {state: self._metrics.in_flight.labels(state) for state in State}
+        self._ended = {state: self._metrics.deliveries.labels(state) for state in State}
         self._permits = Permits(settings.permits)
         self._deliveries: dict[str, Delivery] = {}
         """All that is held, by receipt handle: a message received twice is two deliveries."""
@@ -378,21 +380,14 @@ class Consumer:
         try:
             while self._receivers:  # first of all: a poll in the air would be given what is released
                 await asyncio.wait(self._receivers)
-            await asyncio.gather(*(self._release_buffered(batch) for batch in _batches(self._buffer.clear())))
-            while self._lives:  # the handlers running, each with its ack
+            for delivery in self._buffer.clear():
+                self._move(delivery, State.BACKOFF)
+                self._start_life(delivery, self._back_off(delivery, _RELEASE))
+            while self._lives:  # what is given back, and the handlers running, each with its ack
                 await asyncio.wait(self._lives)
         finally:
             for timer in timers:
                 timer.cancel()
-
-    async def _release_buffered(self, batch: Sequence[Delivery]) -> None:
-        for delivery in batch:
-            await self._stop_extending(delivery)
-        batch = [delivery for delivery in batch if delivery.state is State.BUFFERED]
-        if batch:
-            await self._change_visibility([(delivery.receipt_handle, 0) for delivery in batch])
-        for delivery in batch:
-            self._end(delivery, State.RELEASED)
 
     def _abandon_polls(self) -> None:
         for receiver in self._receivers:
@@ -462,7 +457,7 @@ class Consumer:
             if delivery.receive_count > 1:
                 self._metrics.redeliveries.inc()
             self._deliveries[delivery.receipt_handle] = delivery
-            self._metrics.in_flight.labels(State.BUFFERED).inc()
+            self._in_flight[State.BUFFERED].inc()
             self._buffer.add(delivery.group_id, delivery)
         self._start_handlers()
         return len(messages)
@@ -489,24 +484,28 @@ class Consumer:
             if delivery is None:
                 return
             self._running += 1
-            # A context of its own: what one handler binds, no other sees.
-            life = self._tasks.create_task(self._live(delivery), context=self._blank_context.copy())
-            self._lives.add(life)
-            life.add_done_callback(self._lives.discard)
+            self._start_life(delivery, self._live(delivery))
+
+    def _start_life(self, delivery: Delivery, life: Coroutine[None, None, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._lives.discard(task)
+            if delivery.receipt_handle in self._deliveries:
+                self._lose(delivery, "it was abandoned before it was settled")
+
+        # A context of its own: what one handler binds, no other sees.
+        task = self._tasks.create_task(life, context=self._blank_context.copy())
+        task.add_done_callback(ended)
+        self._lives.add(task)
 
     async def _live(self, delivery: Delivery) -> None:
         try:
-            try:
-                outcome = await self._handle(delivery) if await self._has_lease_to_start(delivery) else None
-            finally:
-                self._running -= 1
-                self._buffer.finished(delivery.group_id)
-            self._start_handlers()
-            if outcome is not None:
-                await self._settle(delivery, outcome)
+            outcome = await self._handle(delivery) if await self._has_lease_to_start(delivery) else None
         finally:
-            if delivery.receipt_handle in self._deliveries:  # only if it was abandoned
-                self._lose(delivery, "the consumer left before it was settled")
+            self._running -= 1
+            self._buffer.finished(delivery.group_id)
+        self._start_handlers()
+        if outcome is not None:
+            await self._settle(delivery, outcome)
 
     async def _has_lease_to_start(self, delivery: Delivery) -> bool:
         """Extend a lease the heartbeat could be too late for; without a fresh one the message is dropped."""
@@ -538,6 +537,8 @@ class Consumer:
                 async with scope:
                     delivery.scope = scope
                     outcome = await self._handler(delivery)
+                if not isinstance(outcome, Outcome):
+                    raise TypeError(f"a handler must return an outcome, not {outcome!r}")
         except PermanentError as error:
             outcome = Reject(str(error))
         except Exception as error:  # what is unknown may pass: it is tried again
@@ -574,6 +575,7 @@ class Consumer:
 
     async def _back_off(self, delivery: Delivery, retry: Retry) -> None:
         seconds = self._backoff_seconds(delivery, retry)
+        _log.info("message_returned", message_id=delivery.message_id, seconds=seconds, reason=retry.reason)
         entry = await self._confirmed(delivery, self._visibilities, (delivery.receipt_handle, seconds))
         if entry is Entry.DONE:
             self._end(delivery, State.RELEASED if retry is _RELEASE else State.BACKOFF)
@@ -735,14 +737,14 @@ class Consumer:
     # Every step of a life is one of these two
 
     def _move(self, delivery: Delivery, state: State) -> None:
-        self._metrics.in_flight.labels(delivery.state).dec()
-        self._metrics.in_flight.labels(state).inc()
+        self._in_flight[delivery.state].dec()
+        self._in_flight[state].inc()
         delivery.state = state
 
     def _end(self, delivery: Delivery, state: State) -> None:
         del self._deliveries[delivery.receipt_handle]
-        self._metrics.in_flight.labels(delivery.state).dec()
-        self._metrics.deliveries.labels(state).inc()
+        self._in_flight[delivery.state].dec()
+        self._ended[state].inc()
         delivery.state = state
         self._permits.give_back(1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from consumer_worker.consumer import Delivery
 from consumer_worker.outcomes import Ack
-from consumer_worker.sqs import QueueUnavailable
+from consumer_worker.sqs import Entry, QueueUnavailable
 from tests.unit.consumer_worker.consumer.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
@@ -74,6 +74,18 @@ async def test_rule_19_what_is_buffered_is_released_in_batches_of_ten_after_the_
     assert (
         max(stored.receive_count for stored in queue.messages.values()) == 1
     )  # none taken again by our own polls
+
+
+async def test_rule_19_a_release_that_fails_is_tried_again(queue, consuming):
+    queue.send(*map(str, range(25)))
+    async with consuming(work, max_handlers=5, prefetch=20) as consumer:
+        await asyncio.sleep(1)
+        queue.fault(
+            "change_visibility", QueueUnavailable("reset"), lambda changes: [Entry.FAILED] * len(changes)
+        )
+        consumer.drain()
+        await stopped(consumer)
+    assert len(queue.visible()) == 20
 
 
 async def test_rule_19_a_receiver_that_waits_out_an_error_does_not_hold_up_the_drain(queue, consuming):
@@ -154,7 +166,9 @@ async def test_rule_20_a_handler_that_finishes_although_cancelled_is_acknowledge
     assert queue.deleted == ["one"]
 
 
-async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_margin(queue, consuming):
+async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_margin(
+    queue, consuming, sample
+):
     queue.send("one")
 
     async def handle(_):
@@ -162,11 +176,13 @@ async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_ma
             await asyncio.sleep(100)
         except asyncio.CancelledError:
             await asyncio.sleep(100)
+        return Ack()
 
     async with consuming(handle, grace_seconds=30.0, grace_margin_seconds=4.0) as consumer:
         await asyncio.sleep(1)
         consumer.drain()
         assert await stopped(consumer) == pytest.approx(31, abs=0.1)
+    assert sample("deliveries_total", state="lease_lost") == 1
 
 
 async def test_rule_20_a_run_that_is_cancelled_from_outside_releases_and_stays_cancelled(queue, consuming):

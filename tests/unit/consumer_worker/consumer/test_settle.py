@@ -17,8 +17,8 @@ from tests.unit.consumer_worker.consumer.virtual_time import now
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 
 
-def answering(outcome: Outcome | Exception) -> Handler:
-    async def handle(_: Delivery) -> Outcome:
+def answering(outcome: Any) -> Handler:
+    async def handle(_: Delivery) -> Any:
         await asyncio.sleep(0.01)
         if isinstance(outcome, Exception):
             raise outcome
@@ -155,7 +155,9 @@ async def test_rule_14_the_backoff_of_a_message_received_a_thousand_times_is_the
     assert 0 <= seconds <= 10
 
 
-@pytest.mark.parametrize("error", [RuntimeError("unknown"), TimeoutError(), QueueUnavailable("not ours")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("unknown"), TimeoutError(), QueueUnavailable("not ours"), None]
+)
 async def test_rule_14_an_unknown_error_is_transient(queue, consuming, sample, error):
     queue.send("one")
     async with consuming(answering(error), retry_base_seconds=600.0) as consumer:
