@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,16 +38,18 @@ _DANGEROUS = "^[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 _HARMLESS = r"^[+-]?[\d.,]+$"
 
 
-def escape(texts: pl.Series) -> pl.Series:
+def escape(text: pl.Expr) -> pl.Expr:
     """Put an apostrophe before what a spreadsheet would run, so that it shows it as text."""
-    dangerous = texts.str.contains(_DANGEROUS)
-    if not dangerous.any():
-        return texts
-    dangerous &= ~texts.str.contains(_HARMLESS)
-    return (
-        texts.to_frame("text")
-        .select(pl.when(dangerous).then("'" + pl.col("text")).otherwise(pl.col("text")).alias(texts.name))
-        .to_series()
+    runs = text.str.contains(_DANGEROUS) & ~text.str.contains(_HARMLESS)
+    return pl.when(runs).then("'" + text).otherwise(text).name.keep()
+
+
+def safe_frame(frame: pl.DataFrame) -> pl.DataFrame:
+    """Escape the cells of all text columns."""
+    text = [name for name, kind in frame.schema.items() if kind == pl.String]
+    suspect = frame.select(pl.col(text).str.contains(_DANGEROUS).any()).row(0)
+    return frame.with_columns(
+        escape(pl.col(name)) for name, any_runs in zip(text, suspect, strict=True) if any_runs
     )
 
 
@@ -64,7 +68,7 @@ def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
 
 
 class ResultWriter:
-    """Writes the result files chunk by chunk into a folder.
+    """Writes the result files chunk by chunk into a folder, in a thread beside the scoring of the next chunk.
 
     Parquet is written at the end, from parts on disk: its rows are then in groups of one size, whatever the
     chunks were, and memory does not grow with the file.
@@ -76,39 +80,50 @@ class ResultWriter:
         self._folder = folder
         self._parts = parts
         self._part_count = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
+        self._writing: Future[None] | None = None
         self._delimiter = delimiter
         self._empty = pl.DataFrame(schema={c.name: _TYPES[c.type] for c in score_columns(reasons)})
         self._scores = (folder / SCORES_CSV).open("wb")
         self._scores.write(_csv_line(self._empty.columns, ","))
         self._rejected = (folder / REJECTED_CSV).open("wb")
-        originals = escape(pl.Series(headers, dtype=pl.String)).to_list()
+        originals = safe_frame(pl.DataFrame({"header": headers})).to_series().to_list()
         self._rejected.write(_csv_line([*originals, *(c.name for c in REJECTED_COLUMNS)], delimiter))
 
     def close(self) -> None:
         """Close the files as they are."""
+        self._thread.shutdown()
         self._scores.close()
         self._rejected.close()
 
     def write_scores(self, frame: pl.DataFrame) -> None:
-        """Add scored rows."""
-        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="uncompressed")
+        """Add scored rows; waits until the ones before are written, so that few are in memory."""
+        self._wait()
+        self._writing = self._thread.submit(self._write_scores, frame)
+
+    def _write_scores(self, frame: pl.DataFrame) -> None:
+        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="lz4")
         self._part_count += 1
-        text = [name for name, kind in frame.schema.items() if kind == pl.String]
-        safe = frame.with_columns(escape(frame[name]) for name in text)
-        safe.write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+        safe_frame(frame).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
 
     def write_rejected(self, frame: pl.DataFrame) -> None:
         """Add rejected rows: the original columns, then why."""
-        safe = frame.with_columns(escape(series) for series in frame if series.dtype == pl.String)
-        safe.write_csv(self._rejected, include_header=False, separator=self._delimiter)
+        safe_frame(frame).write_csv(self._rejected, include_header=False, separator=self._delimiter)
 
     def finish(self) -> tuple[FileDigest, ...]:
         """Complete the files and return their digests."""
-        self.close()
+        self._wait()
+        self._scores.close()
+        self._rejected.close()
+        texts = self._thread.map(partial(digest, self._folder), (SCORES_CSV, REJECTED_CSV))
         parts = [pl.scan_ipc(self._parts / f"{part:06}.arrow") for part in range(self._part_count)]
         scores = pl.concat(parts) if parts else self._empty.lazy()
         scores.sink_parquet(self._folder / SCORES_PARQUET, row_group_size=_ROW_GROUP_ROWS)
-        return tuple(digest(self._folder, name) for name in (SCORES_PARQUET, SCORES_CSV, REJECTED_CSV))
+        return (digest(self._folder, SCORES_PARQUET), *texts)
 
 
 def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:
