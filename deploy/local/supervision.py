@@ -45,8 +45,10 @@ def supervise(folder: Path, ports: Ports) -> Iterator[Supervisor | None]:
             )
         killed = _read(file)
         _write(file, _JSON.dump_json(Supervisor(os.getpid(), ports)).decode())
-        yield killed
-        _write(file, "")
+        try:
+            yield killed
+        finally:
+            _write(file, "")
 
 
 def find_supervisor(folder: Path) -> Supervisor:

@@ -1,0 +1,129 @@
+"""The project's own services as parts of the local stack: their environment, and when they are ready."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from deploy.local.database import DatabaseUrls
+from deploy.local.errors import LocalStackError
+from deploy.local.issuer import Issuer
+from deploy.local.ports import HOST, Ports
+from deploy.local.process import Child
+from deploy.local.provision import CREDENTIALS, REGION, Provisioned
+
+READY_TIMEOUT_SECONDS = 60.0
+"""A start takes about two seconds on a machine with nothing else to do."""
+
+READY_POLL_SECONDS = 0.05
+
+GRACE_SECONDS = 8
+"""What a service may take to stop, so that Ctrl-C ends the stack within seconds."""
+
+RECONCILE_SECONDS = 5
+"""Instead of a minute: who tries things out does not wait."""
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR")
+"""All the services see of the environment here. An AWS profile, an OTEL exporter or a proxy stays out."""
+
+
+class Service:
+    """`python -m <module>` as a child process, ready when `/readyz` answers 200."""
+
+    def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.url = f"http://{HOST}:{port}"
+        self.child = Child(
+            name,
+            # -P: the folders of the checkout are called as the packages in them
+            [sys.executable, "-P", "-m", module],
+            env=env,
+            log=log,
+        )
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            LocalStackError: it ends, or is not ready in time; the sentence says what it said last.
+        """
+        await self.child.start()
+        said = "nothing"
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
+                while said != "ready":
+                    if not self.child.running:
+                        raise LocalStackError(
+                            f"{self.name} ended while it started, see {self.child.log}:\n"
+                            f"{self.child.last_lines()}"
+                        )
+                    await asyncio.sleep(READY_POLL_SECONDS)
+                    said = await self._readiness(session)
+        except TimeoutError:
+            raise LocalStackError(
+                f"{self.name} was not ready within {READY_TIMEOUT_SECONDS:.0f} s and says {said}, "
+                f"see {self.child.log}"
+            ) from None
+
+    async def _readiness(self, session: aiohttp.ClientSession) -> str:
+        try:
+            async with session.get(f"{self.url}/readyz", timeout=aiohttp.ClientTimeout(total=5)) as answer:
+                return "ready" if answer.status == 200 else await answer.text()
+        except (aiohttp.ClientError, OSError):
+            return "nothing"
+
+
+def build_services(
+    ports: Ports, issuer: Issuer, provisioned: Provisioned, urls: DatabaseUrls, state: Path
+) -> list[Service]:
+    """Return the API and the workers with the environment that each has in production, but for addresses."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    shared = inherited | {
+        **CREDENTIALS,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.emulator}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PREDICTIONS_QUEUE_URL": provisioned.queue_url,
+        "BUCKET_NAME": provisioned.bucket,
+        "LOG_LEVEL": "INFO",
+        "SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    api = Service(
+        "producer_api",
+        "producer_api",
+        ports.api,
+        env=shared
+        | {
+            "DATABASE_URL": urls.producer,
+            "HTTP_HOST": HOST,
+            "HTTP_PORT": str(ports.api),
+            "PREDICTION_EVENTS_TOPIC_ARN": provisioned.topic_arn,
+            "JWKS_URL": issuer.jwks_url,
+            "JWT_ISSUER": issuer.issuer,
+            "JWT_AUDIENCE": issuer.audience,
+            "CORS_ALLOWED_ORIGINS": "http://localhost:3000,http://localhost:5173",
+        },
+        log=state / "logs" / "producer_api.log",
+    )
+    workers = []
+    for replica, port in enumerate(ports.workers, start=1):
+        name = f"consumer_worker-{replica}"
+        worker = {
+            "DATABASE_URL": urls.worker,
+            "PREDICTIONS_DLQ_URL": provisioned.dlq_url,
+            "HEALTH_HOST": HOST,
+            "HEALTH_PORT": str(port),
+            "RECONCILE_SECONDS": str(RECONCILE_SECONDS),
+            "SCRATCH_DIRECTORY": str(state / "scratch"),
+        }
+        log = state / "logs" / f"{name}.log"
+        workers.append(Service(name, "consumer_worker", port, env=shared | worker, log=log))
+    return [api, *workers]
