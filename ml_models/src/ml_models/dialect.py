@@ -43,7 +43,7 @@ _SIGNATURES = (
     (b"SQLite format 3", "a database"),
 )
 _UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
 _DECIMAL_COMMA = re.compile(
     r"\D{0,4}(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:[. \u00a0\u202f]\d{3})+,\d+)\D{0,4}"
@@ -181,8 +181,10 @@ def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
     for bom, encoding in boms:
         if head.startswith(bom):
             return encoding, bom
-    if b"\x00" in head:
-        return _utf16_without_bom(head), b""
+    if (utf16 := _utf16_without_bom(head)) is not None:
+        return utf16, b""
+    if len(_CONTROL.findall(head)) > 0.01 * len(head):
+        raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
     return ("utf-8" if is_utf8(head, whole=whole) else "windows-1252"), b""
 
 
@@ -195,14 +197,14 @@ def is_utf8(data: bytes, *, whole: bool) -> bool:
     return True
 
 
-def _utf16_without_bom(head: bytes) -> Encoding:
+def _utf16_without_bom(head: bytes) -> Encoding | None:
     # Text in a Latin script has a zero in every second byte: behind the letter in little endian.
     pairs = max(len(head) // 2, 1)
     if head[1::2].count(0) > 0.4 * pairs and head[0::2].count(0) < 0.1 * pairs:
         return "utf-16-le"
     if head[0::2].count(0) > 0.4 * pairs and head[1::2].count(0) < 0.1 * pairs:
         return "utf-16-be"
-    raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
+    return None
 
 
 def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
@@ -220,8 +222,6 @@ def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
         ) from error
     if not text.strip("\ufeff \t\r\n\0"):
         raise EmptyFile("It holds nothing but blanks. Export it again and look inside before you send it.")
-    if len(_CONTROL.findall(text)) > 0.01 * len(text):
-        raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
     start = text.lstrip()[:200]
     if re.match(r'\{\s*["}]|\[\s*[\[{"]', start):
         raise NotACsv("It is JSON. Send the customers as a table, one row each, as CSV.")

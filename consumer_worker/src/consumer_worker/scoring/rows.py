@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consumer_worker.scoring.source import SURPLUS, Table
-from consumer_worker.scoring.values import FeatureValues, NumericValues
+from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
 from ml_models.card import NumericFeature
 from ml_models.columns import ColumnMapping, MappedColumn
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
@@ -65,14 +65,14 @@ def find_rejections(
 
     Args:
         table: the rows.
-        ids: their customers' ids, empty or null where missing.
+        ids: their customers' ids.
         values: their features.
         mapping: which column is which feature.
     """
     rejections = Rejections(cause_of_row=np.zeros(table.frame.height, np.int16))
     _reject_ragged(rejections, table, mapping, values)
     rejections.reject(
-        (ids.fill_null("") == "").to_numpy(),
+        are_missing(ids),
         Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer's id."),
     )
     required = [feature for feature in values if feature.feature.required]

@@ -124,6 +124,11 @@ def is_missing(text: str) -> bool:
     return text.strip().casefold() in _MISSING
 
 
+def are_missing(texts: pl.Series) -> NDArray[np.bool_]:
+    """Tell the same of each of these, surrounding blanks removed."""
+    return texts.fill_null("").str.to_lowercase().is_in(list(_MISSING)).to_numpy()
+
+
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
     """Read a number as people and spreadsheets write it; None if the cell says it has none.
 
