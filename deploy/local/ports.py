@@ -53,14 +53,19 @@ class Ports:
         for replica, port in enumerate(self.workers, start=1):
             yield f"consumer_worker-{replica}", port
 
+    def taken(self) -> tuple[str, int] | None:
+        """Return the first port that somebody listens on, and the part it is for; None if all are free."""
+        return next(((part, port) for part, port in self.by_part() if _taken(port)), None)
+
     def require_free(self) -> None:
-        """Raise `LocalStackError` naming the first port that somebody else listens on."""
-        for part, port in self.by_part():
-            if _taken(port):
-                raise LocalStackError(
-                    f"port {port} on {HOST} is taken, and {part} wants it: stop what listens there "
-                    f"(`lsof -i :{port}` names it), or move all ports with --port-offset 100"
-                )
+        """Raise `LocalStackError` if a port is taken."""
+        taken = self.taken()
+        if taken:
+            part, port = taken
+            raise LocalStackError(
+                f"port {port} on {HOST} is taken, and {part} wants it: stop what listens there "
+                f"(`lsof -i :{port}` names it), or move all ports with --port-offset 100"
+            )
 
 
 def _taken(port: int) -> bool:

@@ -23,7 +23,10 @@ from deploy.local.services import build_services
 
 FIRST_RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 15.0
-"""The wait before a restart doubles, from the first to this, with each that fails."""
+"""The wait before a restart doubles, from the first to this, while a part keeps dying."""
+
+STEADY_SECONDS = 30.0
+"""A part that lived so long does not keep dying."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Stack:
         self.ports = ports
         self.api_url = f"http://{HOST}:{ports.api}"
         self.issuer = Issuer(folder, ports.issuer)
-        self.parts: list[Part] = []
+        self._parts: list[Part] = []
         self._tell = tell
         self._provisioned: Provisioned  # by _start_emulator
         self._messages_lost = False
@@ -73,11 +76,13 @@ class Stack:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, *, restart: bool) -> AsyncIterator[None]:
         """Have every part ready while the block runs, and none left after it, however it ends.
 
+        A part that dies in the meantime is started again, or else ends the block.
+
         Raises:
-            LocalStackError: a part cannot be started.
+            LocalStackError: a part cannot be started, or died and is not to be started again.
         """
         self._prepare_folders()
         urls = database_urls(self._server)
@@ -96,19 +101,11 @@ class Stack:
                 [Part(service.name, service.url, service.child, service.start) for service in services],
                 started,
             )
-            yield
-
-    async def keep_running(self) -> None:
-        """Start again whatever ends, until cancelled."""
-        async with _task_group() as group:
-            for part in self.parts:
-                group.create_task(self._keep_running(part))
-
-    async def fail_with_a_part(self) -> None:
-        """Wait for a part to end, and raise `LocalStackError` then."""
-        async with _task_group() as group:
-            for part in self.parts:
-                group.create_task(_fail_with(part))
+            async with _task_group() as group:
+                watches = [group.create_task(self._watch(part, restart=restart)) for part in self._parts]
+                yield
+                for watch in watches:
+                    watch.cancel()
 
     def remove(self) -> None:
         """Remove the state of a stopped stack."""
@@ -147,7 +144,7 @@ class Stack:
                     group.create_task(part.child.stop())
 
         started.push_async_callback(stop)
-        self.parts += parts
+        self._parts += parts
         async with _task_group() as group:
             for part in parts:
                 group.create_task(self._start(part))
@@ -157,28 +154,29 @@ class Stack:
         await part.start()
         self._announce(part.name, part.url, f"ready after {time.monotonic() - began:.1f} s")
 
-    async def _keep_running(self, part: Part) -> None:
+    async def _watch(self, part: Part, *, restart: bool) -> None:
         wait = FIRST_RESTART_SECONDS
+        started = time.monotonic()
         while True:
-            code = await part.child.wait()
-            self._announce(part.name, part.url, f"{_ending(code)}, starting it again; {part.child.log}")
+            ending = _ending(await part.child.wait())
+            if not restart:
+                raise LocalStackError(
+                    f"{part.name} {ending}, see {part.child.log}:\n{part.child.last_lines()}"
+                )
+            if time.monotonic() - started > STEADY_SECONDS:
+                wait = FIRST_RESTART_SECONDS
+            self._announce(part.name, part.url, f"{ending}, starting it again; see {part.child.log}")
             await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_RESTART_SECONDS)
             try:
                 await self._start(part)
             except LocalStackError as error:
                 self._tell(str(error))
                 await part.child.stop()
-                wait = min(2 * wait, LONGEST_RESTART_SECONDS)
-            else:
-                wait = FIRST_RESTART_SECONDS
+            started = time.monotonic()
 
     def _announce(self, name: str, url: str, state: str) -> None:
         self._tell(f"{name:<18} {url:<50} {state}")
-
-
-async def _fail_with(part: Part) -> None:
-    code = await part.child.wait()
-    raise LocalStackError(f"{part.name} {_ending(code)}, see {part.child.log}:\n{part.child.last_lines()}")
 
 
 def _ending(code: int) -> str:
