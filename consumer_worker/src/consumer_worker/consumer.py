@@ -47,6 +47,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _RELEASE = Retry(0, reason="the consumer stops")
+_BUSY_POLL_SECONDS = 1.0
+"""A poll of a queue that holds messages has returned by then."""
 _MAX_DOUBLINGS = 30
 """Beyond these every cap is reached."""
 
@@ -95,9 +97,9 @@ class ConsumerSettings:
     """From `drain` to the end of the process, at most: what the platform gives before it kills."""
     grace_margin_seconds: float = 3.0
     """What is kept of it to cancel the handlers still running and to release their messages."""
-    poll_drain_seconds: float = 1.0
-    """How long a stop waits for polls in the air. SQS may still assign messages to an abandoned one, and hide
-    them for a visibility timeout: where the grace allows, give this long_poll_seconds and one more."""
+    poll_drain_seconds: float = MAX_LONG_POLL_SECONDS + 1.0
+    """How long a stop waits, within the grace, for polls in the air: until even the longest has ended. SQS
+    assigns messages to a poll that was abandoned too, and hides them for a visibility timeout."""
 
     def __post_init__(self) -> None:
         for broken, rule in (
@@ -372,22 +374,31 @@ class Consumer:
             raise self.fatal
 
     async def _leave(self) -> None:
-        loop = asyncio.get_running_loop()
-        timers = (
-            loop.call_later(self.settings.poll_drain_seconds, self._abandon_polls),
-            loop.call_later(self.settings.grace_seconds - self.settings.grace_margin_seconds, self.release),
-        )
+        grace = self.settings.grace_seconds - self.settings.grace_margin_seconds
+        end_of_grace = asyncio.get_running_loop().call_later(grace, self.release)
         try:
-            while self._receivers:  # first of all: a poll in the air would be given what is released
-                await asyncio.wait(self._receivers)
-            for delivery in self._buffer.clear():
-                self._move(delivery, State.BACKOFF)
-                self._start_life(delivery, self._back_off(delivery, _RELEASE))
+            # First the polls, or our own would be given what is released. One that does not return soon waits
+            # on an empty queue: what is released then wakes it, or another consumer's.
+            busy = min(_BUSY_POLL_SECONDS, self.settings.poll_drain_seconds)
+            await self._polls_ended(within_seconds=busy)
+            self._release_buffered()
+            await self._polls_ended(within_seconds=self.settings.poll_drain_seconds - busy)
+            self._abandon_polls()
+            await self._polls_ended()
+            self._release_buffered()
             while self._lives:  # what is given back, and the handlers running, each with its ack
                 await asyncio.wait(self._lives)
         finally:
-            for timer in timers:
-                timer.cancel()
+            end_of_grace.cancel()
+
+    async def _polls_ended(self, within_seconds: float | None = None) -> None:
+        if self._receivers:
+            await asyncio.wait(self._receivers, timeout=within_seconds)
+
+    def _release_buffered(self) -> None:
+        for delivery in self._buffer.clear():
+            self._move(delivery, State.BACKOFF)
+            self._start_life(delivery, self._back_off(delivery, _RELEASE))
 
     def _abandon_polls(self) -> None:
         for receiver in self._receivers:

@@ -15,6 +15,8 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from retainwise_contracts.envelope import MessageAttribute
+
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.literals import MessageSystemAttributeNameType
@@ -26,7 +28,7 @@ MAX_LONG_POLL_SECONDS = 20
 MAX_VISIBILITY_SECONDS = 43_200
 """A message's visibility timeouts together, counted from its receive, at most: 12 hours."""
 
-REASON_ATTRIBUTE = "RejectReason"
+REASON_ATTRIBUTE = MessageAttribute.DEAD_LETTER_REASON
 """Message attribute under which the dead-letter queue keeps why a message was rejected."""
 
 MAX_MESSAGE_ATTRIBUTES = 10

@@ -60,7 +60,8 @@ def consuming(queue, metrics):
 
     @asynccontextmanager
     async def run(handler: Handler, **settings: Any):
-        settings = {"prefetch": 100, "max_handlers": 100, "visibility_seconds": 60} | settings
+        defaults = {"prefetch": 100, "max_handlers": 100, "visibility_seconds": 60, "poll_drain_seconds": 1.0}
+        settings = defaults | settings
         consumer = RunningConsumer(
             queue,
             handler,

@@ -55,6 +55,7 @@ class FakeQueue:
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self.polls = 0
+        self.abandoned_polls = 0
         self.most_polls = 0
         self._faults: dict[Action, list[Fault]] = defaultdict(list)
         self._ids = itertools.count(1)
@@ -90,6 +91,9 @@ class FakeQueue:
             async with self._request("receive", most):
                 ready = await self._wait_for_visible(_now() + wait_seconds)
                 return [self._hand_out(stored, visibility_seconds) for stored in ready[:most]]
+        except asyncio.CancelledError:
+            self.abandoned_polls += 1
+            raise
         finally:
             self.polls -= 1
 

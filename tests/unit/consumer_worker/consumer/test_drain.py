@@ -36,23 +36,49 @@ async def test_rule_19_a_drain_turns_readiness_off_and_receives_no_more(queue, c
     assert queue.visible() == ["late"]
 
 
-async def test_rule_19_what_a_poll_in_the_air_still_brings_is_released(queue, consuming):
-    async with consuming(work, poll_drain_seconds=1.0) as consumer:
+@pytest.mark.parametrize("arrives_after", [0.5, 14.0])
+async def test_rule_19_what_a_poll_in_the_air_still_brings_is_released(queue, consuming, arrives_after):
+    async with consuming(work, poll_drain_seconds=21.0) as consumer:
         await asyncio.sleep(5)
         consumer.drain()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(arrives_after)
         queue.send("late")
-        assert await stopped(consumer) < 6
+        assert await stopped(consumer) < 5 + arrives_after + 0.2
     assert queue.visible() == ["late"]
     assert queue.messages["m1"].receive_count == 1
     assert queue.asked("change_visibility")[0].what == [("m1#1", 0)]
 
 
-async def test_rule_19_a_poll_is_waited_for_within_a_bound(queue, consuming):
-    async with consuming(work, poll_drain_seconds=1.0) as consumer:
+async def test_rule_19_no_poll_is_abandoned_by_default(queue, consuming, settings_with):
+    async with consuming(work, poll_drain_seconds=settings_with().poll_drain_seconds) as consumer:
         await asyncio.sleep(5)
         consumer.drain()
-        assert await stopped(consumer) == pytest.approx(6, abs=0.1)
+        assert await stopped(consumer) == pytest.approx(20, abs=0.1)
+    assert queue.abandoned_polls == 0
+
+
+@pytest.mark.parametrize(
+    ("bound", "grace", "leaves_after"), [(1.0, 30.0, 1), (3.0, 30.0, 3), (21.0, 10.0, 7)]
+)
+async def test_rule_19_a_poll_is_waited_for_within_a_bound_and_the_grace(
+    queue, consuming, bound, grace, leaves_after
+):
+    async with consuming(work, poll_drain_seconds=bound, grace_seconds=grace) as consumer:
+        await asyncio.sleep(5)
+        consumer.drain()
+        assert await stopped(consumer) == pytest.approx(5 + leaves_after, abs=0.1)
+
+
+async def test_rule_19_what_is_buffered_does_not_wait_for_a_poll_of_an_empty_queue(queue, consuming):
+    queue.send(*map(str, range(20)))
+    async with consuming(work, max_handlers=5, prefetch=25, poll_drain_seconds=21.0) as consumer:
+        await asyncio.sleep(1)
+        assert queue.polls == 1
+        consumer.drain()
+        assert await stopped(consumer) < 1 + 2 + 1
+    assert len(queue.deleted) == 5
+    assert len(queue.visible()) == 15
+    assert queue.abandoned_polls == 0
 
 
 async def test_rule_19_what_is_buffered_is_released_in_batches_of_ten_after_the_polls_have_ended(

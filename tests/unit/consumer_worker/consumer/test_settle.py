@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumer_worker.consumer import Delivery, Handler
-from consumer_worker.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.outcomes import Ack, PermanentError, Reject, Retry
 from consumer_worker.sqs import Entry, QueueRefused, QueueUnavailable
 from tests.unit.consumer_worker.consumer.fake_queue import Stored
 from tests.unit.consumer_worker.consumer.virtual_time import now
