@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiobotocore.session import AioSession, get_session
 
 from deploy.local.database import DATABASE, DatabaseUrls, database_urls, prepare_database
 from deploy.local.emulator import Emulator, prepare_environment
@@ -73,6 +74,12 @@ async def emulator(tmp_path_factory, unused_port) -> AsyncIterator[Emulator]:
         yield emulator
     finally:
         await emulator.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_session() -> AioSession:
+    """One session for all clients of the tests: reading the SDK's service descriptions takes a while."""
+    return get_session()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,6 +90,8 @@ class Emulator:
             },
             log=log,
             cwd=self._folder,
+            # State that nobody needs is no reason to wait for the last long poll.
+            stop_signal=signal.SIGTERM if durable else signal.SIGKILL,
         )
 
     async def start(self) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.local.errors import LocalStackError
@@ -87,8 +88,7 @@ async def provision(endpoint_url: str, names: Names | None = None) -> Provisione
         LocalStackError: the emulator refuses or does not answer.
     """
     names = names or Names()
-    session = get_session()
-    session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    session = _session()
     try:
         async with (
             asyncio.timeout(REQUEST_TIMEOUT_SECONDS),
@@ -110,6 +110,14 @@ async def provision(endpoint_url: str, names: Names | None = None) -> Provisione
     except (ClientError, BotoCoreError, OSError) as error:
         raise LocalStackError(f"the SQS/S3 emulator at {endpoint_url} refuses: {error!r}") from error
     return Provisioned(queue_url, dlq_url, names.bucket, topic["TopicArn"], queue_created=created)
+
+
+@cache
+def _session() -> AioSession:
+    """Return one session for all calls: reading the SDK's service descriptions takes a while."""
+    session = get_session()
+    session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    return session
 
 
 async def _provide_queue(sqs: "SQSClient", name: str, attributes: Mapping[str, str]) -> tuple[str, bool]:

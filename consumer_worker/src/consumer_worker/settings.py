@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     shutdown_grace_seconds: float = Field(
         default=110,
-        ge=1,
+        ge=5,
         le=3_600,
         description="From SIGTERM to exit; below the limit of the orchestrator (ECS stopTimeout: 120)",
     )

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import structlog
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from consumer_worker.consumer import Consumer, ConsumerSettings
 from consumer_worker.handler import PredictionHandler
@@ -12,6 +12,7 @@ from consumer_worker.health import serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
 from consumer_worker.settings import Settings
+from consumer_worker.sqs import MAX_LONG_POLL_SECONDS
 from consumer_worker.telemetry import ConsumerMetrics
 from retainwise_contracts.health import Check, HealthState, StartupEvent
 
@@ -29,7 +30,7 @@ async def run_worker(settings: Settings) -> None:
         QueueRefused: the queue stopped letting the worker in.
     """
     async with open_resources(settings) as resources:
-        consumer = _build_consumer(resources, settings)
+        consumer = build_consumer(resources, settings)
         async with serve_health(
             settings.health_host,
             settings.health_port,
@@ -38,7 +39,7 @@ async def run_worker(settings: Settings) -> None:
         ):
             _drain_on_signal(consumer)
             log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
-            reconciling = asyncio.create_task(_build_reconciler(resources, settings).run())
+            reconciling = asyncio.create_task(build_reconciler(resources, settings).run())
             try:
                 await consumer.run()
             finally:
@@ -47,7 +48,10 @@ async def run_worker(settings: Settings) -> None:
     log.info("worker_stopped")
 
 
-def _build_consumer(resources: Resources, settings: Settings) -> Consumer:
+def build_consumer(
+    resources: Resources, settings: Settings, *, registry: CollectorRegistry = REGISTRY
+) -> Consumer:
+    """Build the handler and the consumer around it."""
     handler = PredictionHandler(
         store=resources.store,
         objects=resources.objects,
@@ -68,12 +72,17 @@ def _build_consumer(resources: Resources, settings: Settings) -> Consumer:
             prefetch=settings.max_concurrent_messages,
             max_handling_seconds=settings.max_handling_seconds + HANDLING_MARGIN_SECONDS,
             grace_seconds=settings.shutdown_grace_seconds,
+            # A poll that is abandoned can still be given messages, so a long grace waits for its end.
+            poll_drain_seconds=min(MAX_LONG_POLL_SECONDS + 1, settings.shutdown_grace_seconds / 4),
         ),
-        metrics=ConsumerMetrics(REGISTRY),
+        metrics=ConsumerMetrics(registry),
     )
 
 
-def _build_reconciler(resources: Resources, settings: Settings) -> Reconciler:
+def build_reconciler(
+    resources: Resources, settings: Settings, *, registry: CollectorRegistry = REGISTRY
+) -> Reconciler:
+    """Build the reconciler."""
     return Reconciler(
         resources.store,
         resources.queue,
@@ -83,7 +92,7 @@ def _build_reconciler(resources: Resources, settings: Settings) -> Reconciler:
             lease_seconds=settings.visibility_timeout_seconds,
             max_attempts=settings.max_attempts,
         ),
-        REGISTRY,
+        registry,
     )
 
 

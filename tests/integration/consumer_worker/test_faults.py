@@ -1,0 +1,162 @@
+"""What a worker that dies, stops or is overtaken leaves behind: nothing lost, nothing done twice."""
+
+import asyncio
+import json
+import signal
+import time
+
+import pytest
+
+from consumer_worker import handler
+from consumer_worker.store import Claim, FenceLost, Store
+from retainwise_contracts.failures import Failure, FailureCode
+from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
+from retainwise_contracts.status import PredictionStatus
+from tests.integration.consumer_worker.conftest import customers
+
+
+@pytest.fixture(scope="module")
+def large_file():
+    """Takes a worker about a second: time to be killed in."""
+    return customers(100_000)
+
+
+async def test_a_worker_killed_in_mid_score_is_replaced_and_there_is_one_result(
+    backend, start_worker, large_file
+):
+    first = await start_worker()
+    prediction_id = await backend.accept(large_file)
+    claimed = await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+    first.send_signal(signal.SIGKILL)
+    await first.wait()
+    assert (await backend.row(prediction_id))["status"] == "RUNNING"
+    await start_worker()
+    row = await backend.wait_for(prediction_id)
+    assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", claimed["fence"] + 1, 2)
+    assert row["rows_total"] == 100_000
+    result = ResultLocation.model_validate_json(row["result"])
+    assert all(f"/{row['fence']}/" in file.key for file in result.files)
+    assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+    await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+
+
+async def test_a_worker_that_is_stopped_finishes_what_runs_and_gives_back_what_waits(
+    backend, start_worker, large_file
+):
+    worker = await start_worker(MAX_CONCURRENT_MESSAGES="1", VISIBILITY_TIMEOUT_SECONDS="60")
+    accepted = [await backend.accept(large_file) for _ in range(3)]
+    async with asyncio.timeout(30):
+        while not any([(await backend.row(prediction_id))["fence"] for prediction_id in accepted]):
+            await asyncio.sleep(0.02)
+    worker.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(worker.wait(), 20) == 0
+    rows = [await backend.row(prediction_id) for prediction_id in accepted]
+    finished = [row for row in rows if row["status"] == "COMPLETED"]
+    assert len(finished) == 1
+    assert all(row["status"] == "QUEUED" for row in rows if row not in finished)
+    assert await backend.messages(backend.aws.queue_url) == (2, 0)
+    await start_worker()
+    for prediction_id in accepted:
+        assert (await backend.wait_for(prediction_id))["status"] == "COMPLETED"
+
+
+async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(backend, start_worker, large_file):
+    worker = await start_worker(VISIBILITY_TIMEOUT_SECONDS="6")
+    prediction_id = await backend.accept(large_file)
+    await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(worker.wait(), 20) == 0
+    row = await backend.row(prediction_id)
+    assert (row["status"], row["lease_until"], row["attempt"]) == ("RUNNING", None, 0)
+    # Whether the message is visible at once is for the emulator to say: it may hand it to a poll that the
+    # worker has left, as SQS may, and then it is visible after its timeout.
+    await start_worker()
+    row = await backend.wait_for(prediction_id)
+    assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 2, 1)
+
+
+async def test_a_worker_paused_past_its_lease_cannot_write_its_result(backend, start_worker, large_file):
+    paused = await start_worker()
+    prediction_id = await backend.accept(large_file)
+    await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+    paused.send_signal(signal.SIGSTOP)
+    await start_worker()
+    row = await backend.wait_for(prediction_id)
+    paused.send_signal(signal.SIGCONT)
+    assert (row["status"], row["fence"]) == ("COMPLETED", 2)
+    await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert await backend.row(prediction_id) == row
+    assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+
+
+async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_worker_here, monkeypatch):
+    def slow_score_file(*args, **kwargs):
+        time.sleep(6)
+        return score_file(*args, **kwargs)
+
+    score_file = handler.score_file
+    monkeypatch.setattr(handler, "score_file", slow_score_file)
+    async with run_worker_here() as (first, _), run_worker_here() as (second, _):
+        assert first.settings.visibility_seconds == second.settings.visibility_seconds == 2
+        prediction_id = await backend.accept(customers(10))
+        row = await backend.wait_for(prediction_id)
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 1, 1)
+
+
+async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_here):
+    async with run_worker_here() as (_, resources):
+        prediction_id = await backend.accept(customers(3), model="telco-churn@9.9.9")
+        await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+        store: Store = resources.store
+        stale = Claim(prediction_id, fence=0, attempt=1)
+        with pytest.raises(FenceLost):
+            await store.renew_lease(stale)
+        with pytest.raises(FenceLost):
+            await store.release_prediction(stale, retry_reason="x", retry_seconds=0)
+        with pytest.raises(FenceLost):
+            await store.end_prediction(
+                stale,
+                None,
+                status=PredictionStatus.FAILED,
+                failure=Failure.of(FailureCode.INTERNAL_ERROR),
+            )
+
+
+async def test_the_reconciler_has_a_lost_message_sent_again(backend, start_worker):
+    await start_worker(VISIBILITY_TIMEOUT_SECONDS="2")
+    prediction_id = await backend.accept(customers(3), send=0)
+    async with asyncio.timeout(30):
+        while await backend.owner.fetchval(
+            "select sent_at from outbox where prediction_id = $1", prediction_id
+        ):
+            await asyncio.sleep(0.1)
+
+
+async def test_the_reconciler_ends_what_nobody_will(backend, start_worker):
+    died, overdue = await backend.accept(customers(3), send=0), await backend.accept(customers(3), send=0)
+    await backend.owner.execute(
+        "update predictions set status = 'RUNNING', fence = 5, attempt = 5,"
+        " started_at = now() - interval '1 hour', lease_owner = 'gone', lease_until = now() - interval '1 hour' where prediction_id = $1",
+        died,
+    )
+    await backend.owner.execute(
+        "update predictions set deadline = now() - interval '1 second' where prediction_id = $1", overdue
+    )
+    await start_worker()
+    row = await backend.wait_for(died)
+    assert (row["status"], json.loads(row["failure"])["code"]) == ("FAILED", FailureCode.ATTEMPTS_EXHAUSTED)
+    assert (await backend.wait_for(overdue))["status"] == "EXPIRED"
+    assert len(await backend.events(died)) == len(await backend.events(overdue)) == 1
+
+
+async def test_the_prediction_of_a_parked_message_gets_its_end(backend, start_worker):
+    prediction_id = await backend.accept(customers(3), send=0)
+    body = await backend.owner.fetchval("select body from outbox where prediction_id = $1", prediction_id)
+    await backend.sqs.send_message(QueueUrl=backend.aws.dlq_url, MessageBody=body)
+    await backend.sqs.send_message(QueueUrl=backend.aws.dlq_url, MessageBody="unreadable")
+    await start_worker()
+    row = await backend.wait_for(prediction_id)
+    assert (row["status"], json.loads(row["failure"])["code"]) == ("FAILED", FailureCode.ATTEMPTS_EXHAUSTED)
+    await backend.wait_for_messages(backend.aws.dlq_url, 0, 1)

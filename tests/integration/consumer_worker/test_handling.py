@@ -1,0 +1,164 @@
+"""One message through a worker, with a real database, queue and bucket."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from retainwise_contracts.codec import decode
+from retainwise_contracts.examples import load_example
+from retainwise_contracts.failures import FailureCode
+from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1, ResultLocation
+from retainwise_contracts.prediction_requested import PredictionRequestedV1
+from retainwise_contracts.results import ResultManifest, Summary
+from tests.integration.consumer_worker.conftest import COLUMNS, customers
+
+REQUESTED = PredictionRequestedV1.TYPE
+
+
+async def test_a_file_is_scored_into_results_that_are_what_the_manifest_says(backend, run_worker_here):
+    content = customers(50)
+    async with run_worker_here():
+        prediction_id = await backend.accept(content)
+        row = await backend.wait_for(prediction_id)
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert row["status"] == "COMPLETED"
+    assert (row["rows_total"], row["rows_scored"], row["rows_rejected"]) == (50, 50, 0)
+    assert (row["fence"], row["attempt"], row["lease_until"], row["failure"]) == (1, 1, None, None)
+    assert row["sqs_queued_at"] <= row["started_at"] <= row["finished_at"]
+    result = ResultLocation.model_validate_json(row["result"])
+    assert {file.name for file in result.files} == {
+        "scores.parquet",
+        "scores.csv",
+        "rejected.csv",
+        "manifest.json",
+    }
+    stored = {file.name: await backend.read(file.key) for file in result.files}
+    for file in result.files:
+        assert hashlib.sha256(stored[file.name]).hexdigest() == file.sha256
+        assert file.key.startswith(f"results/acme/{prediction_id}/1/")
+    manifest = ResultManifest.model_validate_json(stored["manifest.json"])
+    assert manifest.input.sha256 == hashlib.sha256(content).hexdigest()
+    assert manifest.prediction_id == prediction_id
+    risk = Summary.model_validate_json(row["summary"]).risk_distribution
+    assert risk.low + risk.medium + risk.high == 50
+    assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+
+
+async def test_the_same_message_three_times_gives_one_result(backend, run_worker_here):
+    async with run_worker_here():
+        prediction_id = await backend.accept(customers(5_000), send=3)
+        row = await backend.wait_for(prediction_id)
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert (row["status"], row["fence"]) == ("COMPLETED", 1)
+    assert len(await backend.objects()) == 4
+    assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, FailureCode.NOT_A_CSV),
+        (",".join(COLUMNS).encode() + b"\n", FailureCode.NO_ROWS),
+        (b"id,colour\n1,red\n2,blue\n", FailureCode.REQUIRED_COLUMNS_MISSING),
+        (customers(4).replace(b"C-000000", b",C-000000"), FailureCode.TOO_MANY_BAD_ROWS),
+    ],
+)
+async def test_a_file_that_cannot_be_scored_fails_at_once_with_its_code(
+    backend, run_worker_here, content, code
+):
+    async with run_worker_here():
+        prediction_id = await backend.accept(content)
+        row = await backend.wait_for(prediction_id)
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    failure = json.loads(row["failure"])
+    assert (row["status"], failure["code"], failure["fault"]) == ("FAILED", code, "user")
+    assert row["attempt"] == 1
+    assert await backend.objects() == []
+    assert await backend.events(prediction_id) == [PredictionFailedV1.TYPE]
+
+
+async def test_an_upload_that_is_gone_or_another_fails(backend, run_worker_here):
+    gone, other = await backend.accept(customers(3)), await backend.accept(customers(4))
+    first, second = await backend.objects("uploads/")
+    keys = {key: hashlib.sha256(await backend.read(key)).hexdigest() for key in (first, second)}
+    rows = await backend.owner.fetch(
+        "select prediction_id, object_key from predictions join uploads using (upload_id)"
+    )
+    key_of = {row["prediction_id"]: row["object_key"] for row in rows}
+    assert set(key_of.values()) == set(keys)
+    await backend.s3.delete_object(Bucket=backend.aws.bucket, Key=key_of[gone])
+    await backend.s3.put_object(Bucket=backend.aws.bucket, Key=key_of[other], Body=customers(4, seed=2))
+    async with run_worker_here():
+        assert json.loads((await backend.wait_for(gone))["failure"])["code"] == FailureCode.UPLOAD_MISSING
+        assert json.loads((await backend.wait_for(other))["failure"])["code"] == FailureCode.UPLOAD_CHANGED
+
+
+async def test_a_passing_error_is_told_and_tried_again_until_the_last_attempt(backend, run_worker_here):
+    async with run_worker_here(max_attempts=2):
+        prediction_id = await backend.accept(customers(3), model="telco-churn@9.9.9")
+        waiting = await backend.wait_for(prediction_id, "RUNNING")
+        assert waiting["status"] == "RUNNING"
+        row = await backend.wait_for(prediction_id)
+    assert (row["status"], row["attempt"]) == ("FAILED", 2)
+    assert json.loads(row["failure"])["code"] == FailureCode.MODEL_UNAVAILABLE
+    assert row["retry_at"] is None
+
+
+async def test_a_prediction_past_its_deadline_expires_unscored(backend, run_worker_here):
+    async with run_worker_here():
+        prediction_id = await backend.accept(customers(3), deadline=datetime.now(UTC) - timedelta(seconds=1))
+        row = await backend.wait_for(prediction_id)
+    assert (row["status"], row["failure"]) == ("EXPIRED", None)
+    assert await backend.objects() == []
+    assert await backend.events(prediction_id) == [PredictionFailedV1.TYPE]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no json", "MalformedMessage: the body is not JSON"),
+        (load_example(REQUESTED).replace("requested.v1", "requested.v2"), "UnsupportedVersion"),
+        (load_example(PredictionCompletedV1.TYPE), "UnexpectedMessage"),
+    ],
+)
+async def test_what_cannot_be_read_is_parked_with_its_reason(backend, run_worker_here, body, reason):
+    async with run_worker_here():
+        await backend.send(body)
+        await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    got = await backend.sqs.receive_message(QueueUrl=backend.aws.dlq_url, MessageAttributeNames=["All"])
+    (message,) = got["Messages"]
+    assert message["Body"] == body
+    assert message["MessageAttributes"]["deadletterreason"]["StringValue"].startswith(reason)
+
+
+async def test_a_message_without_a_row_is_tried_again_first(backend, run_worker_here):
+    async with run_worker_here():
+        await backend.send(load_example(REQUESTED))
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 1)
+        assert await backend.messages(backend.aws.dlq_url) == (0, 0)
+
+
+async def test_results_are_the_same_bytes_for_the_same_request(backend, run_worker_here):
+    content = customers(200)
+    async with run_worker_here():
+        first = await backend.wait_for(await backend.accept(content))
+        second = await backend.wait_for(await backend.accept(content))
+
+    def digests(row):
+        files = ResultLocation.model_validate_json(row["result"]).files
+        return {file.name: file.sha256 for file in files if file.name != "manifest.json"}
+
+    assert digests(first) == digests(second)
+
+
+async def test_the_event_reads_as_the_contract_says(backend, run_worker_here):
+    async with run_worker_here():
+        prediction_id = await backend.accept(customers(10))
+        await backend.wait_for(prediction_id)
+    body = await backend.owner.fetchval("select body from outbox where destination = 'events'")
+    event = decode(body).data
+    assert isinstance(event, PredictionCompletedV1)
+    assert (event.prediction_id, event.tenant_id, event.rows.total) == (prediction_id, "acme", 10)
