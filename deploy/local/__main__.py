@@ -1,0 +1,116 @@
+"""`python -m deploy.local run | demo | token`: RetainWise on this machine, see README.md."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from deploy.local.demo import DemoFailed, demo
+from deploy.local.errors import LocalStackError
+from deploy.local.ports import MOST_REPLICAS, Ports
+from deploy.local.run import DEVELOPMENT_TENANT, mint_token, run
+from deploy.local.sample import SAMPLE
+
+STATE = Path(__file__).parents[2] / ".local"
+
+console = Console()
+app = App(name="python -m deploy.local", help="RetainWise on this machine.", version_flags=[])
+
+Replicas = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST_REPLICAS))]
+State = Annotated[Path, Parameter(name="--state")]
+
+
+@app.command(name="run")
+def run_command(*, replicas: Replicas = 2, port_offset: int = 0, state: State = STATE) -> int:
+    """Keep the whole system running; Ctrl-C stops it and keeps its state.
+
+    Args:
+        replicas: how many workers.
+        port_offset: added to every port, to run beside something that has them.
+        state: the folder of the state and the logs.
+    """
+    ports = Ports.documented(replicas, port_offset)
+    if asyncio.run(_until_signalled(run(state.absolute(), ports, tell))):
+        tell(f"stopped; the state is in {state}")
+    return 0
+
+
+@app.command(name="demo")
+def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
+    """Score one file end to end on a stack of its own, on free ports, which is gone afterwards.
+
+    Args:
+        file: a CSV with one row per customer.
+        replicas: how many workers.
+    """
+    try:
+        if asyncio.run(_until_signalled(demo(file, replicas, STATE, console))):
+            raise DemoFailed("it was interrupted")
+    except (DemoFailed, LocalStackError, OSError) as error:
+        tell(f"\n{_sentence(error)}")
+        tell(f"demo: FAILED {_sentence(error).splitlines()[0]}")
+        return 1
+    return 0
+
+
+@app.command(name="token")
+def token_command(*, tenant: str = DEVELOPMENT_TENANT, state: State = STATE) -> int:
+    """Print a fresh token of the stack that is running.
+
+    Args:
+        tenant: whose files the bearer sees.
+        state: the folder of the running stack's state.
+    """
+    sys.stdout.write(f"{mint_token(state.absolute(), tenant)}\n")
+    return 0
+
+
+def tell(line: str) -> None:
+    """Print a line as it is, in colour on a terminal."""
+    console.print(line, markup=False, emoji=False, soft_wrap=True)
+
+
+async def _until_signalled(work: Coroutine[None, None, None]) -> bool:
+    """Do the work; SIGINT, SIGTERM or the end of the terminal cancel it once. Returns whether one did."""
+    task = asyncio.ensure_future(work)
+    signalled = False
+
+    def stop() -> None:
+        nonlocal signalled
+        if not signalled:  # a second one must not cut the stopping short: it takes seconds
+            signalled = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.wait([task])
+    if task.cancelled():
+        return True
+    task.result()
+    return signalled
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
+
+
+def main() -> int:
+    """Run the command and return the process's exit code."""
+    try:
+        return app(result_action="return_value") or 0  # None after --help
+    except (LocalStackError, OSError) as error:
+        Console(stderr=True).print(_sentence(error), markup=False, highlight=False, soft_wrap=True)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""`demo`: one file through every part, on a stack of its own that is gone afterwards."""
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+
+from deploy.local.client import Prediction, PredictionsClient
+from deploy.local.emulator import prepare_environment
+from deploy.local.errors import LocalStackError
+from deploy.local.ports import Ports
+from deploy.local.report import describe_result, describe_status
+from deploy.local.stack import Stack
+from retainwise_contracts.status import PredictionStatus
+
+TENANT = "demo"
+POLL_SECONDS = 0.1
+
+
+class DemoFailed(LocalStackError):
+    """The file was not scored; the text says why."""
+
+
+async def demo(file: Path, replicas: int, state: Path, console: Console) -> None:
+    """Score `file` on a throw-away stack, tell what happens, leave the result files in `state`/demo.
+
+    Raises:
+        LocalStackError: a part of the stack failed, a request was refused, or the prediction failed.
+    """
+    began = time.monotonic()
+    size = _readable_size(file)  # before anything is started
+    environment = await prepare_environment(state, state / "logs" / "emulator-installation.log")
+    folder = _make_throw_away_folder()
+    stack = Stack(
+        folder,
+        Ports.free(replicas),
+        emulator_environment=environment,
+        tell=lambda line: console.print(line, markup=False, emoji=False, soft_wrap=True),
+        durable=False,
+    )
+    try:
+        async with stack.running(restart=False), aiohttp.ClientSession() as session:
+            client = PredictionsClient(session, stack.api_url, stack.issuer.mint(TENANT))
+            prediction = await _score(client, file, size, console)
+            for line in describe_result(prediction):
+                console.print(line, soft_wrap=True)
+            await _download(client, prediction, state / "demo", console)
+    except BaseException:
+        console.print(f"\nlogs and state are kept in {folder}", markup=False, soft_wrap=True)
+        raise
+    stack.remove()
+    rows = prediction.rows
+    console.print(
+        f"demo: COMPLETED rows={rows.total if rows else 0} rejected={rows.rejected if rows else 0} "
+        f"seconds={time.monotonic() - began:.1f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _readable_size(file: Path) -> int:
+    with file.open("rb") as opened:
+        return opened.seek(0, os.SEEK_END)
+
+
+def _make_throw_away_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="retainwise-demo-"))
+    folder.chmod(0o711)  # root's PostgreSQL runs as another user, who must get through
+    return folder
+
+
+async def _score(client: PredictionsClient, file: Path, size: int, console: Console) -> Prediction:
+    """Upload the file and wait until its prediction has ended; DemoFailed if not with a result."""
+    console.print(f"\n{file.name}, {size:,} bytes", markup=False, soft_wrap=True)
+    with Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        DownloadColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        sending = progress.add_task("uploading", total=size)
+        prediction_id = await client.upload(file, lambda count: progress.advance(sending, count))
+    with Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        scoring = progress.add_task("", total=3)
+        told = 0
+        while True:
+            prediction = await client.read_prediction(prediction_id)
+            statuses = describe_status(prediction)
+            for line in statuses[told:]:
+                console.print(line, soft_wrap=True)
+            told = len(statuses)
+            progress.update(scoring, description=prediction.status, completed=told)
+            if prediction.status.is_final:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+    if prediction.status is not PredictionStatus.COMPLETED:
+        failure = prediction.failure
+        raise DemoFailed(
+            f"{failure.message} ({failure.code})" if failure else f"the prediction is {prediction.status}"
+        )
+    return prediction
+
+
+async def _download(
+    client: PredictionsClient, prediction: Prediction, folder: Path, console: Console
+) -> None:
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    console.print("\nResult files")
+    for link in (await client.read_result(prediction.prediction_id)).files:
+        await client.download(link, folder / link.name)
+        console.print(f"  {folder / link.name}  {link.size_bytes:,} bytes", markup=False, soft_wrap=True)
+    console.print()
