@@ -421,14 +421,18 @@ TOTAL_CHARGES: Specification = NumericSpecification(
     valid_max=100_000_000,
     wording=NumericWording(value="Total charge of {value}", missing="Unknown total charge", decimals=2),
 )
-"""Tenure times the monthly charge, nearly. The training measures that it adds nothing."""
+"""Tenure times the monthly charge, nearly. The training measures what it would add."""
 
 EXCLUDED_COLUMNS = (
-    ExcludedColumn(name="gender", reason="a protected attribute that adds nothing measurable"),
-    ExcludedColumn(name="SeniorCitizen", reason="a protected attribute that adds next to nothing"),
+    ExcludedColumn(
+        name="gender", reason="a protected attribute; it and SeniorCitizen together add next to nothing"
+    ),
+    ExcludedColumn(
+        name="SeniorCitizen", reason="a protected attribute; it and gender together add next to nothing"
+    ),
     ExcludedColumn(
         name="TotalCharges",
-        reason="tenure times the monthly charge, nearly: it adds nothing, and a model that reads it "
+        reason="tenure times the monthly charge, nearly: it adds next to nothing, and a model that reads it "
         "is worse where a file lacks it",
     ),
 )

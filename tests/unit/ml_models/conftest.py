@@ -14,7 +14,7 @@ ROWS = 400
 
 
 @pytest.fixture(scope="session")
-def training_file(tmp_path_factory) -> Path:
+def training_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(11)
     columns: dict[str, list[str]] = {}
     for feature in (*SPECIFICATION, *PROTECTED):

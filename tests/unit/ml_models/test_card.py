@@ -1,10 +1,13 @@
 import shutil
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ml_models.card import (
     ARTIFACTS,
     CARD_FILE,
+    Card,
     CategoricalFeature,
     NumericFeature,
     installed_models,
@@ -111,7 +114,7 @@ def test_statistics_are_shares():
         assert sum(feature.statistics.shares) == pytest.approx(1, abs=1e-5)
 
 
-def _spoiled(change):
+def _spoiled(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Callable[[], Card]:
     card = load_card(REF)
     content = card.model_dump()
     change({feature["name"]: feature for feature in content["features"]}, content)

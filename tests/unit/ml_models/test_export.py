@@ -12,9 +12,12 @@ from ml_models.card import NumericSpecification
 from ml_models.features import SPECIFICATION
 from ml_models.training import export
 from ml_models.training.errors import ExportDisagrees
+from ml_models.training.models import AdditiveModel, Shape
+
+OUTWARDS = np.array([-np.inf, np.inf], dtype=np.float32)
 
 
-def plainly(shape, value):
+def plainly(shape: Shape, value: float) -> float:
     """What a term says of a value, as one would look it up by hand in its table."""
     if math.isnan(value):
         return shape.missing
@@ -62,7 +65,7 @@ def test_edges_hold_each_threshold_with_its_neighbours(trained_model, rows):
     values = set(rows[:, 0].tolist())
     for cut in tenure.cuts:
         threshold = np.float32(cut)
-        down, up = np.nextafter(threshold, np.float32([-np.inf, np.inf]))
+        down, up = np.nextafter(threshold, OUTWARDS)
         assert {float(threshold), float(down), float(up)} <= values
     assert {math.inf, -math.inf} <= values
 
@@ -71,16 +74,19 @@ def test_edges_hold_each_threshold_with_its_neighbours(trained_model, rows):
 def test_a_float32_threshold_parts_float32_numbers_as_the_cut_does(cut):
     threshold = export._threshold(cut)
     nearest = np.float32(cut)
-    for x in (nearest, *np.nextafter(nearest, np.float32([-np.inf, np.inf]))):
+    for x in (nearest, *np.nextafter(nearest, OUTWARDS)):
         assert (float(x) < cut) == (float(x) < threshold)
 
 
-def test_missing_and_never_seen_contribute_nothing(trained_model, training_set):
-    row = training_set.select(SPECIFICATION).features[:1]
-    np.testing.assert_array_equal(trained_model.contributions(np.full_like(row, np.nan)), 0)
-    never_seen = trained_model.contributions(np.full_like(row, -1))
-    categorical = [not isinstance(feature, NumericSpecification) for feature in SPECIFICATION]
-    np.testing.assert_array_equal(never_seen[:, categorical], 0)
+def test_missing_and_never_seen_contribute_nothing(training_set):
+    """Not even where, in the training data, only those who stayed lack a value."""
+    data = training_set.select(SPECIFICATION)
+    features = data.features.copy()
+    features[np.flatnonzero(data.churned == 0)[:40]] = np.nan
+    model = AdditiveModel(features, data.churned, SPECIFICATION, seed=1)
+    row = data.features[:1]
+    np.testing.assert_array_equal(model.contributions(np.full_like(row, np.nan)), 0)
+    assert [(shape.missing, shape.unseen) for shape in model.shapes] == [(0, 0)] * len(SPECIFICATION)
 
 
 def test_one_model_gives_the_same_bytes(trained_model, onnx_file):
@@ -91,7 +97,7 @@ def test_the_check_passes_on_the_exported_graph(trained_model, onnx_file, traini
     assert export.check(onnx_file, trained_model, training_set.select(SPECIFICATION).features) <= 1e-6
 
 
-def _attributes(model):
+def _attributes(model: onnx.ModelProto) -> dict[str, onnx.AttributeProto]:
     return {attribute.name: attribute for attribute in model.graph.node[0].attribute}
 
 

@@ -1,11 +1,15 @@
 import hashlib
 import math
 import shutil
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from ml_models.card import CARD_FILE, MODEL_FILE, CategoricalFeature, load_card, model_directory
@@ -14,6 +18,11 @@ from ml_models.features import NAME, VERSION
 from ml_models.runtime import load_model
 
 REF = f"{NAME}@{VERSION}"
+Tree = dict[int, dict[str, Any]]
+"""The nodes of one tree by their ids."""
+
+Change = Callable[[onnx.ModelProto], bytes | None]
+OUTWARDS = np.array([-np.inf, np.inf], dtype=np.float32)
 
 
 @pytest.fixture
@@ -43,19 +52,19 @@ def customers(model):
     return features
 
 
-def _walk(tree, row):
+def _walk(tree: Tree, row: NDArray[np.float32]) -> float:
     """Follow the nodes of one tree for one row, as the ONNX specification describes it."""
     node = 0
     while tree[node]["mode"] != "LEAF":
         x, value = row[tree[node]["feature"]], tree[node]["value"]
         holds = {"BRANCH_LT": x < value, "BRANCH_LEQ": x <= value}[tree[node]["mode"]]
         node = tree[node]["true" if holds else "false"]
-    return tree[node]["weight"]
+    return float(tree[node]["weight"])
 
 
-def _trees(graph):
+def _trees(graph: onnx.GraphProto) -> dict[int, Tree]:
     attributes = {each.name: helper.get_attribute_value(each) for each in graph.node[0].attribute}
-    trees: dict[int, dict[int, dict[str, object]]] = {}
+    trees: dict[int, Tree] = {}
     names = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
     for tree, node, feature, mode, value, true, false in zip(
         *(attributes[f"nodes_{name}"] for name in names), strict=True
@@ -87,7 +96,7 @@ def test_scores_are_what_the_trees_say_around_every_threshold(model):
             value = np.float32(node["value"])
             for x in (
                 value,
-                *np.nextafter(value, np.float32([-np.inf, np.inf])),
+                *np.nextafter(value, OUTWARDS),
                 math.nan,
                 math.inf,
                 -math.inf,
@@ -207,7 +216,7 @@ def test_a_changed_byte_is_refused(models, damage):
         load_model(REF, models)
 
 
-def _tamper(models, change, *, version=VERSION, version_in_card=VERSION):
+def _tamper(models: Path, change: Change, *, version: str = VERSION, version_in_card: str = VERSION) -> None:
     """Change a model and let its card vouch for the changed file, so that the digest agrees."""
     folder = models / NAME / version
     content = onnx.load_model_from_string((folder / MODEL_FILE).read_bytes())
@@ -220,7 +229,7 @@ def _tamper(models, change, *, version=VERSION, version_in_card=VERSION):
     (folder / CARD_FILE).write_text(card.model_dump_json())
 
 
-def _external(tensor, location):
+def _external(tensor: TensorProto, location: str) -> None:
     tensor.ClearField("float_data")
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -237,7 +246,12 @@ def _external_attribute(content):
     content.graph.node.append(helper.make_node("Constant", [], ["unused"], value=tensor))
 
 
-def _inner_graph(content, *, nodes, initializers=()):
+def _inner_graph(
+    content: onnx.ModelProto,
+    *,
+    nodes: Sequence[onnx.NodeProto],
+    initializers: Sequence[TensorProto] = (),
+) -> None:
     inner = helper.make_graph(
         nodes, "inner", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], list(initializers)
     )

@@ -1,6 +1,7 @@
 """What the whole product never imports: formats that run code when they are read."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ PACKAGES = ("contracts", "producer_api", "consumer_worker", "ml_models", "deploy
 RUN_CODE_WHEN_READ = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
-def imported(source):
+def imported(source: str) -> Iterator[str]:
     """The top-level modules that a source file imports, by statement or by name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -23,7 +24,7 @@ def imported(source):
                 yield str(node.args[0].value).partition(".")[0]
 
 
-def sources():
+def sources() -> list[Path]:
     return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 
 

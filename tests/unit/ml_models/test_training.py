@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from itertools import count
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from ml_models.card import Estimate, load_card
 from ml_models.features import NAME, SPECIFICATION, VERSION
 from ml_models.runtime import load_model
+from ml_models.training.errors import DataNotUsable
 from ml_models.training.evaluation import (
     ALTERNATIVES,
     Folds,
@@ -27,13 +27,13 @@ REF = f"{NAME}@{VERSION}"
 @pytest.fixture(scope="module")
 def trained_twice(training_file, tmp_path_factory):
     """Two directories of models, trained from the same file with the same seed, and the steps reported."""
-    directories, steps = [], count()
+    directories, steps = [], []
     for name in ("first", "second"):
         directory = tmp_path_factory.mktemp(name)
         validation = Validation(folds=2, repeats=1)
-        train(training_file, directory, seed=3, validation=validation, on_progress=lambda: next(steps))
+        train(training_file, directory, seed=3, validation=validation, on_progress=lambda: steps.append(1))
         directories.append(directory)
-    return directories, next(steps)
+    return directories, len(steps)
 
 
 def test_one_seed_gives_the_same_bytes(trained_twice):
@@ -111,6 +111,12 @@ def test_folds_are_stratified_and_test_each_row_once_a_repeat():
         assert churned[tested].sum() == 5
     assert (times == 1).all()
     assert (folds.assignment[0] != folds.assignment[1]).any()
+
+
+def test_too_few_leavers_for_the_folds_stop_the_training():
+    churned = np.array([1] * 3 + [0] * 60, dtype=np.int8)
+    with pytest.raises(DataNotUsable, match="at least 4 customers of either kind, not 3"):
+        Folds.draw(churned, count=4, repeats=1, seed=1)
 
 
 def test_metrics_are_means_over_the_folds():

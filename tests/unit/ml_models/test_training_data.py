@@ -1,15 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from ml_models.card import NumericStatistics
 from ml_models.features import SPECIFICATION, TOTAL_CHARGES
-from ml_models.training.data import read_training_set
+from ml_models.training.data import TrainingSet, read_training_set
 from ml_models.training.errors import DataNotUsable
 from ml_models.training.statistics import describe
 
 FEATURES = {feature.name: feature for feature in (*SPECIFICATION, TOTAL_CHARGES)}
 
 
-def read(path, content, *names):
+def read(path: Path, content: str, *names: str) -> TrainingSet:
     path.write_text(content)
     return read_training_set(path, [FEATURES[name] for name in names])
 
@@ -53,6 +56,7 @@ def test_a_file_that_does_not_exist_stops_the_training(tmp_path):
 def test_statistics_of_a_number():
     values = np.array([1, 1, 1, 1, 1, 2, 3, 4, 5, 6, np.nan, np.nan], dtype=np.float32)
     statistics = describe(FEATURES["tenure"], values).statistics
+    assert isinstance(statistics, NumericStatistics)
     assert statistics.missing_rate == pytest.approx(2 / 12, abs=1e-6)
     assert (statistics.min, statistics.max, statistics.mean) == (1, 6, 2.5)
     assert statistics.edges == (1.5, 2.5, 3.5, 4.5)  # between the values, none where half of them lie
@@ -61,6 +65,7 @@ def test_statistics_of_a_number():
 
 def test_statistics_of_a_number_that_never_changes():
     statistics = describe(FEATURES["tenure"], np.full(5, 3, dtype=np.float32)).statistics
+    assert isinstance(statistics, NumericStatistics)
     assert (statistics.edges, statistics.shares) == ((), (1.0,))
 
 

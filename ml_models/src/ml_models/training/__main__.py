@@ -47,12 +47,13 @@ def main(*, data: Path, output: Path = ARTIFACTS, seed: int = 20261123) -> int:
                 data, output, seed=seed, validation=validation, on_progress=lambda: progress.advance(task)
             )
     except TrainingFailed as error:
-        Console(stderr=True).print(f"[red]training failed:[/] {error}")
+        Console(stderr=True).print(f"training failed: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     metrics = load_card(f"{NAME}@{VERSION}", output).evaluation.metrics
     console.print(
         f"{NAME}@{VERSION}: ROC-AUC {metrics.roc_auc.mean:.4f}, log-loss {metrics.log_loss.mean:.4f}, "
-        f"Brier {metrics.brier.mean:.4f}, written to {directory}"
+        f"Brier {metrics.brier.mean:.4f}, written to {directory}",
+        soft_wrap=True,
     )
     return 0
 

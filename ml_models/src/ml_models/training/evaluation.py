@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 from ml_models.card import Estimate, Metrics, Specification
 from ml_models.features import PROTECTED, SPECIFICATION, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet
+from ml_models.training.errors import DataNotUsable
 from ml_models.training.models import AdditiveModel, BoostedTreesModel, LogisticModel
 
 CALIBRATION_BINS = 10
@@ -73,7 +74,14 @@ class Folds:
 
     @classmethod
     def draw(cls, churned: NDArray[np.int8], *, count: int, repeats: int, seed: int) -> "Folds":
-        """Deal the rows into folds with the same churn rate, anew for each repeat."""
+        """Deal the rows into folds with the same churn rate, anew for each repeat.
+
+        Raises:
+            DataNotUsable: there are fewer leavers, or fewer who stayed, than folds.
+        """
+        rarest = int(np.bincount(churned, minlength=2).min())
+        if rarest < count:
+            raise DataNotUsable(f"{count} folds need at least {count} customers of either kind, not {rarest}")
         assignment = np.empty((repeats, len(churned)), dtype=np.int64)
         for repeat in range(repeats):
             splitter = StratifiedKFold(count, shuffle=True, random_state=seed + repeat)

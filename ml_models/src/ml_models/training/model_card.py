@@ -118,7 +118,7 @@ def _features_table(card: Card, findings: Findings) -> str:
     for feature in card.features:
         absence = findings.absences[feature.name]
         values = (
-            f"{feature.statistics.min:g} to {feature.statistics.max:g} {feature.unit or ''}".strip()
+            f"{feature.statistics.min:g} to {feature.statistics.max:g} ({feature.unit or 'no unit'})"
             if isinstance(feature, NumericFeature)
             else ", ".join(feature.categories)
         )
