@@ -10,6 +10,7 @@ import sys
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import pytest
@@ -66,9 +67,9 @@ class Backend:
     """What stands where the API would: it accepts files, and looks how they stand."""
 
     owner: asyncpg.Connection
-    sqs: object
-    s3: object
-    aws: object
+    sqs: Any
+    s3: Any
+    aws: Any
 
     async def accept(
         self, content, *, tenant_id="acme", model="telco-churn@1.0.0", deadline=None, send=1, mapping=None
@@ -240,7 +241,7 @@ def run_worker_here(worker_settings):
 @pytest.fixture
 async def start_worker(worker_env, unused_port, tmp_path):
     """Start workers as processes of their own, as an operator does; killed at the end if they still run."""
-    started = []
+    started: list[asyncio.subprocess.Process] = []
 
     async def start(**env):
         log = (tmp_path / f"worker-{len(started)}.log").open("wb")

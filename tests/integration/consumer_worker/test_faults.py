@@ -4,11 +4,13 @@ import asyncio
 import json
 import signal
 import time
+from typing import Any
 
 import pytest
 
-from consumer_worker import handler
+from consumer_worker.scoring import score_file
 from consumer_worker.store import Claim, FenceLost, Store
+from retainwise_contracts.codec import decode
 from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
 from retainwise_contracts.status import PredictionStatus
@@ -95,8 +97,7 @@ async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_wo
         time.sleep(6)
         return score_file(*args, **kwargs)
 
-    score_file = handler.score_file
-    monkeypatch.setattr(handler, "score_file", slow_score_file)
+    monkeypatch.setattr("consumer_worker.handler.score_file", slow_score_file)
     async with run_worker_here() as (first, _), run_worker_here() as (second, _):
         assert first.settings.visibility_seconds == second.settings.visibility_seconds == 2
         prediction_id = await backend.accept(customers(10))
@@ -111,6 +112,7 @@ async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_
         await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
         store: Store = resources.store
         stale = Claim(prediction_id, fence=0, attempt=1)
+        request: Any = decode(await backend.owner.fetchval("select body from outbox"))
         with pytest.raises(FenceLost):
             await store.renew_lease(stale)
         with pytest.raises(FenceLost):
@@ -118,7 +120,7 @@ async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_
         with pytest.raises(FenceLost):
             await store.end_prediction(
                 stale,
-                None,
+                request,
                 status=PredictionStatus.FAILED,
                 failure=Failure.of(FailureCode.INTERNAL_ERROR),
             )
@@ -138,7 +140,8 @@ async def test_the_reconciler_ends_what_nobody_will(backend, start_worker):
     died, overdue = await backend.accept(customers(3), send=0), await backend.accept(customers(3), send=0)
     await backend.owner.execute(
         "update predictions set status = 'RUNNING', fence = 5, attempt = 5,"
-        " started_at = now() - interval '1 hour', lease_owner = 'gone', lease_until = now() - interval '1 hour' where prediction_id = $1",
+        " started_at = now() - interval '1 hour', lease_owner = 'gone',"
+        " lease_until = now() - interval '1 hour' where prediction_id = $1",
         died,
     )
     await backend.owner.execute(
