@@ -1,0 +1,49 @@
+"""The wiring of the API on one page: the layers around every request, the resources, the route table."""
+
+from aiohttp import web
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from prometheus_client import CollectorRegistry
+
+from producer_api import health, models, predictions, resources, uploads
+from producer_api.auth import authenticate
+from producer_api.cors import allow_origins
+from producer_api.errors import answer_problems
+from producer_api.settings import SETTINGS, Settings
+from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
+
+LARGEST_REQUEST_BODY_READ_WHOLE = 65_536
+"""Nothing here reads a body whole; the stream of an upload is bounded by `MAX_UPLOAD_BYTES` as it is read."""
+
+
+def create_app(settings: Settings, *, registry: CollectorRegistry = PROCESS_REGISTRY) -> web.Application:
+    """Build the API; its resources open when it starts, and may then raise StartRefused."""
+    app = web.Application(
+        middlewares=[
+            allow_origins(settings.cors_allowed_origins),
+            observe_requests,
+            answer_problems,
+            authenticate,
+        ],
+        client_max_size=LARGEST_REQUEST_BODY_READ_WHOLE,
+    )
+    app[SETTINGS] = settings
+    app[METRICS] = ApiMetrics(registry)
+    app[health.REGISTRY] = registry
+    app[uploads.UPLOAD_GATE] = uploads.UploadGate(settings.max_concurrent_uploads, app[METRICS])
+    app.cleanup_ctx.extend([*resources.PROVEN, resources.run_outbox])
+    app.add_routes(
+        [
+            web.post(
+                "/v1/predictions",
+                predictions.create_prediction,
+                expect_handler=uploads.continue_when_read,
+            ),
+            web.get("/v1/predictions/{prediction_id}", predictions.get_prediction),
+            web.get("/v1/predictions/{prediction_id}/result", predictions.get_result),
+            web.get("/v1/models", models.list_models),
+            web.get("/livez", health.livez),
+            web.get("/readyz", health.readyz),
+            web.get("/metrics", health.metrics),
+        ]
+    )
+    return app

@@ -1,0 +1,206 @@
+"""Who asks: bearer tokens, verified against the keys their issuer publishes."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import jwt
+import orjson
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import TypeAdapter, ValidationError
+
+from producer_api.errors import TokenExpired, TokenInvalid, TokenMissing
+from retainwise_contracts.health import LogField
+from retainwise_contracts.model import TenantId
+
+ALGORITHMS = ("RS256", "ES256")
+"""What a token may be signed with. The token's own word is never enough (RFC 8725, 3.1)."""
+
+LEEWAY_SECONDS = 10
+"""How far the issuer's clock and ours may be apart."""
+
+FETCH_TIMEOUT_SECONDS = 5.0
+MAX_KEY_SET_BYTES = 262_144
+REFRESH_SECONDS = 300.0
+"""How often the keys are fetched anew, so that a key the issuer withdrew is not trusted for long."""
+
+COOL_DOWN_SECONDS = 30.0
+"""Between two fetches for unknown key ids: tokens with made-up ids must not become load on the issuer."""
+
+_BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
+_tenant_id: TypeAdapter[str] = TypeAdapter(TenantId)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a token speaks for."""
+
+    tenant_id: str
+    subject: str
+
+
+CALLER = web.RequestKey("caller", Caller)
+
+
+class KeysUnavailable(Exception):
+    """The issuer's keys cannot be fetched or read; the text says why."""
+
+
+class TokenVerifier:
+    """Verifies tokens of one issuer. Its last good keys stay in use while the issuer is away."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        jwks_url: str,
+        issuer: str,
+        audience: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._jwks_url = jwks_url
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._looked_at = float("-inf")
+        self._fetching = asyncio.Lock()
+        self.problem: str | None = "the keys have not been fetched yet"
+        """Why the last fetch failed; None where it did not."""
+
+    async def verify(self, token: str) -> Caller:
+        """Give whom the token speaks for.
+
+        Raises:
+            TokenExpired: it was good once.
+            TokenInvalid: anything else; the text never quotes the token.
+        """
+        try:
+            key = await self._key(jwt.get_unverified_header(token).get("kid"))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=ALGORITHMS,
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud", "sub", "tenant_id"]},
+            )
+            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True), claims["sub"])
+        except jwt.ExpiredSignatureError as error:
+            raise TokenExpired from error
+        except ValidationError as error:
+            raise TokenInvalid("The claim tenant_id is not the id of a tenant.") from error
+        except (jwt.InvalidIssuerError, jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
+            raise TokenInvalid(f"{error}.") from error
+        except (jwt.PyJWTError, ValueError) as error:
+            raise TokenInvalid from error
+
+    async def refresh_keys(self) -> int:
+        """Fetch the issuer's keys and give their number.
+
+        Raises:
+            KeysUnavailable: the keys stay as they were.
+        """
+        try:
+            self._keys = await self._fetch_keys()
+        except KeysUnavailable as error:
+            self.problem = str(error)
+            raise
+        self.problem = None
+        return len(self._keys)
+
+    async def keep_keys_fresh(self) -> None:
+        """Fetch the keys again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self._refresh_if_possible()
+
+    async def _key(self, key_id: object) -> jwt.PyJWK:
+        if not isinstance(key_id, str):
+            raise TokenInvalid("The token's header names no key (kid).")
+        if key_id not in self._keys:
+            async with self._fetching:  # of many that wait here the first one fetches for all
+                if key_id not in self._keys and self._clock() - self._looked_at >= COOL_DOWN_SECONDS:
+                    self._looked_at = self._clock()
+                    await self._refresh_if_possible()
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise TokenInvalid("The token is signed with a key its issuer does not publish.") from None
+
+    async def _refresh_if_possible(self) -> None:
+        try:
+            await self.refresh_keys()
+        except KeysUnavailable as error:
+            log.warning("jwks_fetch_failed", url=self._jwks_url, reason=str(error), keys=len(self._keys))
+
+    async def _fetch_keys(self) -> Mapping[str, jwt.PyJWK]:
+        try:
+            async with (
+                asyncio.timeout(FETCH_TIMEOUT_SECONDS),
+                self._session.get(self._jwks_url, allow_redirects=False) as response,
+            ):
+                if response.status != 200:
+                    raise KeysUnavailable(f"HTTP status {response.status}")
+                document = await response.content.read(MAX_KEY_SET_BYTES)
+                while len(document) < MAX_KEY_SET_BYTES and (
+                    more := await response.content.read(MAX_KEY_SET_BYTES)
+                ):
+                    document += more
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            raise KeysUnavailable(str(error) or type(error).__name__) from error
+        keys = _read_keys(document)
+        if not keys:
+            raise KeysUnavailable("it holds no signing key of a kind that is accepted here")
+        return keys
+
+
+def _read_keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
+    """Read the RSA and EC signing keys of a JSON Web Key Set (RFC 7517), by id; others are passed over."""
+    try:
+        entries = orjson.loads(document)["keys"]
+        candidates = [entry for entry in entries if entry.get("use", "sig") == "sig" and entry.get("kid")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KeysUnavailable("it is not a JSON Web Key Set") from error
+    keys = {}
+    for entry in candidates:
+        try:
+            key = jwt.PyJWK(entry)
+        except jwt.PyJWTError:
+            continue
+        if key.algorithm_name in ALGORITHMS:
+            keys[str(entry["kid"])] = key
+    return keys
+
+
+VERIFIER = web.AppKey("verifier", TokenVerifier)
+
+OPEN_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+"""What answers without a token; every other route asks for one."""
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let in whoever has a good token, and bind its tenant to the request and its log lines."""
+    resource = request.match_info.route.resource
+    if resource is None or resource.canonical in OPEN_ROUTES:  # no resource: nothing to protect, a 404 or 405
+        return await handler(request)
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise TokenMissing
+    bearer = _BEARER.fullmatch(header.strip())
+    if bearer is None:
+        raise TokenMissing
+    caller = await request.app[VERIFIER].verify(bearer[1])
+    request[CALLER] = caller
+    structlog.contextvars.bind_contextvars(**{LogField.TENANT_ID: caller.tenant_id})
+    return await handler(request)

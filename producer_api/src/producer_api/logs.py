@@ -1,0 +1,43 @@
+"""One JSON object a line on standard output; libraries' log lines are written the same way."""
+
+import logging
+import sys
+
+import orjson
+import structlog
+
+from producer_api.health import SERVICE
+from retainwise_contracts.health import LogField
+
+
+def configure_logs(level: str) -> None:
+    """Set up structlog and the standard library's logging to write the same JSON lines."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.contextvars.bind_contextvars(**{LogField.SERVICE: SERVICE})
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(
+                    serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
+                ),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for chatty in ("aiobotocore", "botocore", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

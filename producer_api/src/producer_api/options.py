@@ -1,0 +1,85 @@
+"""What a request may say about its file: model, mapping, reasons, deadline; query and form give text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from ml_models.card import Card
+from ml_models.columns import InvalidMapping
+from producer_api.errors import InvalidParameter
+from producer_api.models import Models
+from retainwise_contracts.prediction_requested import MAX_REASONS, ModelReference, ScoringOptions
+
+MAX_FIELD_BYTES = 16_384
+"""For one parameter. Ten messages with a mapping of this size still fit into one request to SQS."""
+
+PARAMETERS = ("model", "mapping", "reasons", "deadline")
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """How a file shall be scored."""
+
+    card: Card
+    mapping: Mapping[str, str]
+    """Feature to header, as the request says it; checked against the card and the file later."""
+    scoring: ScoringOptions
+    deadline: datetime | None
+
+    @property
+    def model(self) -> ModelReference:
+        """The model that shall score."""
+        return ModelReference(name=self.card.name, version=self.card.version)
+
+
+def read_options(given: Mapping[str, str], models: Models) -> PredictionOptions:
+    """Read the parameters of a request; each is optional.
+
+    Raises:
+        InvalidParameter: one is unknown, given twice or cannot be read.
+        InvalidMapping: the mapping is not a JSON object of texts.
+        ModelNotFound: the model is not installed.
+    """
+    names = list(given)
+    for name in names:
+        if name not in PARAMETERS:
+            raise InvalidParameter(name, f"there is no such parameter; there are {', '.join(PARAMETERS)}.")
+        if names.count(name) > 1:
+            raise InvalidParameter(name, "it is given more than once.")
+    return PredictionOptions(
+        card=models.card(given.get("model", models.default)),
+        mapping=_mapping(given["mapping"]) if "mapping" in given else {},
+        scoring=_scoring(given["reasons"]) if "reasons" in given else ScoringOptions(),
+        deadline=_deadline(given["deadline"]) if "deadline" in given else None,
+    )
+
+
+def _mapping(text: str) -> Mapping[str, str]:
+    try:
+        mapping = orjson.loads(text)
+    except ValueError as error:
+        raise InvalidMapping(f"It is not JSON: {error}.") from error
+    if not isinstance(mapping, dict) or not all(isinstance(header, str) for header in mapping.values()):
+        raise InvalidMapping('Send a JSON object of feature and header: {"tenure": "Months with us"}.')
+    return mapping
+
+
+def _scoring(text: str) -> ScoringOptions:
+    if text not in {str(number) for number in range(MAX_REASONS + 1)}:
+        raise InvalidParameter("reasons", f"send a whole number from 0 to {MAX_REASONS}.")
+    return ScoringOptions(reasons=int(text))
+
+
+def _deadline(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        deadline = moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidParameter("deadline", "send an ISO 8601 time, such as 2026-12-01T12:00:00Z.") from error
+    if moment.tzinfo is None:
+        raise InvalidParameter("deadline", "send it with its time zone, such as 2026-12-01T12:00:00Z.")
+    if deadline <= datetime.now(UTC):
+        raise InvalidParameter("deadline", "it has passed already.")
+    return deadline

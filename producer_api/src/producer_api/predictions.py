@@ -1,0 +1,156 @@
+"""A prediction as its owner sees it: asked for, looked at, fetched. Each handler parses, acts, answers."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import structlog
+from aiohttp import web
+
+from producer_api.auth import CALLER
+from producer_api.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.objects import OBJECTS
+from producer_api.outbox import OUTBOX
+from producer_api.store import STORE, Prediction
+from producer_api.telemetry import current_traceparent
+from producer_api.uploads import create_upload
+from retainwise_contracts.health import LogField
+from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
+from retainwise_contracts.status import PredictionPhase, PredictionStatus
+
+LINK_SECONDS = 900
+"""How long a download link works: long enough to start the download, short enough to leak little."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+async def create_prediction(request: web.Request) -> web.Response:
+    """Take a customer file and queue its prediction: 202, and where to see how it stands."""
+    tenant_id = request[CALLER].tenant_id
+    upload = await create_upload(request)
+    requested = PredictionRequestedV1(
+        prediction_id=uuid4(),
+        tenant_id=tenant_id,
+        upload=UploadReference(
+            bucket=request.app[OBJECTS].bucket,
+            key=upload.object.key,
+            version_id=upload.object.version_id,
+            size_bytes=upload.object.size_bytes,
+            sha256=upload.object.sha256,
+        ),
+        model=upload.options.model,
+        mapping=dict(upload.options.mapping),
+        options=upload.options.scoring,
+        requested_at=datetime.now(UTC),
+        deadline=upload.options.deadline,
+    )
+    prediction = await request.app[STORE].create_prediction(
+        requested,
+        upload_id=upload.upload_id,
+        file_name=upload.file_name,
+        traceparent=current_traceparent(),
+    )
+    request.app[OUTBOX].nudge()
+    log.info("prediction_created", **{LogField.PREDICTION_ID: str(requested.prediction_id)})
+    resource = _resource(prediction)
+    return _answer(resource, status=202, headers={"Location": resource["links"]["self"]})
+
+
+async def get_prediction(request: web.Request) -> web.Response:
+    """Answer how a prediction stands."""
+    return _answer(_resource(await _read_prediction(request)))
+
+
+async def get_result(request: web.Request) -> web.Response:
+    """Answer a link to each file of a prediction's result."""
+    prediction = await _read_prediction(request)
+    status = PredictionStatus(prediction.status)
+    if not status.is_final:
+        raise NotFinished(status)
+    if prediction.result is None:
+        raise PredictionFailed(status, _loaded(prediction.failure))
+    # Signed with the time they are asked for, so the promise starts a little before the links do.
+    expires_at = datetime.now(UTC) + timedelta(seconds=LINK_SECONDS)
+    location = orjson.loads(prediction.result)
+    files = [
+        {
+            "name": file["name"],
+            "url": await request.app[OBJECTS].link(
+                location["bucket"],
+                file["key"],
+                file_name=f"{prediction.prediction_id}-{file['name']}",
+                media_type=file["media_type"],
+                seconds=LINK_SECONDS,
+            ),
+            "media_type": file["media_type"],
+            "size_bytes": file["size_bytes"],
+            "sha256": file["sha256"],
+        }
+        for file in location["files"]
+    ]
+    return _answer({"expires_at": expires_at, "files": files})
+
+
+async def _read_prediction(request: web.Request) -> Prediction:
+    """Read the prediction in the address. Unknown, malformed or another tenant's: the same error for all."""
+    try:
+        prediction_id = UUID(request.match_info["prediction_id"])
+    except ValueError:
+        raise PredictionNotFound from None
+    prediction = await request.app[STORE].read_prediction(prediction_id, request[CALLER].tenant_id)
+    if prediction is None:
+        raise PredictionNotFound
+    return prediction
+
+
+def _resource(prediction: Prediction) -> dict[str, Any]:
+    address = f"/v1/predictions/{prediction.prediction_id}"
+    retry = prediction.retry_reason and {"reason": prediction.retry_reason, "at": prediction.retry_at}
+    rows = prediction.rows_total is not None and {
+        "total": prediction.rows_total,
+        "scored": prediction.rows_scored,
+        "rejected": prediction.rows_rejected,
+    }
+    return {
+        "prediction_id": prediction.prediction_id,
+        "status": prediction.status,
+        "phase": _phase(prediction),
+        "model": f"{prediction.model_name}@{prediction.model_version}",
+        "requested_at": prediction.requested_at,
+        "queued_at": prediction.sqs_queued_at,
+        "started_at": prediction.started_at,
+        "finished_at": prediction.finished_at,
+        "deadline": prediction.deadline,
+        "attempt": prediction.attempt,
+        "retry": retry or None,
+        "rows": rows or None,
+        "summary": _loaded(prediction.summary),
+        "failure": _loaded(prediction.failure),
+        "links": {"self": address, "result": f"{address}/result"},
+    }
+
+
+def _phase(prediction: Prediction) -> PredictionPhase:
+    """Tell what happens inside a status: a lease is held by a worker at work, a retry waits for one."""
+    status = PredictionStatus(prediction.status)
+    if status.is_final:
+        return PredictionPhase.DONE
+    if status is PredictionStatus.QUEUED:
+        return PredictionPhase.WAITING
+    return PredictionPhase.SCORING if prediction.lease_until is not None else PredictionPhase.RETRYING
+
+
+def _loaded(document: str | None) -> dict[str, Any] | None:
+    return orjson.loads(document) if document is not None else None
+
+
+def _answer(
+    content: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        status=status,
+        body=orjson.dumps(content, option=orjson.OPT_UTC_Z),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

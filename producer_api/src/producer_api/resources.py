@@ -1,0 +1,255 @@
+"""What the API holds for its whole life, proven to work before the first request is taken.
+
+One context per resource, in the order of `PROVEN`; each fills the app key that its user reads it by.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import asyncpg
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from aiohttp import web
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ml_models.card import installed_models, load_card
+from ml_models.errors import ModelNotFound, ModelRefused
+from producer_api.auth import VERIFIER, KeysUnavailable, TokenVerifier
+from producer_api.errors import DatabaseUnavailable, StartRefused
+from producer_api.models import MODELS, Models
+from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
+from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueuePublisher, TopicPublisher
+from producer_api.settings import SETTINGS, Settings
+from producer_api.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, STORE, Store
+from producer_api.telemetry import METRICS
+from retainwise_contracts.health import StartupEvent
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sns.client import SNSClient
+    from types_aiobotocore_sqs.client import SQSClient
+
+CHECK_TIMEOUT_SECONDS = 10.0
+"""For each proof at start: a service that cannot answer in this time is not one to start on."""
+
+DATABASE_CONNECTIONS = 10
+"""Requests hold one for single statements only, so that a few serve many; each relay may hold one longer."""
+
+QUEUE: "web.AppKey[SQSClient]" = web.AppKey("queue")
+TOPIC: "web.AppKey[SNSClient]" = web.AppKey("topic")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+async def load_models(app: web.Application) -> AsyncIterator[None]:
+    """Read the card of every installed model. Raises StartRefused."""
+    default = app[SETTINGS].default_model
+    try:
+        cards = {ref: await asyncio.to_thread(load_card, ref) for ref in installed_models()}
+        models = Models(cards, default=default)
+        models.card(default)
+    except ModelNotFound as error:
+        raise StartRefused(f"DEFAULT_MODEL: {error}") from error
+    except ModelRefused as error:
+        raise StartRefused(f"{error}. Install the API anew") from error
+    app[MODELS] = models
+    for ref in cards:
+        log.info(StartupEvent.MODEL_LOADED, model=ref)
+    yield
+
+
+async def open_database(app: web.Application) -> AsyncIterator[None]:
+    """Open the pool and prove the schema's revision. Raises StartRefused."""
+    url = app[SETTINGS].database_url.get_secret_value()
+    where = url.rpartition("@")[2].partition("?")[0]
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=DATABASE_CONNECTIONS,
+            timeout=COMMAND_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings={"application_name": "retainwise-producer-api"},
+        )
+    except (asyncpg.PostgresError, OSError) as error:  # a TimeoutError is an OSError
+        raise StartRefused(f"DATABASE_URL: the database at {where} lets no one in: {_told(error)}") from error
+    try:
+        store = Store(pool)
+        try:
+            revision = await store.read_schema_revision()
+        except (asyncpg.PostgresError, DatabaseUnavailable) as error:
+            raise StartRefused(
+                f"the database at {where} has no readable schema: run the migrations ({_told(error)})"
+            ) from error
+        if revision < SCHEMA_REVISION:
+            raise StartRefused(
+                f"the database at {where} is at revision {revision}, this release needs "
+                f"{SCHEMA_REVISION}: run the migrations"
+            )
+        log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
+        app[STORE] = store
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+async def open_bucket(app: web.Application) -> AsyncIterator[None]:
+    """Open the S3 client and prove that the bucket is there. Raises StartRefused."""
+    settings = app[SETTINGS]
+    config = _client_config(settings.max_concurrent_uploads, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
+        AioConfig(signature_version="s3v4")  # presigned links come out in the old form without it
+    )
+    async with get_session().create_client("s3", region_name=settings.aws_region, config=config) as client:
+        async with _proving("s3:ListBucket", settings.bucket_name):
+            await client.head_bucket(Bucket=settings.bucket_name)
+        log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
+        app[OBJECTS] = Objects(client, settings.bucket_name)
+        yield
+
+
+async def open_queue(app: web.Application) -> AsyncIterator[None]:
+    """Open the SQS client and prove that the queue is there, unless publishing is paused.
+
+    Raises:
+        StartRefused: it is not, or lets no one in.
+    """
+    settings = app[SETTINGS]
+    async with get_session().create_client(
+        "sqs", region_name=settings.aws_region, config=_client_config(4)
+    ) as client:
+        if settings.enable_sqs:
+            async with _proving("sqs:GetQueueAttributes", settings.predictions_queue_url):
+                await client.get_queue_attributes(
+                    QueueUrl=settings.predictions_queue_url, AttributeNames=["QueueArn"]
+                )
+            log.info(StartupEvent.SQS_CLIENT_INITIALIZED, queue_url=settings.predictions_queue_url)
+        app[QUEUE] = client
+        yield
+
+
+async def open_topic(app: web.Application) -> AsyncIterator[None]:
+    """Open the SNS client and prove that the topic is there, unless publishing is paused.
+
+    Raises:
+        StartRefused: it is not, or lets no one in.
+    """
+    settings = app[SETTINGS]
+    async with get_session().create_client(
+        "sns", region_name=settings.aws_region, config=_client_config(4)
+    ) as client:
+        if settings.enable_sqs:
+            async with _proving("sns:GetTopicAttributes", settings.prediction_events_topic_arn):
+                await client.get_topic_attributes(TopicArn=settings.prediction_events_topic_arn)
+            log.info(StartupEvent.SNS_CLIENT_INITIALIZED, topic_arn=settings.prediction_events_topic_arn)
+        app[TOPIC] = client
+        yield
+
+
+async def open_verifier(app: web.Application) -> AsyncIterator[None]:
+    """Fetch the token issuer's keys and keep them fresh. Raises StartRefused."""
+    settings = app[SETTINGS]
+    async with aiohttp.ClientSession() as session:
+        verifier = TokenVerifier(
+            session,
+            jwks_url=settings.jwks_url,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+        )
+        try:
+            keys = await verifier.refresh_keys()
+        except KeysUnavailable as error:
+            raise StartRefused(f"JWKS_URL: no keys from {settings.jwks_url}: {error}") from error
+        log.info(StartupEvent.JWT_VERIFIER_INITIALIZED, issuer=settings.jwt_issuer, keys=keys)
+        app[VERIFIER] = verifier
+        refreshing = asyncio.create_task(verifier.keep_keys_fresh(), name="keep_keys_fresh")
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            await asyncio.wait([refreshing])
+
+
+async def run_outbox(app: web.Application) -> AsyncIterator[None]:
+    """Relay the outbox for as long as the API runs."""
+    settings = app[SETTINGS]
+    publishers = (
+        QueuePublisher(app[QUEUE], settings.predictions_queue_url),
+        TopicPublisher(app[TOPIC], settings.prediction_events_topic_arn),
+    )
+    relays = tuple(
+        OutboxRelay(app[STORE], publisher, app[METRICS], paused=not settings.enable_sqs)
+        for publisher in publishers
+    )
+    outbox = Outbox(app[STORE], relays, app[METRICS])
+    if not settings.enable_sqs:
+        log.warning("publishing_paused", setting="ENABLE_SQS")
+    app[OUTBOX] = outbox
+    outbox.start()
+    try:
+        yield
+    finally:
+        await outbox.stop()
+
+
+PROVEN = (load_models, open_database, open_bucket, open_queue, open_topic, open_verifier)
+"""All that must work before the API starts. The outbox comes after them, since it acts on its own."""
+
+
+async def check_resources(settings: Settings) -> None:
+    """Open and prove all that the API needs, and close it again.
+
+    Raises:
+        StartRefused: something cannot be used.
+    """
+    app = web.Application()
+    app[SETTINGS] = settings
+    app.cleanup_ctx.extend(PROVEN)
+    runner = web.AppRunner(app)
+    try:
+        await runner.setup()
+    finally:
+        await runner.cleanup()
+
+
+def _client_config(connections: int, *, read_timeout: float = CHECK_TIMEOUT_SECONDS) -> AioConfig:
+    return AioConfig(
+        connect_timeout=5,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=connections,
+    )
+
+
+@asynccontextmanager
+async def _proving(action: str, resource: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
+            role = await _caller()
+            raise StartRefused(f"access denied: {role} needs {action} on {resource}") from error
+        raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
+    except (BotoCoreError, OSError) as error:
+        raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
+
+
+async def _caller() -> str:
+    """Return who AWS takes this process for, as far as it says."""
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), get_session().create_client("sts") as sts:
+            return str((await sts.get_caller_identity())["Arn"])
+    except (ClientError, BotoCoreError, OSError):
+        return "this process's role"
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__

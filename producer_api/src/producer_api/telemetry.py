@@ -1,0 +1,123 @@
+"""What the API shows of itself: a line and a span for each request, and its Prometheus metrics."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from producer_api.errors import PROBLEM_CODE, REQUEST_ID
+from retainwise_contracts.health import LogField
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+
+_tracer = trace.get_tracer("producer_api")
+_propagator = TraceContextTextMapPropagator()
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class ApiMetrics:
+    """The API's collectors, made in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def name(suffix: str) -> str:
+            return f"retainwise_api_{suffix}"
+
+        self.requests = Counter(
+            name("requests"),
+            "Requests answered, by route, status and problem code",
+            ["method", "route", "status", "code"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            name("request_seconds"), "Time to the answer", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self.upload_bytes = Counter(name("upload_bytes"), "Bytes of files received", registry=registry)
+        self.uploads_under_way = Gauge(
+            name("uploads_under_way"), "Files arriving at this moment", registry=registry
+        )
+        self.outbox_unsent = Gauge(
+            name("outbox_unsent_messages"),
+            "Messages in the outbox that wait to be sent",
+            ["destination"],
+            registry=registry,
+        )
+        self.outbox_lag_seconds = Gauge(
+            name("outbox_lag_seconds"),
+            "Age of the oldest message that waits to be sent; 0 where none does",
+            ["destination"],
+            registry=registry,
+        )
+        self.outbox_messages = Counter(
+            name("outbox_messages"),
+            "Messages given to SQS or SNS, by result",
+            ["destination", "result"],
+            registry=registry,
+        )
+        self.outbox_purged = Counter(
+            name("outbox_purged_messages"), "Messages deleted long after they were sent", registry=registry
+        )
+
+
+METRICS = web.AppKey("metrics", ApiMetrics)
+
+
+def current_traceparent() -> str | None:
+    """Return the current span in the form of W3C Trace Context, None where nothing is traced."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def _trace_id(span: trace.Span) -> str | None:
+    context = span.get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+@web.middleware
+async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Name the request, run it in a span that continues the caller's trace, count it and log how it ended."""
+    route = request.match_info.route.resource.canonical if request.match_info.route.resource else "unmatched"
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    request[REQUEST_ID] = request_id
+    started = time.perf_counter()
+    with (
+        _tracer.start_as_current_span(
+            f"{request.method} {route}",
+            context=_propagator.extract(request.headers),
+            kind=trace.SpanKind.SERVER,
+            attributes={"http.request.method": request.method, "http.route": route},
+        ) as span,
+        structlog.contextvars.bound_contextvars(
+            **{
+                LogField.REQUEST_ID: request_id,
+                LogField.TRACE_ID: _trace_id(span),
+                # Bound by the authentication; taken back here, since a connection serves other requests too.
+                LogField.TENANT_ID: None,
+            }
+        ),
+    ):
+        response = await handler(request)
+        seconds = time.perf_counter() - started
+        span.set_attribute("http.response.status_code", response.status)
+        response.headers["X-Request-Id"] = request_id
+        code = response.get(PROBLEM_CODE, "")
+        metrics = request.app[METRICS]
+        metrics.requests.labels(request.method, route, str(response.status), code).inc()
+        metrics.request_seconds.labels(route).observe(seconds)
+        log.info(
+            "request_answered",
+            method=request.method,
+            route=route,
+            status=response.status,
+            seconds=round(seconds, 4),
+            **({"code": code} if code else {}),
+        )
+    return response
