@@ -18,6 +18,8 @@ from deploy.local.run import DEVELOPMENT_TENANT, mint_token, run
 from deploy.local.sample import SAMPLE
 
 STATE = Path(__file__).parents[2] / ".local"
+ENVIRONMENTS = STATE / "environments"
+RESULTS = STATE / "demo"
 
 console = Console()
 app = App(name="python -m deploy.local", help="RetainWise on this machine.", version_flags=[])
@@ -36,7 +38,7 @@ def run_command(*, replicas: Replicas = 2, port_offset: int = 0, state: State = 
         state: the folder of the state and the logs.
     """
     ports = Ports.documented(replicas, port_offset)
-    if asyncio.run(_until_signalled(run(state.absolute(), ports, tell))):
+    if asyncio.run(_until_signalled(run(state.absolute(), ports, ENVIRONMENTS, tell))):
         tell(f"stopped; the state is in {state}")
     return 0
 
@@ -50,7 +52,7 @@ def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
         replicas: how many workers.
     """
     try:
-        if asyncio.run(_until_signalled(demo(file, replicas, STATE, console))):
+        if asyncio.run(_until_signalled(demo(file, replicas, RESULTS, ENVIRONMENTS, console))):
             raise DemoFailed("it was interrupted")
     except (DemoFailed, LocalStackError, OSError) as error:
         tell(f"\n{_sentence(error)}")

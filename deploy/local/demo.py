@@ -26,16 +26,18 @@ class DemoFailed(LocalStackError):
     """The file was not scored; the text says why."""
 
 
-async def demo(file: Path, replicas: int, state: Path, console: Console) -> None:
-    """Score `file` on a throw-away stack, tell what happens, leave the result files in `state`/demo.
+async def demo(file: Path, replicas: int, results: Path, environments: Path, console: Console) -> None:
+    """Score `file` on a throw-away stack, tell what happens, leave the result files in `results`.
+
+    The emulator is installed in `environments`, once.
 
     Raises:
         LocalStackError: a part of the stack failed, a request was refused, or the prediction failed.
     """
     began = time.monotonic()
     size = _readable_size(file)  # before anything is started
-    environment = await prepare_environment(state, state / "logs" / "emulator-installation.log")
     folder = _make_throw_away_folder()
+    environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
     stack = Stack(
         folder,
         Ports.free(replicas),
@@ -49,7 +51,7 @@ async def demo(file: Path, replicas: int, state: Path, console: Console) -> None
             prediction = await _score(client, file, size, console)
             for line in describe_result(prediction):
                 console.print(line, soft_wrap=True)
-            await _download(client, prediction, state / "demo", console)
+            await _download(client, prediction, results, console)
     except BaseException:
         console.print(f"\nlogs and state are kept in {folder}", markup=False, soft_wrap=True)
         raise

@@ -16,8 +16,8 @@ LETTING_GO_SECONDS = 15.0
 """What the parts of a supervisor that was killed may take to stop: their grace and a margin."""
 
 
-async def run(folder: Path, ports: Ports, tell: Callable[[str], None]) -> None:
-    """Keep the stack of a state folder running until cancelled.
+async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[str], None]) -> None:
+    """Keep the stack of a state folder running until cancelled; the emulator is installed in `environments`.
 
     Raises:
         LocalStackError: it cannot be started.
@@ -26,7 +26,7 @@ async def run(folder: Path, ports: Ports, tell: Callable[[str], None]) -> None:
         if killed:
             await _let_go(killed, tell)
         ports.require_free()
-        environment = await prepare_environment(folder, folder / "logs" / "emulator-installation.log")
+        environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
         stack = Stack(folder, ports, emulator_environment=environment, tell=tell)
         async with stack.running(restart=True):
             token = stack.issuer.mint(DEVELOPMENT_TENANT)
