@@ -113,7 +113,7 @@ def _resource(prediction: Prediction) -> dict[str, Any]:
         "rejected": prediction.rows_rejected,
     }
     return {
-        "prediction_id": prediction.prediction_id,
+        "prediction_id": str(prediction.prediction_id),
         "status": prediction.status,
         "phase": _phase(prediction),
         "model": f"{prediction.model_name}@{prediction.model_version}",

@@ -108,6 +108,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
         seconds = time.perf_counter() - started
         span.set_attribute("http.response.status_code", response.status)
         response.headers["X-Request-Id"] = request_id
+        response.headers["Server"] = "retainwise"  # not which software in which version
         code = response.get(PROBLEM_CODE, "")
         metrics = request.app[METRICS]
         metrics.requests.labels(request.method, route, str(response.status), code).inc()

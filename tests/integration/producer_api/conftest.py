@@ -1,0 +1,122 @@
+"""The API in this process, on a real socket, with a real database, emulator and token issuer behind it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from aiobotocore.session import get_session
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from producer_api.app import create_app
+from producer_api.settings import Settings
+
+ORIGIN = "https://app.example.com"
+
+CUSTOMERS = (
+    b"customerID,tenure,Contract,MonthlyCharges,InternetService\n"
+    b"a-1,2,Month-to-month,70.35,Fiber optic\n"
+    b"a-2,60,Two year,20.10,No\n"
+)
+
+
+@pytest.fixture(scope="session")
+def customers() -> bytes:
+    """A small file the shipped model can score."""
+    return CUSTOMERS
+
+
+@pytest.fixture
+def environment(database, aws, issuer) -> dict[str, str]:
+    """The variables a process of the API finds all it needs by."""
+    return aws.env | {
+        "DATABASE_URL": database.producer,
+        "PREDICTIONS_QUEUE_URL": aws.queue_url,
+        "PREDICTION_EVENTS_TOPIC_ARN": aws.topic_arn,
+        "BUCKET_NAME": aws.bucket,
+        "JWKS_URL": issuer.jwks_url,
+        "JWT_ISSUER": issuer.issuer,
+        "JWT_AUDIENCE": issuer.audience,
+        "CORS_ALLOWED_ORIGINS": ORIGIN,
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_PORT": "0",
+    }
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API and a client of the tenant `acme`."""
+
+    app: web.Application
+    port: int
+    http: aiohttp.ClientSession
+    registry: CollectorRegistry
+
+    async def post(self, body: Any = CUSTOMERS, **options: Any) -> tuple[int, Any]:
+        """Send a file and give the status and the JSON of the answer."""
+        options.setdefault("headers", {}).setdefault("Content-Type", "text/csv")
+        async with self.http.post("/v1/predictions", data=body, **options) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        """Get a path and give the status and the JSON of the answer."""
+        async with self.http.get(path, **options) as response:
+            return response.status, await response.json(content_type=None)
+
+
+@pytest.fixture
+def start_api(environment, issuer, monkeypatch):
+    """A function that runs an API while the block lasts; settings may be overridden by name."""
+
+    @asynccontextmanager
+    async def start(**settings: str) -> AsyncIterator[Api]:
+        for name, value in (environment | {name.upper(): value for name, value in settings.items()}).items():
+            monkeypatch.setenv(name, value)
+        registry = CollectorRegistry()
+        app = create_app(Settings(), registry=registry)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            port = runner.addresses[0][1]
+            async with aiohttp.ClientSession(
+                f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {issuer.mint('acme')}"}
+            ) as http:
+                yield Api(app, port, http, registry)
+        finally:
+            await runner.cleanup()
+
+    return start
+
+
+@pytest.fixture
+async def api(start_api) -> AsyncIterator[Api]:
+    """A running API with the default settings."""
+    async with start_api() as api:
+        yield api
+
+
+@pytest.fixture
+async def owner(database) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection of the database's owner, who sees and may change everything."""
+    connection = await asyncpg.connect(database.owner)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def s3(aws):
+    """An S3 client of the test's own."""
+    async with get_session().create_client("s3", endpoint_url=aws.endpoint_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def sqs(aws):
+    """An SQS client of the test's own."""
+    async with get_session().create_client("sqs", endpoint_url=aws.endpoint_url) as client:
+        yield client
