@@ -44,5 +44,4 @@ def training_set(training_file: Path) -> TrainingSet:
 
 @pytest.fixture(scope="session")
 def trained_model(training_set: TrainingSet) -> AdditiveModel:
-    data = training_set.select(SPECIFICATION)
-    return AdditiveModel(data.features, data.churned, SPECIFICATION, seed=1)
+    return AdditiveModel(training_set.select(SPECIFICATION), seed=1)

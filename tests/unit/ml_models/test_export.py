@@ -1,5 +1,6 @@
 import math
 from bisect import bisect_right
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -83,7 +84,7 @@ def test_missing_and_never_seen_contribute_nothing(training_set):
     data = training_set.select(SPECIFICATION)
     features = data.features.copy()
     features[np.flatnonzero(data.churned == 0)[:40]] = np.nan
-    model = AdditiveModel(features, data.churned, SPECIFICATION, seed=1)
+    model = AdditiveModel(replace(data, features=features), seed=1)
     row = data.features[:1]
     np.testing.assert_array_equal(model.contributions(np.full_like(row, np.nan)), 0)
     assert [(shape.missing, shape.unseen) for shape in model.shapes] == [(0, 0)] * len(SPECIFICATION)

@@ -93,7 +93,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path):
 @pytest.mark.parametrize("kind", [LogisticModel, BoostedTreesModel])
 def test_baselines_learn_and_take_what_is_missing(training_set, kind):
     data = training_set.select(SPECIFICATION)
-    model = kind(data.features, data.churned, SPECIFICATION, seed=1)
+    model = kind(data, seed=1)
     probability = model.probability(data.features)
     assert roc_auc_score(data.churned, probability) > 0.75
     incomplete = data.features.copy()

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from ml_models.training.errors import DataNotUsable
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Encoded customers and whether they left.
+    """Encoded customers and whether they left, from a file with this SHA-256.
 
     `features` is float32 `[rows, specification]` as the model reads it: numbers, category codes, NaN for
     missing. `churned` is int8 `[rows]`, 1 for a customer who left.
@@ -28,11 +29,29 @@ class TrainingSet:
     churned: NDArray[np.int8]
     sha256: str
 
-    def select(self, specification: Sequence[Specification]) -> "TrainingSet":
+    def select(self, specification: Sequence[Specification]) -> Self:
         """Keep these features only, in this order."""
         names = [feature.name for feature in self.specification]
         columns = [names.index(feature.name) for feature in specification]
-        return TrainingSet(tuple(specification), self.features[:, columns], self.churned, self.sha256)
+        return replace(self, specification=tuple(specification), features=self.features[:, columns])
+
+    def only(self, rows: NDArray[np.bool_]) -> Self:
+        """Keep the rows that are marked."""
+        return replace(self, features=self.features[rows], churned=self.churned[rows])
+
+    @property
+    def numeric_columns(self) -> list[int]:
+        """Positions of the numeric features."""
+        return [
+            column
+            for column, feature in enumerate(self.specification)
+            if isinstance(feature, NumericSpecification)
+        ]
+
+    @property
+    def categorical_columns(self) -> list[int]:
+        """Positions of the categorical features."""
+        return sorted(set(range(len(self.specification))) - set(self.numeric_columns))
 
 
 def read_training_set(path: Path, specification: Sequence[Specification]) -> TrainingSet:

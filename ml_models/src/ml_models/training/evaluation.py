@@ -34,15 +34,8 @@ class Model(Protocol):
 class Fit(Protocol):
     """Trains a classifier."""
 
-    def __call__(
-        self,
-        features: NDArray[np.float32],
-        churned: NDArray[np.int8],
-        specification: Sequence[Specification],
-        *,
-        seed: int,
-    ) -> Model:
-        """Train on float32 `[rows, features]` and labels `[rows]`."""
+    def __call__(self, data: TrainingSet, *, seed: int) -> Model:
+        """Train on all rows and features of the data."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ def _predict_fold(
     candidate: Candidate, data: TrainingSet, tested: NDArray[np.bool_], seed: int
 ) -> list[Probabilities]:
     """Train on the other folds; predict this one, then again without each of the features in turn."""
-    model = candidate.fit(data.features[~tested], data.churned[~tested], candidate.specification, seed=seed)
+    model = candidate.fit(data.only(~tested), seed=seed)
     predictions = [model.probability(data.features[tested])]
     for column in range(len(candidate.specification)):
         features = data.features[tested]

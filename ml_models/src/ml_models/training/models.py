@@ -4,7 +4,7 @@ All read the same encoded features: float32 `[rows, features]`, category codes, 
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ml_models.card import NumericSpecification, Specification
+from ml_models.training.data import TrainingSet
 
 MAX_BINS = 64
 """Per numeric feature. More bins score no better and draw every wiggle of seven thousand customers."""
@@ -50,21 +51,13 @@ class AdditiveModel:
     the training data (a bill not yet written) does not mean what a blank in a customer's file means.
     """
 
-    def __init__(
-        self,
-        features: NDArray[np.float32],
-        churned: NDArray[np.int8],
-        specification: Sequence[Specification],
-        *,
-        seed: int,
-        interactions: int = 0,
-    ) -> None:
-        self.specification = tuple(specification)
+    def __init__(self, data: TrainingSet, *, seed: int, interactions: int = 0) -> None:
+        self.specification = data.specification
         self._machine = ExplainableBoostingClassifier(
-            feature_names=[feature.name for feature in specification],
+            feature_names=[feature.name for feature in data.specification],
             feature_types=[
                 "continuous" if isinstance(feature, NumericSpecification) else "nominal"
-                for feature in specification
+                for feature in data.specification
             ],
             interactions=interactions,
             max_bins=MAX_BINS,
@@ -74,7 +67,7 @@ class AdditiveModel:
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Missing values detected", category=UserWarning)
-            self._machine.fit(self._inputs(features), churned)
+            self._machine.fit(self._inputs(data.features), data.churned)
         for scores in self._machine.term_scores_:
             for axis in range(scores.ndim):
                 edge: list[Any] = [slice(None)] * scores.ndim
@@ -132,26 +125,15 @@ def _shape(feature: Specification, bins: Iterable[Any], scores: NDArray[np.float
 class LogisticModel:
     """Logistic regression on one-hot categories and standardised numbers: the classical baseline."""
 
-    def __init__(
-        self,
-        features: NDArray[np.float32],
-        churned: NDArray[np.int8],
-        specification: Sequence[Specification],
-        *,
-        seed: int,
-    ) -> None:
-        numeric = [
-            index for index, feature in enumerate(specification) if isinstance(feature, NumericSpecification)
-        ]
-        categorical = [index for index in range(len(specification)) if index not in numeric]
+    def __init__(self, data: TrainingSet, *, seed: int) -> None:
         self._pipeline = make_pipeline(
             make_column_transformer(
-                (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numeric),
-                (OneHotEncoder(handle_unknown="ignore"), categorical),
+                (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), data.numeric_columns),
+                (OneHotEncoder(handle_unknown="ignore"), data.categorical_columns),
             ),
             LogisticRegression(max_iter=5_000, random_state=seed),
         )
-        self._pipeline.fit(features, churned)
+        self._pipeline.fit(data.features, data.churned)
 
     def probability(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the churn probability of each row: `[rows]`."""
@@ -162,19 +144,7 @@ class LogisticModel:
 class BoostedTreesModel:
     """LightGBM with small trees and a low learning rate, which suits a data set of this size."""
 
-    def __init__(
-        self,
-        features: NDArray[np.float32],
-        churned: NDArray[np.int8],
-        specification: Sequence[Specification],
-        *,
-        seed: int,
-    ) -> None:
-        categorical = [
-            index
-            for index, feature in enumerate(specification)
-            if not isinstance(feature, NumericSpecification)
-        ]
+    def __init__(self, data: TrainingSet, *, seed: int) -> None:
         self._trees = LGBMClassifier(
             n_estimators=300,
             learning_rate=0.03,
@@ -189,7 +159,7 @@ class BoostedTreesModel:
             n_jobs=1,
             verbosity=-1,
         )
-        self._trees.fit(features, churned, categorical_feature=categorical)
+        self._trees.fit(data.features, data.churned, categorical_feature=data.categorical_columns)
 
     def probability(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the churn probability of each row: `[rows]`."""

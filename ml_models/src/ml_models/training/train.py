@@ -94,7 +94,7 @@ def train(
     folds = Folds.draw(data.churned, count=validation.folds, repeats=validation.repeats, seed=seed)
     candidates = (SHIPPED, *ALTERNATIVES)
     predictions = cross_validate(everything, candidates, folds, seed=seed, on_progress=on_progress)
-    model = AdditiveModel(data.features, data.churned, SPECIFICATION, seed=seed)
+    model = AdditiveModel(data, seed=seed)
     onnx_file = export.to_onnx(model)
     difference = export.check(onnx_file, model, data.features)
     card = _card(model, data, onnx_file, seed=seed, evaluation=_evaluation(data, folds, predictions))
