@@ -62,21 +62,28 @@ async def test_rule_05_a_receive_counts_from_its_answer_less_a_round_trip(queue,
     assert left == [pytest.approx(59, abs=0.01)]
 
 
+@pytest.mark.parametrize(
+    ("answer_takes", "bound"),
+    [(0.02, 1.0), (10.0, 6.0)],
+    ids=["the poll notices first", "the heartbeat notices first"],
+)
 async def test_rule_05_an_answer_that_waited_while_the_process_stood_still_counts_from_before(
-    queue, consuming
+    queue, consuming, answer_takes, bound
 ):
+    queue.round_trip = answer_takes
     seen: list[Any] = []
 
     async def handle(delivery):
         seen.append(queue.lease_deadline(delivery.receipt_handle) - delivery.lease_deadline)
         return Ack()
 
-    async with consuming(handle, visibility_seconds=60):
+    async with consuming(handle, visibility_seconds=60, round_trip_seconds=bound) as consumer:
         await asyncio.sleep(10)
         queue.send("one")
         await asyncio.sleep(0.001)  # handed out, the answer on its way
         stand_still(45)
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.1)
+        consumer.drain()
     assert len(seen) == 1
     assert seen[0] >= 0
 
@@ -232,6 +239,18 @@ async def test_rule_07_a_deadline_that_passed_while_the_process_stood_still_is_a
     assert [what for what, *_ in log][-1] == "finished"
 
 
+async def test_rule_07_a_handler_that_ends_as_the_process_wakes_after_its_lease_is_not_acknowledged(
+    queue, consuming
+):
+    queue.send("one")
+    async with consuming(handling(5.5), visibility_seconds=60) as consumer:
+        await asyncio.sleep(5.2)  # the handler ends before the heartbeat looks, at 6 s
+        stand_still(70)
+        await asyncio.sleep(0.1)
+        consumer.drain()
+    assert all("m1#1" not in request.what for request in queue.asked("delete"))
+
+
 async def test_rule_07_a_handler_that_ends_after_its_lease_is_not_acknowledged(queue, consuming, sample):
     queue.send("one")
     queue.fault("change_visibility", *[QueueUnavailable("reset")] * 100)
@@ -248,6 +267,7 @@ async def test_rule_07_a_handler_that_ends_after_its_lease_is_not_acknowledged(q
         await asyncio.sleep(79)
         assert queue.asked("delete") == []
         assert sample("leases_lost_total") == 1
+        assert sample("in_flight", state="ack_pending") == 0
         consumer.release()
 
 
