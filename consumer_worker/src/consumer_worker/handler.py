@@ -16,7 +16,8 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import Never, cast
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -43,6 +44,9 @@ Request = Envelope[PredictionRequestedV1]
 
 HELD_ELSEWHERE_MARGIN_SECONDS = 1.0
 """Added to what is left of another worker's lease before its message is looked at again."""
+
+CANCELLATION_CHECK_SECONDS = 0.5
+"""Between looks at whether a prediction was cancelled while it runs: one small query for all that run."""
 
 RELEASE_TIMEOUT_SECONDS = 2.0
 """For giving a claim back while the handler is being cancelled: the process may have to end soon."""
@@ -100,6 +104,7 @@ class PredictionHandler:
         self._max_handling_seconds = max_handling_seconds
         self._max_receive_count = max_receive_count
         self._scratch_directory = scratch_directory
+        self._running: dict[UUID, Delivery] = {}
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Handle one delivery; whatever this raises, the consumer takes as transient."""
@@ -131,7 +136,27 @@ class PredictionHandler:
             case Claim() as claim:
                 log.info("prediction_claimed", fence=claim.fence, attempt=claim.attempt)
                 delivery.on_extended = partial(self._renew_lease, delivery, claim)
-                return await self._attempt(delivery, message, claim)
+                self._running[claim.prediction_id] = delivery
+                try:
+                    return await self._attempt(delivery, message, claim)
+                finally:
+                    del self._running[claim.prediction_id]
+
+    async def watch_cancellations(self) -> Never:
+        """Stop handlers whose prediction was cancelled meanwhile; runs until it is cancelled itself."""
+        while True:
+            await asyncio.sleep(CANCELLATION_CHECK_SECONDS)
+            if not self._running:
+                continue
+            try:
+                ended = await self._store.find_ended(self._running)
+            except (asyncpg.PostgresError, OSError) as error:
+                log.warning("cancellation_check_failed", error=repr(error))
+                continue
+            for prediction_id in ended:
+                if delivery := self._running.get(prediction_id):
+                    log.info("prediction_stopped", prediction_id=str(prediction_id))
+                    delivery.stop_handler(Ack())
 
     async def _renew_lease(self, delivery: Delivery, claim: Claim, _granted_seconds: float) -> None:
         try:

@@ -24,6 +24,12 @@ select status, attempt, extract(epoch from lease_until - now())::float8 as lease
 from predictions
 where prediction_id = :prediction_id;
 
+-- name: find_ended(prediction_ids)
+-- Which of these have ended while a worker is at them: cancelled by their tenant, for one.
+select prediction_id
+from predictions
+where prediction_id = any(:prediction_ids::uuid[]) and finished_at is not null;
+
 -- name: renew_lease(prediction_id, fence, lease_seconds)$
 -- Keep a claim, together with the message's visibility. No row: another worker has it now.
 update predictions

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Never
 from uuid import UUID
 
 import structlog
@@ -57,7 +58,7 @@ class Reconciler:
             registry=registry,
         )
 
-    async def run(self) -> None:
+    async def run(self) -> Never:
         """Sweep until cancelled; a sweep that fails is made again at the next turn."""
         while True:
             try:

@@ -43,9 +43,9 @@ class Settings(BaseSettings):
         le=43_200,
         description="The longest a file may take before the attempt is given up",
     )
-    max_concurrent_messages: int = Field(default=16, ge=1, le=1_000, description="Messages handled at once")
+    max_concurrent_messages: int = Field(default=8, ge=1, le=1_000, description="Messages handled at once")
     max_concurrent_per_tenant: int = Field(
-        default=8, ge=1, le=1_000, description="Of these, at most so many of one tenant at once"
+        default=4, ge=1, le=1_000, description="Of these, at most so many of one tenant at once"
     )
     scoring_threads: int = Field(
         default=max(2, os.cpu_count() or 1),

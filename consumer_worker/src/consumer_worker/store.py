@@ -4,7 +4,7 @@ Every write but the claim itself carries the fence the claim gave. A worker that
 cut off holds an old fence, and its writes change no row.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -124,6 +124,12 @@ class Store:
         if status.is_final:
             return AlreadyFinal(status)
         return HeldElsewhere(max(0.0, row["lease_seconds_left"] or 0.0))
+
+    async def find_ended(self, prediction_ids: Collection[UUID]) -> tuple[UUID, ...]:
+        """Return which of these predictions have ended, by whomever."""
+        async with self._connection() as connection:
+            ended = _queries.find_ended(connection, prediction_ids=list(prediction_ids))
+            return _ids([row async for row in ended])
 
     async def renew_lease(self, claim: Claim) -> None:
         """Keep the claim for another lease. Raises FenceLost."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Never
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -30,7 +33,8 @@ async def run_worker(settings: Settings) -> None:
         QueueRefused: the queue stopped letting the worker in.
     """
     async with open_resources(settings) as resources:
-        consumer = build_consumer(resources, settings)
+        handler = build_handler(resources, settings)
+        consumer = build_consumer(handler, resources, settings)
         async with serve_health(
             settings.health_host,
             settings.health_port,
@@ -39,20 +43,26 @@ async def run_worker(settings: Settings) -> None:
         ):
             _drain_on_signal(consumer)
             log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
-            reconciling = asyncio.create_task(build_reconciler(resources, settings).run())
-            try:
+            async with _alongside(handler.watch_cancellations(), build_reconciler(resources, settings).run()):
                 await consumer.run()
-            finally:
-                reconciling.cancel()
-                await asyncio.wait([reconciling])
     log.info("worker_stopped")
 
 
-def build_consumer(
-    resources: Resources, settings: Settings, *, registry: CollectorRegistry = REGISTRY
-) -> Consumer:
-    """Build the handler and the consumer around it."""
-    handler = PredictionHandler(
+@asynccontextmanager
+async def _alongside(*loops: Coroutine[None, None, Never]) -> AsyncIterator[None]:
+    """Run endless loops, which deal with their own errors, while the block runs."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def build_handler(resources: Resources, settings: Settings) -> PredictionHandler:
+    """Build the handler of one message."""
+    return PredictionHandler(
         store=resources.store,
         objects=resources.objects,
         models=resources.models,
@@ -62,6 +72,16 @@ def build_consumer(
         max_receive_count=resources.max_receive_count,
         scratch_directory=settings.scratch_directory,
     )
+
+
+def build_consumer(
+    handler: PredictionHandler,
+    resources: Resources,
+    settings: Settings,
+    *,
+    registry: CollectorRegistry = REGISTRY,
+) -> Consumer:
+    """Build the consumer around the handler."""
     return Consumer(
         resources.queue,
         handler,

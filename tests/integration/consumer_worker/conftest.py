@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer_worker.resources import open_resources
 from consumer_worker.settings import Settings
-from consumer_worker.worker import build_consumer
+from consumer_worker.worker import build_consumer, build_handler
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.prediction_requested import (
     ModelReference,
@@ -227,11 +227,14 @@ def run_worker_here(worker_settings):
     async def run(**overrides):
         settings = worker_settings(**overrides)
         async with open_resources(settings) as resources:
-            consumer = build_consumer(resources, settings, registry=CollectorRegistry())
+            handler = build_handler(resources, settings)
+            consumer = build_consumer(handler, resources, settings, registry=CollectorRegistry())
             running = asyncio.create_task(consumer.run())
+            watching = asyncio.create_task(handler.watch_cancellations())
             try:
                 yield consumer, resources
             finally:
+                watching.cancel()
                 consumer.release()
                 await running
 

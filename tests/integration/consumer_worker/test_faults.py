@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.scoring import score_file
+from consumer_worker.scoring import ScoringCancelled, score_file
 from consumer_worker.store import Claim, FenceLost, Store
 from retainwise_contracts.codec import decode
 from retainwise_contracts.failures import Failure, FailureCode
@@ -99,6 +99,31 @@ async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_wo
         row = await backend.wait_for(prediction_id)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 1, 1)
+
+
+async def test_a_cancelled_prediction_stops_within_a_second(backend, run_worker_here, monkeypatch):
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def endless_score_file(*_, cancelled, **__):
+        cancelled.wait(30)
+        loop.call_soon_threadsafe(stopped.set)
+        raise ScoringCancelled
+
+    monkeypatch.setattr("consumer_worker.handler.score_file", endless_score_file)
+    async with run_worker_here():
+        prediction_id = await backend.accept(customers(10))
+        await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+        await backend.owner.execute(
+            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
+            " lease_until = null where prediction_id = $1",
+            prediction_id,
+        )
+        cancelled_at = loop.time()
+        await asyncio.wait_for(stopped.wait(), 20)
+        print(f"stopped {loop.time() - cancelled_at:.2f} s after it was cancelled")
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert (await backend.row(prediction_id))["status"] == "CANCELLED"
 
 
 async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_here):
