@@ -72,7 +72,7 @@ class Emulator:
         self._folder = folder.absolute()
         self.child = Child(
             "emulator",
-            [environment / "bin" / "python", "-m", "ministack"],
+            [environment.absolute() / "bin" / "python", "-m", "ministack"],
             env={
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
