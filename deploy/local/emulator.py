@@ -15,6 +15,7 @@ import aiohttp
 
 from deploy.local.errors import LocalStackError
 from deploy.local.process import Child
+from deploy.local.provision import CREDENTIALS
 
 START_TIMEOUT_SECONDS = 30.0
 INSTALL_TIMEOUT_SECONDS = 300.0
@@ -74,6 +75,7 @@ class Emulator:
             "emulator",
             [environment.absolute() / "bin" / "python", "-m", "ministack"],
             env={
+                **CREDENTIALS,  # it answers presigned links of this key alone
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
                 "MINISTACK_HOST": "127.0.0.1",
