@@ -1,6 +1,7 @@
 """`python -m deploy.local run | demo | token`: RetainWise on this machine, see README.md."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from deploy.local.demo import DemoFailed, demo
 from deploy.local.errors import LocalStackError
-from deploy.local.ports import MOST_REPLICAS, Ports
+from deploy.local.ports import HOST, MOST_REPLICAS, Ports
 from deploy.local.run import DEVELOPMENT_TENANT, mint_token, run
 from deploy.local.sample import SAMPLE
 
@@ -107,11 +108,20 @@ def _sentence(error: Exception) -> str:
 
 def main() -> int:
     """Run the command and return the process's exit code."""
+    _forget_aws()
     try:
         return app(result_action="return_value") or 0  # None after --help
     except (LocalStackError, OSError) as error:
         Console(stderr=True).print(_sentence(error), markup=False, highlight=False, soft_wrap=True)
         return 1
+
+
+def _forget_aws() -> None:
+    """Keep the SDK in this process off whatever account, endpoint or proxy this shell is set up for."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST)))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Service:
     def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.url = f"http://{HOST}:{port}"
+        self.polls_the_queue = module == "consumer_worker"
         self.child = Child(
             name,
             # -P: the folders of the checkout are called as the packages in them

@@ -18,7 +18,7 @@ from deploy.local.issuer import Issuer
 from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import PostgresServer
 from deploy.local.process import Child
-from deploy.local.provision import Provisioned, provision
+from deploy.local.provision import QUEUE_ATTRIBUTES, Provisioned, provision
 from deploy.local.services import build_services
 
 FIRST_RESTART_SECONDS = 0.5
@@ -37,6 +37,7 @@ class Part:
     url: str
     child: Child
     start: Callable[[], Awaitable[None]]
+    polls_the_queue: bool = False
 
 
 class Stack:
@@ -98,14 +99,16 @@ class Stack:
 
             services = build_services(self.ports, self.issuer, self._provisioned, urls, self.folder)
             await self._start_together(
-                [Part(service.name, service.url, service.child, service.start) for service in services],
+                [
+                    Part(service.name, service.url, service.child, service.start, service.polls_the_queue)
+                    for service in services
+                ],
                 started,
             )
             async with _task_group() as group:
-                watches = [group.create_task(self._watch(part, restart=restart)) for part in self._parts]
+                watching = group.create_task(self._watch_all(restart=restart))
                 yield
-                for watch in watches:
-                    watch.cancel()
+                watching.cancel()
 
     def remove(self) -> None:
         """Remove the state of a stopped stack."""
@@ -129,13 +132,24 @@ class Stack:
         self._messages_lost = self._messages_lost or self._provisioned.queue_created
         if self._messages_lost:
             await self._database_ready.wait()
-            try:
-                count = await requeue_unfinished(database_urls(self._server).owner)
-            except (asyncpg.PostgresError, OSError) as error:
-                raise LocalStackError(f"the database refuses: {error!r}") from error
+            await self._send_again()
             self._messages_lost = False
-            if count:
-                self._tell(f"the emulator lost its queue; {count} unfinished predictions are sent again")
+
+    async def _send_again(self) -> None:
+        try:
+            count = await requeue_unfinished(database_urls(self._server).owner)
+        except (asyncpg.PostgresError, OSError) as error:
+            raise LocalStackError(f"the database refuses: {error!r}") from error
+        if count:
+            self._tell(f"the emulator lost messages; what is unfinished is sent again: {count}")
+
+    async def _send_again_after_polls(self) -> None:
+        """Send again what the emulator gave to the last poll of a worker that was killed in it."""
+        await asyncio.sleep(int(QUEUE_ATTRIBUTES["ReceiveMessageWaitTimeSeconds"]) + 1)
+        try:
+            await self._send_again()
+        except LocalStackError as error:  # the workers' reconciler does it later
+            self._tell(str(error))
 
     async def _start_together(self, parts: list[Part], started: AsyncExitStack) -> None:
         async def stop() -> None:
@@ -154,7 +168,12 @@ class Stack:
         await part.start()
         self._announce(part.name, part.url, f"ready after {time.monotonic() - began:.1f} s")
 
-    async def _watch(self, part: Part, *, restart: bool) -> None:
+    async def _watch_all(self, *, restart: bool) -> None:
+        async with _task_group() as group:
+            for part in self._parts:
+                group.create_task(self._watch(part, group, restart=restart))
+
+    async def _watch(self, part: Part, group: asyncio.TaskGroup, *, restart: bool) -> None:
         wait = FIRST_RESTART_SECONDS
         started = time.monotonic()
         while True:
@@ -166,6 +185,8 @@ class Stack:
             if time.monotonic() - started > STEADY_SECONDS:
                 wait = FIRST_RESTART_SECONDS
             self._announce(part.name, part.url, f"{ending}, starting it again; see {part.child.log}")
+            if part.polls_the_queue:
+                group.create_task(self._send_again_after_polls())
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_RESTART_SECONDS)
             try:

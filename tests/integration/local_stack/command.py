@@ -1,0 +1,96 @@
+"""`python -m deploy.local …` as a person starts it: a process of its own, watched through its output."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped] # it has no types
+
+from deploy.local.ports import Ports
+
+ROOT = Path(__file__).parents[3]
+PATIENCE_SECONDS = 60.0
+
+_SHELL = {
+    "AWS_PROFILE": "of-an-account",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""A developer's shell is set up for other things; none of it may reach the stack."""
+
+
+class Command:
+    """A running command; its output is in a file, so that no full pipe holds it up."""
+
+    def __init__(self, argv: Sequence[str], output: Path, cwd: Path = ROOT) -> None:
+        self._output = output
+        with output.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local", *argv],
+                cwd=cwd,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | _SHELL,
+            )
+        self.pid = self._process.pid
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_for(self, text: str, count: int = 1) -> None:
+        """Wait until `text` was said `count` times; fails at once if the command ends before."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.output.count(text) < count:
+            assert self._process.poll() is None, f"it ended before it said {text!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"it never said {text!r}:\n{self.output}"
+            time.sleep(0.05)
+
+    def part(self, name: str) -> psutil.Process:
+        """Give the process of a part by a word of its command line."""
+        children = psutil.Process(self.pid).children()
+        (found,) = [child for child in children if any(name in word for word in child.cmdline())]
+        return found
+
+    def family(self) -> list[psutil.Process]:
+        """Give every process it started, and those they started."""
+        return list(psutil.Process(self.pid).children(recursive=True))
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal and wait for the end."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        return self._process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def start_command(argv: Sequence[str], output: Path, cwd: Path = ROOT) -> Iterator[Command]:
+    """Run a command; it and all it started are killed at the end of the block if they still live."""
+    command = Command(argv, output, cwd)
+    try:
+        yield command
+    finally:
+        if psutil.pid_exists(command.pid):
+            family = command.family()
+            command.end(signal.SIGKILL)
+            for process in family:
+                if process.is_running():
+                    process.kill()
+
+
+def find_free_offset() -> int:
+    """Give a port offset at which nothing is taken."""
+    while True:
+        offset = random.randrange(10_000, 50_000)
+        if Ports.documented(replicas=1, offset=offset).taken() is None:
+            return offset

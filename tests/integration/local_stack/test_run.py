@@ -1,0 +1,118 @@
+"""`python -m deploy.local run`: one stack that loses its parts one by one, and then its supervisor."""
+
+import asyncio
+import signal
+
+import aiohttp
+import psutil  # type: ignore[import-untyped] # it has no types
+import pytest
+
+from deploy.local.client import Prediction, PredictionsClient
+from deploy.local.run import mint_token
+from deploy.local.sample import CUSTOMERS, SAMPLE
+from deploy.local.supervision import find_supervisor
+from retainwise_contracts.status import PredictionStatus
+from tests.integration.local_stack.command import PATIENCE_SECONDS, Command, find_free_offset, start_command
+
+TENANT = "acme"
+
+
+async def score_sample(state) -> Prediction:
+    """Upload the sample to the stack of a state folder and wait until it has ended."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_SECONDS):
+        client = open_client(state, session)
+        prediction_id = await client.upload(SAMPLE, lambda count: None)
+        while True:
+            prediction = await client.read_prediction(prediction_id)
+            if prediction.status.is_final:
+                return prediction
+            await asyncio.sleep(0.1)
+
+
+def open_client(state, session) -> PredictionsClient:
+    port = find_supervisor(state).ports.api
+    return PredictionsClient(session, f"http://127.0.0.1:{port}", mint_token(state, TENANT))
+
+
+def assert_completed(prediction: Prediction) -> None:
+    assert prediction.status is PredictionStatus.COMPLETED, prediction.failure
+    assert prediction.rows is not None
+    assert (prediction.rows.scored, prediction.rows.rejected) == (CUSTOMERS, 0)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    return tmp_path_factory.mktemp("Zustand für Tests")
+
+
+@pytest.fixture(scope="module")
+def argv(state):
+    return ["run", "--replicas", "1", "--port-offset", str(find_free_offset()), "--state", str(state)]
+
+
+@pytest.fixture(scope="module")
+def stack(argv, state):
+    with start_command(argv, state / "first.txt") as command:
+        command.wait_for("Ctrl-C")
+        yield command
+
+
+def test_every_part_says_its_address_and_that_it_is_ready(stack: Command):
+    parts = [line.split() for line in stack.output.splitlines() if " ready" in line]
+
+    assert {part[0] for part in parts} == {
+        "postgres",
+        "emulator",
+        "issuer",
+        "producer_api",
+        "consumer_worker-1",
+    }
+    assert all("127.0.0.1:" in part[1] for part in parts)
+    assert "curl " in stack.output
+    assert "TOKEN=ey" in stack.output
+
+
+def test_second_supervisor_of_the_same_state_is_refused(stack: Command, argv, tmp_path):
+    with start_command(argv, tmp_path / "second.txt") as second:
+        assert second.wait() == 1
+
+    (sentence,) = second.output.splitlines()
+    assert f"is running in {argv[-1]} already" in sentence
+    assert f"kill {stack.pid}" in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("postgres", "bin/postgres"), ("emulator", "ministack"), ("consumer_worker-1", "consumer_worker")],
+)
+async def test_killed_part_is_started_again_and_an_upload_completes(stack: Command, state, name, word):
+    said = stack.output.count(f"{name} ")
+
+    await asyncio.to_thread(stack.part(word).kill)
+    await asyncio.to_thread(stack.wait_for, f"{name} ", said + 2)
+
+    assert "was ended by SIGKILL, starting it again" in stack.output
+    assert_completed(await score_sample(state))
+
+
+async def test_killed_supervisor_leaves_no_process_and_the_next_picks_up_its_state(
+    stack: Command, argv, state
+):
+    scored = await score_sample(state)
+    family = stack.family()
+    assert len(family) >= 4
+
+    assert await asyncio.to_thread(stack.end, signal.SIGKILL) == -signal.SIGKILL
+    with start_command(argv, state / "next.txt") as following:
+        await asyncio.to_thread(following.wait_for, "Ctrl-C")
+
+        assert [process for process in family if process.is_running()] == []
+        async with aiohttp.ClientSession() as session:
+            kept = await open_client(state, session).read_prediction(scored.prediction_id)
+        assert kept == scored
+        assert_completed(await score_sample(state))
+
+        family = following.family()
+        assert await asyncio.to_thread(following.end, signal.SIGTERM) == 0
+        assert [process for process in family if process.is_running()] == []
+    assert not psutil.pid_exists(following.pid)
