@@ -13,10 +13,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint types bench train migrate lock schemas clean
+.PHONY: help demo run test lint types bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## Score a sample file end to end, or your own: make demo FILE=customers.csv
 	@$(BIN)/python -m deploy.local demo $(if $(FILE),--file "$(FILE)")
@@ -35,7 +35,16 @@ lint: $(VENV)/.dev ## Check style, and that imports between packages run one way
 types: $(VENV)/.dev ## Check types strictly
 	@$(BIN)/mypy
 
-bench: bench-scoring bench-consumer ## Measure scoring and the consumer, beside what they are compared to
+bench: bench-scoring bench-consumer bench-upload ## Measure scoring, consumer and upload, beside what they are compared to
+
+bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers
+	@$(BIN)/python -m tests.benchmarks.scoring
+
+bench-consumer: $(VENV)/.dev ## Measure the consumer on a queue with 15 ms a request
+	@$(BIN)/python -m tests.benchmarks.consumer
+
+bench-upload: $(VENV)/.dev ## Measure the memory an upload of 500 MB takes
+	@$(BIN)/python -m tests.benchmarks.upload_memory
 
 train: $(VENV)/.dev ## Train, validate and export the model: make train DATA=telco.csv
 	@$(BIN)/python -m ml_models.training $(if $(DATA),--data "$(DATA)")
