@@ -1,6 +1,6 @@
 """What a request may say about its file: model, mapping, reasons, deadline; query and form give text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -34,7 +34,7 @@ class PredictionOptions:
         return ModelReference(name=self.card.name, version=self.card.version)
 
 
-def read_options(given: Mapping[str, str], models: Models) -> PredictionOptions:
+def read_options(parameters: Iterable[tuple[str, str]], models: Models) -> PredictionOptions:
     """Read the parameters of a request; each is optional.
 
     Raises:
@@ -42,12 +42,13 @@ def read_options(given: Mapping[str, str], models: Models) -> PredictionOptions:
         InvalidMapping: the mapping is not a JSON object of texts.
         ModelNotFound: the model is not installed.
     """
-    names = list(given)
-    for name in names:
+    given: dict[str, str] = {}
+    for name, text in parameters:
         if name not in PARAMETERS:
             raise InvalidParameter(name, f"there is no such parameter; there are {', '.join(PARAMETERS)}.")
-        if names.count(name) > 1:
+        if name in given:
             raise InvalidParameter(name, "it is given more than once.")
+        given[name] = text
     return PredictionOptions(
         card=models.card(given.get("model", models.default)),
         mapping=_mapping(given["mapping"]) if "mapping" in given else {},

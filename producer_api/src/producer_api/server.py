@@ -26,7 +26,7 @@ async def serve(settings: Settings) -> None:
         StartRefused: something the API needs is missing.
     """
     app = create_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=ANSWER_SECONDS)
+    runner = create_runner(app)
     try:
         await runner.setup()
         try:
@@ -44,6 +44,17 @@ async def serve(settings: Settings) -> None:
     finally:
         await runner.cleanup()
     log.info("api_stopped")
+
+
+def create_runner(app: web.Application) -> web.AppRunner:
+    """Make what runs the API on its sockets."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=ANSWER_SECONDS,
+        # A compressed body is refused. aiohttp would unpack it all the same, while it waits for its end.
+        auto_decompress=False,
+    )
 
 
 def _receive_signals() -> asyncio.Queue[int]:

@@ -152,7 +152,7 @@ async def _receive_raw(
     request: web.Request, writer: ObjectWriter, settings: Settings
 ) -> tuple[str | None, PredictionOptions]:
     """Take a body that is the file itself; what else is wanted stands in the query."""
-    options = read_options(request.query, request.app[MODELS])
+    options = read_options(request.query.items(), request.app[MODELS])
     file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
     async for chunk in _chunks(request, settings.upload_idle_seconds):
         if await file.take(chunk):
@@ -186,7 +186,7 @@ async def _receive_form(
             fields[part.name] = await _read_field(part, settings.upload_idle_seconds)
     if not file.seen:
         raise MalformedMultipart("The form has no part named “file”.")
-    options = read_options(fields, request.app[MODELS])
+    options = read_options(fields.items(), request.app[MODELS])
     await _check_columns(file, options)
     return file_name, options
 

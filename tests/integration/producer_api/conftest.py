@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from producer_api.app import create_app
+from producer_api.server import create_runner
 from producer_api.settings import Settings
 
 ORIGIN = "https://app.example.com"
@@ -33,7 +34,7 @@ def customers() -> bytes:
 @pytest.fixture
 def environment(database, aws, issuer) -> dict[str, str]:
     """The variables a process of the API finds all it needs by."""
-    return aws.env | {
+    variables: dict[str, str] = aws.env | {
         "DATABASE_URL": database.producer,
         "PREDICTIONS_QUEUE_URL": aws.queue_url,
         "PREDICTION_EVENTS_TOPIC_ARN": aws.topic_arn,
@@ -45,6 +46,7 @@ def environment(database, aws, issuer) -> dict[str, str]:
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": "0",
     }
+    return variables
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def start_api(environment, issuer, monkeypatch):
             monkeypatch.setenv(name, value)
         registry = CollectorRegistry()
         app = create_app(Settings(), registry=registry)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        runner = create_runner(app)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

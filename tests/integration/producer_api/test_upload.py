@@ -4,6 +4,7 @@ import hashlib
 from uuid import UUID
 
 from retainwise_contracts.codec import decode
+from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
 
 async def receive(sqs, queue_url):
@@ -42,6 +43,7 @@ async def test_a_file_is_stored_queued_and_answered(api, customers, aws, owner, 
     assert message["MessageAttributes"]["type"]["StringValue"] == "retainwise.prediction.requested.v1"
     assert message["Attributes"]["MessageGroupId"] == "acme"
     requested = envelope.data
+    assert isinstance(requested, PredictionRequestedV1)
     assert requested.prediction_id == UUID(prediction["prediction_id"])
     assert requested.options.reasons == 5
     assert requested.upload.sha256 == hashlib.sha256(customers).hexdigest()

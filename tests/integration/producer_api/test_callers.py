@@ -1,0 +1,122 @@
+"""Who may ask, what they may see, and which pages may ask for them."""
+
+import json
+import uuid
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+ORIGIN = {"Origin": "https://app.example.com"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_token_that_is_not_accepted(api, issuer, subtests):
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    claims = jwt.decode(issuer.mint("acme"), options={"verify_signature": False})
+    public = json.dumps(issuer.jwks()["keys"][0])
+    refused = {
+        "expired": (issuer.mint("acme", expires_in=-60), "token_expired"),
+        "another audience": (issuer.mint("acme", aud="another"), "token_invalid"),
+        "another issuer": (issuer.mint("acme", iss="https://another"), "token_invalid"),
+        "no tenant": (issuer.mint("acme", tenant_id=None), "token_invalid"),
+        "a tenant that is a path": (issuer.mint("../acme"), "token_invalid"),
+        "a tenant that is a number": (issuer.mint("acme", tenant_id=7), "token_invalid"),
+        "no subject": (issuer.mint("acme", sub=7), "token_invalid"),
+        "not a token": ("abc", "token_invalid"),
+        "unsigned": (jwt.encode(claims, None, algorithm="none", headers={"kid": "local-1"}), "token_invalid"),
+        "signed with the public key as a secret": (
+            jwt.encode(claims, public, algorithm="HS256", headers={"kid": "local-1"}),
+            "token_invalid",
+        ),
+        "a stranger's signature": (
+            jwt.encode(claims, stranger, algorithm="ES256", headers={"kid": "local-1"}),
+            "token_invalid",
+        ),
+        "a stranger's key": (
+            jwt.encode(claims, stranger, algorithm="ES256", headers={"kid": "stranger"}),
+            "token_invalid",
+        ),
+        "no key named": (jwt.encode(claims, stranger, algorithm="ES256"), "token_invalid"),
+        "another algorithm": (
+            jwt.encode(
+                claims,
+                rsa.generate_private_key(public_exponent=65537, key_size=2048),
+                algorithm="PS256",
+                headers={"kid": "local-1"},
+            ),
+            "token_invalid",
+        ),
+    }
+    for name, (token, code) in refused.items():
+        with subtests.test(name):
+            async with api.http.get("/v1/models", headers=bearer(token) | ORIGIN) as response:
+                problem = await response.json(content_type=None)
+                assert (response.status, problem["code"]) == (401, code)
+                assert response.headers["WWW-Authenticate"].startswith('Bearer realm="retainwise", error=')
+                # A page can read its refusal: the layer for other origins is the outermost.
+                assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+                assert token not in json.dumps(problem)
+    for header in ("", "Basic YTpi", "Bearer"):
+        with subtests.test(header):
+            async with api.http.get("/v1/models", headers={"Authorization": header}) as response:
+                assert response.status == 401
+                assert (await response.json(content_type=None))["code"] == "token_missing"
+                assert response.headers["WWW-Authenticate"] == 'Bearer realm="retainwise"'
+
+
+async def test_another_tenants_prediction_is_no_other_than_an_unknown_one(api, issuer, customers):
+    status, prediction = await api.post(customers)
+    assert status == 202
+    told = []
+    for prediction_id in (prediction["prediction_id"], str(uuid.uuid4()), "no-id-at-all", "%ff%00"):
+        for path in (f"/v1/predictions/{prediction_id}", f"/v1/predictions/{prediction_id}/result"):
+            async with api.http.get(path, headers=bearer(issuer.mint("globex"))) as response:
+                problem = await response.json(content_type=None)
+                assert (response.status, problem["code"]) == (404, "prediction_not_found")
+                assert "X-Request-Id" in response.headers
+                headers = {
+                    k: v
+                    for k, v in response.headers.items()
+                    if k not in {"X-Request-Id", "Content-Length", "Date"}
+                }
+            del problem["instance"], problem["request_id"]
+            told.append((problem, headers))
+    assert all(answer == told[0] for answer in told)
+
+
+async def test_a_page_may_ask_first(api):
+    asked = ORIGIN | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    async with api.http.options("/v1/predictions", headers=asked) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+        assert "POST" in response.headers["Access-Control-Allow-Methods"]
+        assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+    async with api.http.options(
+        "/v1/predictions", headers=asked | {"Origin": "https://evil.example"}
+    ) as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert response.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/models"])
+async def test_a_page_can_read_errors_and_answers(api, path):
+    async with api.http.get(path, headers=ORIGIN) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+        assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
+
+
+async def test_the_models_are_told_from_their_cards(api):
+    status, answer = await api.get("/v1/models")
+    assert status == 200
+    (model,) = answer["models"]
+    assert model["model"] == "telco-churn@1.0.0"
+    assert model["is_default"]
+    required = [feature["name"] for feature in model["features"] if feature["required"]]
+    assert required == ["tenure", "Contract", "InternetService"]

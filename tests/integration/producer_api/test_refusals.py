@@ -1,0 +1,213 @@
+"""Every bad input has its own code, its own status, and leaves nothing behind."""
+
+import json
+
+import aiohttp
+from yarl import URL
+
+CSV = {"Content-Type": "text/csv"}
+NO_ROWS = b"customerID,tenure,Contract,InternetService\n"
+
+
+async def assert_nothing_is_left(owner, s3, aws):
+    assert await owner.fetchval("select count(*) from uploads") == 0
+    assert await owner.fetchval("select count(*) from predictions") == 0
+    assert await owner.fetchval("select count(*) from outbox") == 0
+    assert "Contents" not in await s3.list_objects_v2(Bucket=aws.bucket)
+    assert not (await s3.list_multipart_uploads(Bucket=aws.bucket)).get("Uploads")
+
+
+def assert_problem(answer, status, code):
+    got, problem = answer
+    assert (got, problem["status"], problem["code"]) == (status, status, code), problem
+    assert problem["type"] == f"urn:retainwise:problem:{code}"
+    assert all(problem[member] for member in ("title", "detail", "instance", "request_id"))
+    return problem
+
+
+FILES = [
+    (b"", 422, "empty_file"),
+    (b" \r\n\r\n", 422, "empty_file"),
+    (b"PK\x03\x04 a workbook", 422, "not_a_csv"),
+    (b'{"customers": []}', 422, "not_a_csv"),
+    (b"dear all,\nplease find the customers below\n", 422, "not_a_csv"),
+    (NO_ROWS, 422, "no_rows"),
+    (b"\xff\xfe\x00\x00c\x00\x00\x00", 422, "unreadable_encoding"),
+    (b",".join(b"c%d" % n for n in range(1001)) + b"\n" + b"1," * 1000 + b"1\n", 422, "too_many_columns"),
+    (b"a,b\n" + b"x" * 300_000, 422, "line_too_long"),
+    (b"customerID,tenur\n1,2\n", 422, "required_columns_missing"),
+]
+
+
+async def test_a_file_that_cannot_be_scored(api, owner, s3, aws, subtests):
+    for body, status, code in FILES:
+        with subtests.test(code, body=body[:30]):
+            assert_problem(await api.post(body), status, code)
+            form = aiohttp.FormData()
+            form.add_field("file", body, filename="customers.csv", content_type="text/csv")
+            async with api.http.post("/v1/predictions", data=form) as response:
+                assert response.content_type == "application/problem+json"
+                assert_problem((response.status, await response.json(content_type=None)), status, code)
+    await assert_nothing_is_left(owner, s3, aws)
+
+
+async def test_missing_columns_are_named_with_what_is_close(api):
+    problem = assert_problem(
+        await api.post(b"customerID,tenurez,Contract\n1,2,x\n"), 422, "required_columns_missing"
+    )
+    assert problem["missing"][-1] == "InternetService"
+    assert set(problem["closest"]) == set(problem["missing"])
+
+
+PARAMETERS = [
+    ({"mapping": "tenure"}, "invalid_mapping"),
+    ({"mapping": "[]"}, "invalid_mapping"),
+    ({"mapping": '{"tenure": 1}'}, "invalid_mapping"),
+    ({"mapping": '{"age": "tenure"}'}, "invalid_mapping"),
+    ({"mapping": '{"tenure": "no such header"}'}, "invalid_mapping"),
+    ({"model": "telco-churn@9.9.9"}, "unknown_model"),
+    ({"model": "../../etc/passwd"}, "unknown_model"),
+    ({"reasons": "6"}, "invalid_parameter"),
+    ({"reasons": "-1"}, "invalid_parameter"),
+    ({"reasons": "many"}, "invalid_parameter"),
+    ({"deadline": "tomorrow"}, "invalid_parameter"),
+    ({"deadline": "2999-01-01T00:00:00"}, "invalid_parameter"),
+    ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_parameter"),
+    ({"deadline": "9999-12-31T23:59:59-12:00"}, "invalid_parameter"),
+    ({"modle": "telco-churn@1.0.0"}, "invalid_parameter"),
+]
+
+
+async def test_a_parameter_that_cannot_be_read(api, customers, owner, s3, aws, subtests):
+    for parameters, code in PARAMETERS:
+        with subtests.test(code, parameters=parameters):
+            assert_problem(await api.post(customers, params=parameters), 422, code)
+            form = aiohttp.FormData()
+            form.add_field("file", customers, filename="customers.csv", content_type="text/csv")
+            form.add_fields(*parameters.items())
+            async with api.http.post("/v1/predictions", data=form) as response:
+                assert_problem((response.status, await response.json(content_type=None)), 422, code)
+    twice = URL("/v1/predictions?reasons=1&reasons=2")
+    async with api.http.post(twice, data=customers, headers=CSV) as response:
+        assert_problem((response.status, await response.json(content_type=None)), 422, "invalid_parameter")
+    await assert_nothing_is_left(owner, s3, aws)
+
+
+async def test_an_unknown_model_is_answered_with_those_there_are(api, customers):
+    problem = assert_problem(await api.post(customers, params={"model": "x"}), 422, "unknown_model")
+    assert problem["installed"] == ["telco-churn@1.0.0"]
+
+
+HEADERS = [
+    ({"Content-Type": "application/json"}, 415, "media_type_unsupported"),
+    ({"Content-Type": "text/csv", "Content-Encoding": "gzip"}, 415, "content_encoding_unsupported"),
+    ({"Content-Type": "multipart/form-data"}, 400, "malformed_multipart"),
+    ({"Content-Type": "multipart/form-data; boundary=" + "x" * 80}, 400, "malformed_multipart"),
+    ({"Content-Type": "multipart/form-data; boundary=another"}, 400, "malformed_multipart"),
+]
+
+
+async def test_a_body_of_a_kind_that_is_not_taken(api, customers, owner, s3, aws, subtests):
+    for headers, status, code in HEADERS:
+        with subtests.test(code, headers=headers):
+            assert_problem(await api.post(customers, headers=dict(headers)), status, code)
+    await assert_nothing_is_left(owner, s3, aws)
+
+
+def form_body(*parts: str) -> bytes:
+    return ("".join(f"--B\r\n{part}\r\n" for part in parts)).encode()
+
+
+FILE = 'Content-Disposition: form-data; name="file"; filename="c.csv"\r\n\r\nid,tenure\n1,2\n'
+
+
+FORMS = [
+    (
+        form_body('Content-Disposition: form-data; name="reasons"\r\n\r\n1') + b"--B--\r\n",
+        400,
+        "malformed_multipart",
+    ),
+    (form_body(FILE, FILE) + b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body(FILE)[:-4], 400, "malformed_multipart"),  # no closing boundary: the file may be cut off
+    (form_body(FILE), 400, "malformed_multipart"),
+    (b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body("Content-Disposition: form-data\r\n\r\n1") + b"--B--\r\n", 400, "malformed_multipart"),
+    (
+        form_body("Content-Type: multipart/mixed; boundary=C\r\n\r\n--C--\r\n") + b"--B--\r\n",
+        400,
+        "malformed_multipart",
+    ),
+    (
+        form_body("Content-Encoding: gzip\r\n" + FILE) + b"--B--\r\n",
+        415,
+        "content_encoding_unsupported",
+    ),
+    (
+        form_body("Content-Transfer-Encoding: base64\r\n" + FILE) + b"--B--\r\n",
+        415,
+        "content_encoding_unsupported",
+    ),
+    (
+        form_body('Content-Disposition: form-data; name="mapping"\r\n\r\n' + "x" * 20_000) + b"--B--\r\n",
+        422,
+        "invalid_parameter",
+    ),
+]
+
+
+async def test_a_form_that_cannot_be_read(api, owner, s3, aws, subtests):
+    for body, status, code in FORMS:
+        with subtests.test(code, body=body):
+            headers = {"Content-Type": "multipart/form-data; boundary=B"}
+            assert_problem(await api.post(body, headers=headers), status, code)
+    await assert_nothing_is_left(owner, s3, aws)
+
+
+async def test_a_file_that_is_too_large(start_api, customers, owner, s3, aws):
+    rows = customers + b"a-3,1,Two year,20,No\n" * 100
+
+    async def in_chunks():
+        for start in range(0, len(rows), 500):
+            yield rows[start : start + 500]
+
+    async with start_api(max_upload_bytes="1000") as api:
+        for body in (rows, in_chunks()):  # its length announced, or not
+            problem = assert_problem(await api.post(body), 413, "file_too_large")
+            assert problem["max_bytes"] == 1000
+        form = aiohttp.FormData()
+        form.add_field("file", rows, filename="customers.csv")
+        async with api.http.post("/v1/predictions", data=form) as response:
+            assert_problem((response.status, await response.json(content_type=None)), 413, "file_too_large")
+    await assert_nothing_is_left(owner, s3, aws)
+
+
+ADDRESSES = [
+    ("GET", "/v1/nothing", 404, "not_found"),
+    ("GET", "/", 404, "not_found"),
+    ("PUT", "/v1/models", 405, "method_not_allowed"),
+    ("GET", "/v1/predictions", 405, "method_not_allowed"),
+]
+
+
+async def test_an_address_that_is_not_there(api, subtests):
+    for method, path, status, code in ADDRESSES:
+        with subtests.test(code, path=path):
+            async with api.http.request(method, path, headers={"X-Request-Id": "mine-1"}) as response:
+                problem = assert_problem(
+                    (response.status, await response.json(content_type=None)), status, code
+                )
+                assert problem["request_id"] == response.headers["X-Request-Id"] == "mine-1"
+                assert response.headers["Server"] == "retainwise"
+                assert response.headers.get("Allow") == {404: None, 405: ALLOWED.get(path)}[status]
+    forged = "a b" + "c" * 100
+    async with api.http.get("/v1/models", headers={"X-Request-Id": forged}) as response:
+        assert response.headers["X-Request-Id"] != forged
+
+
+ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "POST"}
+
+
+async def test_a_fault_of_ours_says_nothing_of_itself(api, owner, customers):
+    await owner.execute("revoke insert on uploads from retainwise_producer")
+    problem = assert_problem(await api.post(customers), 500, "internal_error")
+    assert "uploads" not in json.dumps(problem)
