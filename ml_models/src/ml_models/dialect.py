@@ -241,14 +241,17 @@ def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
     # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
     lines = (line + "\n" for line in text.split("\n"))
     reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-    previous = 0
+    previous = found = 0
     try:
         for row in islice(reader, _SAMPLED_RECORDS):
             cells = tuple(cell.strip() for cell in row)
             if any(cells):
+                found += 1
                 yield _Record(previous + 1, reader.line_num, cells)
             previous = reader.line_num
     except csv.Error as error:  # the field size limit of the csv module, 131,072 characters
+        if found > 1:  # enough to tell the dialect; who reads on will see to that row
+            return
         raise RecordTooLong(
             f"The row that starts in line {previous + 1:,} is too long: {error}. Check its quotes."
         ) from error
@@ -257,14 +260,21 @@ def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
 def _delimiter(text: str, quote: str) -> str:
     """Pick the delimiter that splits most rows alike below a header; of equals the one that splits finer."""
     scores: dict[str, tuple[float, int]] = {}
+    too_long: RecordTooLong | None = None
     for delimiter in DELIMITERS:
-        widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+        try:
+            widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+        except (
+            RecordTooLong
+        ) as error:  # which tells nothing yet: to the wrong one, a row may be a single cell
+            too_long = error
+            continue
         common = [(count, width) for width, count in widths.items() if width > 1]
         if common:
             count, width = max(common)
             scores[delimiter] = (round(count / widths.total(), 1), width)
     if not scores:
-        raise NotACsv("No column delimiter was found: one of , ; | or a tab is expected.")
+        raise too_long or NotACsv("No column delimiter was found: one of , ; | or a tab is expected.")
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
     # Decimal commas split rows as evenly as semicolons do; but then no header stands above them.
     for delimiter in ranked:

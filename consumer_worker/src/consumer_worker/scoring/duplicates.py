@@ -5,37 +5,61 @@ from typing import BinaryIO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+_HELD = 1 << 20
+"""Hashes kept in memory, 8 MiB of them, before they go to disk."""
 
 _PARTS = 64
-"""Equal ids fall into the same part, so that each part is counted by itself."""
+"""On disk, equal hashes fall into the same part, so that each part is counted by itself."""
+
 _PART_SHIFT = np.uint64(64 - 6)
 
 
 class DuplicateIds:
-    """Keeps a 64-bit hash of each id on disk; two ids share one by chance in one file of 10^5, if at all."""
+    """Keeps a 64-bit hash of each id; that two ids share one is one chance in 10^5 for ten million ids."""
 
     def __init__(self, folder: Path) -> None:
-        self._files: list[BinaryIO] = [(folder / f"ids-{part:02}").open("w+b") for part in range(_PARTS)]
+        self._folder = folder
+        self._held: list[NDArray[np.uint64]] = []
+        self._parts: list[BinaryIO] = []
 
     def add(self, ids: pl.Series) -> None:
         """Add some rows' ids."""
-        hashes = np.sort(ids.hash().to_numpy())
+        self._held.append(ids.hash().to_numpy())
+        if sum(map(len, self._held)) > _HELD:
+            self._spill()
+
+    def _spill(self) -> None:
+        if not self._parts:
+            self._parts = [(self._folder / f"ids-{part:02}").open("w+b") for part in range(_PARTS)]
+        hashes = np.sort(np.concatenate(self._held))
         bounds = np.searchsorted(hashes >> _PART_SHIFT, np.arange(_PARTS + 1, dtype=np.uint64))
-        for part, file in enumerate(self._files):
+        for part, file in enumerate(self._parts):
             file.write(hashes[bounds[part] : bounds[part + 1]].tobytes())
+        self._held = []
 
     def count(self) -> tuple[int, int]:
         """Return how many ids occur more than once, and in how many rows."""
+        if not self._parts:
+            return _repeated(np.concatenate(self._held)) if self._held else (0, 0)
+        if self._held:
+            self._spill()
         ids = rows = 0
-        for file in self._files:
+        for file in self._parts:
             file.seek(0)
-            _, counts = np.unique(np.frombuffer(file.read(), np.uint64), return_counts=True)
-            repeated = counts[counts > 1]
-            ids += len(repeated)
-            rows += int(repeated.sum())
+            of_part = _repeated(np.frombuffer(file.read(), np.uint64))
+            ids += of_part[0]
+            rows += of_part[1]
         return ids, rows
 
     def close(self) -> None:
         """Close the files; the folder is its maker's to remove."""
-        for file in self._files:
+        for file in self._parts:
             file.close()
+
+
+def _repeated(hashes: NDArray[np.uint64]) -> tuple[int, int]:
+    _, counts = np.unique(hashes, return_counts=True)
+    repeated = counts[counts > 1]
+    return len(repeated), int(repeated.sum())

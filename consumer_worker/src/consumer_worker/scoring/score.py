@@ -29,9 +29,10 @@ from consumer_worker.scoring.results import (
 from consumer_worker.scoring.rows import Cause, Rejections, find_rejections, rejected_rows
 from consumer_worker.scoring.source import Source, Table, open_source
 from consumer_worker.scoring.summary import LEVELS, SummaryTally, mapped_columns, risk_positions
-from consumer_worker.scoring.values import FeatureValues, no_values, read_categories, read_numbers
-from ml_models.card import Card, Feature, NumericFeature
+from consumer_worker.scoring.values import FeatureValues, read_values
+from ml_models.card import Card
 from ml_models.columns import (
+    CUSTOMER_ID,
     IGNORED_HEADERS,
     ColumnMapping,
     InvalidMapping,
@@ -160,6 +161,7 @@ class _Scoring:
     ) -> None:
         self._dialect = source.dialect
         self._mapping = mapping
+        self._factors = {name: column.factor for name, column in mapping.features.items()}
         self._model = model
         self._reasons = reasons
         headers = source.dialect.headers
@@ -184,10 +186,14 @@ class _Scoring:
         self._blank_rows += table.blank_rows
         rows = table.frame.height
         row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
-        ids = table.frame[str(self._mapping.customer_id.position)].str.strip_chars()
+        texts = table.frame.select(
+            pl.col(str(column.position)).fill_null("").str.strip_chars().alias(column.feature)
+            for column in self._mapping.columns
+        )
+        ids = texts[CUSTOMER_ID]
         if self._sent_again:
             ids = unescape(ids)
-        values = {feature.name: self._read(table, feature) for feature in self._model.card.features}
+        values = read_values(texts, self._model.card, self._factors, self._dialect.decimal)
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
         if not scorable.all():
@@ -201,15 +207,6 @@ class _Scoring:
     @property
     def _last_column(self) -> str:
         return str(len(self._dialect.headers) - 1)
-
-    def _read(self, table: Table, feature: Feature) -> FeatureValues:
-        column = self._mapping.features.get(feature.name)
-        if column is None:
-            return no_values(feature, table.frame.height)
-        texts = table.frame[str(column.position)]
-        if isinstance(feature, NumericFeature):
-            return read_numbers(texts, feature, self._dialect.decimal, column.factor)
-        return read_categories(texts, feature)
 
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):

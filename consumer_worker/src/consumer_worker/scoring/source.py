@@ -8,6 +8,7 @@ open costs one row and not all that follow.
 import codecs
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -88,15 +89,13 @@ class Source:
             ScoringFailed: a row is too long, or bytes further down are no text in the file's encoding.
         """
         first_row = 1
-        for block in self._blocks(block_bytes):
-            frame = self._read(block)
+        for frame in self._frames(block_bytes):
             rows = _without_blank_rows(frame)
             self._check_length(rows, first_row)
             yield Table(rows, first_row, frame.height - rows.height)
             first_row += rows.height
 
-    def _blocks(self, block_bytes: int) -> Iterator[bytes]:
-        """Yield the rows below the header as UTF-8, each block ending where a row ends."""
+    def _frames(self, block_bytes: int) -> Iterator[pl.DataFrame]:
         lines_to_skip = self.dialect.lines_before_data
         buffer = bytearray()
         for piece in self._pieces(block_bytes):
@@ -106,14 +105,14 @@ class Source:
                 lines_to_skip -= 1
             if lines_to_skip:
                 continue
-            end = self._end_of_rows(buffer)
-            if end:
-                yield bytes(buffer[:end])
-                del buffer[:end]
+            frame, used = self._read(buffer)
+            if used:
+                yield frame
+                del buffer[:used]
             elif len(buffer) > MAX_RECORD_BYTES:
                 raise _too_long("A row")
         if buffer and not lines_to_skip:
-            yield bytes(buffer)
+            yield self._read_with_care(bytes(buffer), final=True)[0]
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8, lines ended by a line feed."""
@@ -127,10 +126,28 @@ class Source:
                 yield piece.replace(b"\r", b"\n") if dialect.line_ending == "\r" else piece
         yield _decoded(decoder, b"", dialect.encoding, final=True)
 
+    def _read(self, buffer: bytearray) -> tuple[pl.DataFrame, int]:
+        """Read the whole rows in the buffer; return them and the number of bytes they take."""
+        end = self._end_of_rows(buffer)
+        block = bytes(buffer[:end])
+        if end:
+            with suppress(pl.exceptions.PolarsError):
+                frame = pl.read_csv(
+                    self._header + block,
+                    separator=self.dialect.delimiter,
+                    quote_char=self.dialect.quote,
+                    infer_schema=False,
+                    empty_string_is_null=False,
+                    extra_columns="ignore",
+                )
+                if self._is_faithful(frame, block):
+                    return frame, end
+        return self._read_with_care(bytes(buffer[: buffer.rfind(b"\n") + 1]), final=False)
+
     def _end_of_rows(self, buffer: bytearray) -> int:
-        """Return where the last whole row in the buffer ends, 0 if there is none."""
+        """Return where the last whole row in the buffer ends; 0 where only a careful look can tell."""
         quote = self.dialect.quote.encode()
-        end = last = buffer.rfind(b"\n") + 1
+        end = buffer.rfind(b"\n") + 1
         quotes = buffer.count(quote, 0, end)
         # An even number of quotes is before the end of a row, an odd one before a line break in a cell.
         for _ in range(_LONGEST_ROW_IN_LINES):
@@ -139,37 +156,15 @@ class Source:
             start = buffer.rfind(b"\n", 0, end - 1) + 1
             quotes -= buffer.count(quote, start, end)
             end = start
-        # A quote is left open somewhere. One character a byte keeps the positions.
-        lines = _lines(buffer[:last].decode("latin-1"))
-        position = 0
-        line = 0
-        for row in self._rows(lines):
-            if row.is_open:
-                break
-            position += sum(map(len, lines[line : line + row.lines]))
-            line += row.lines
-        return position
-
-    def _read(self, block: bytes) -> pl.DataFrame:
-        try:
-            frame = pl.read_csv(
-                self._header + block,
-                separator=self.dialect.delimiter,
-                quote_char=self.dialect.quote,
-                infer_schema=False,
-                empty_string_is_null=False,
-                extra_columns="ignore",
-            )
-        except pl.exceptions.PolarsError:
-            return self._read_with_care(block)
-        return frame if self._is_faithful(frame, block) else self._read_with_care(block)
+        return 0
 
     def _is_faithful(self, frame: pl.DataFrame, block: bytes) -> bool:
-        """Tell whether each row had a cell for each column: Polars reads short rows as empty cells."""
+        """Tell whether each row had a cell for each column.
+
+        Polars fills short rows up and cuts long ones, so that only the number of delimiters tells.
+        """
         if (frame[SURPLUS] != "").any():
             return False
-        if not (frame[self._columns[-1]] == "").any():
-            return True
         delimiter = self.dialect.delimiter
         delimiters = block.count(delimiter.encode())
         if self.dialect.quote.encode() in block:
@@ -177,15 +172,22 @@ class Source:
             delimiters -= sum(quoted.row(0))
         return delimiters == frame.height * (self._width - 1)
 
-    def _read_with_care(self, block: bytes) -> pl.DataFrame:
+    def _read_with_care(self, block: bytes, *, final: bool) -> tuple[pl.DataFrame, int]:
+        """Read a block that ends with a line; unless it is the `final` one, its last row may go on."""
         cells: list[list[str | None]] = [[] for _ in range(self._width + 1)]
-        for row in self._rows(_lines(block.decode())):
+        lines = _lines(block.decode())
+        used = 0
+        for row in self._rows(lines):
+            if row.is_open and not final:
+                break
+            used += row.lines
             width = len(row.cells)
             for position, column in enumerate(cells[:-1]):
                 column.append(row.cells[position] if position < width else None)
             surplus = self.dialect.delimiter.join(row.cells[self._width :])
             cells[-1].append(surplus if surplus.strip(self.dialect.delimiter + " ") else None)
-        return pl.DataFrame(cells, schema=dict.fromkeys([*self._columns, SURPLUS], pl.String), orient="col")
+        frame = pl.DataFrame(cells, schema=dict.fromkeys([*self._columns, SURPLUS], pl.String), orient="col")
+        return frame, len("".join(lines[:used]).encode())
 
     def _rows(self, lines: Sequence[str]) -> Iterator[_Row]:
         line = 0
@@ -200,17 +202,19 @@ class Source:
         first = lines[0].rstrip("\r\n")
         if quote not in first:
             return _Row(first.split(delimiter), 1)
-        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-        try:
+        # A row that takes in the line behind the last one has a quote still open.
+        reader = csv.reader([*lines, ""], delimiter=delimiter, quotechar=quote, strict=True)
+        with suppress(csv.Error):
             cells = next(reader)
-        except csv.Error:  # the longest cell the csv module reads is as long as the longest row here
-            cells = []
-        if reader.line_num > 1 and len(cells) != self._width:
-            # What begins in this line takes in the next ones and is no row: the quote was never closed. Only
-            # where the lines end may it still be.
-            is_open = reader.line_num == len(lines) < _LONGEST_ROW_IN_LINES
-            return _Row(first.split(delimiter), 1, is_open=is_open)
-        return _Row(cells, reader.line_num)
+            if reader.line_num == 1 or (reader.line_num <= len(lines) and len(cells) == self._width):
+                return _Row(cells, reader.line_num)
+        # A stray quote, or one never closed that would take in the next rows: read the line by itself.
+        is_open = reader.line_num > len(lines) and len(lines) < _LONGEST_ROW_IN_LINES
+        cells = first.split(delimiter)
+        if len(cells) != self._width:
+            with suppress(csv.Error):
+                cells = next(csv.reader([first], delimiter=delimiter, quotechar=quote))
+        return _Row(cells, 1, is_open=is_open)
 
     def _check_length(self, frame: pl.DataFrame, first_row: int) -> None:
         lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series()

@@ -5,15 +5,15 @@ what is no number is marked as such.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml_models.card import UNSEEN_CODE, CategoricalFeature, NumericFeature
+from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, Feature, NumericFeature
 
 Decimal = Literal[".", ","]
 
@@ -45,6 +45,10 @@ _WRITTEN = {
 
 _LONGEST_NUMBER = 64
 """Characters. What is longer is no number; it also bounds the time the expressions above take."""
+
+
+_PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
+"""What `%` multiplies with, by the feature's unit. A percentage of months or money is no number of them."""
 
 
 class NotANumber(ValueError):
@@ -179,9 +183,42 @@ def _read(number: str, decimal: Decimal) -> float | None:
     return None
 
 
+def read_values(
+    texts: pl.DataFrame, card: Card, factors: Mapping[str, float], decimal: Decimal
+) -> dict[str, FeatureValues]:
+    """Read the features of some rows.
+
+    Args:
+        texts: a text column per feature that the file has, by the feature's name; no nulls, surrounding
+            blanks removed.
+        card: of the model, whose features are read.
+        factors: by feature, what brings a number to the model's unit.
+        decimal: the file's decimal sign.
+
+    Returns:
+        All of the card's features in its order; what the file does not have is missing in all rows.
+    """
+    categorical = [
+        feature.name
+        for feature in card.features
+        if feature.kind == "categorical" and feature.name in texts.columns
+    ]
+    different = _different(texts.select(categorical))
+    values: dict[str, FeatureValues] = {}
+    for feature in card.features:
+        if feature.name not in texts.columns:
+            values[feature.name] = _no_values(feature, texts.height)
+        elif isinstance(feature, NumericFeature):
+            values[feature.name] = read_numbers(
+                texts[feature.name], feature, decimal, factors.get(feature.name, 1.0)
+            )
+        else:
+            values[feature.name] = _read_categories(*different[feature.name], feature)
+    return values
+
+
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
-    """Read a column as a numeric feature; `factor` brings it to the model's unit."""
-    texts = texts.fill_null("").str.strip_chars()
+    """Read a column, surrounding blanks removed, as a numeric feature times a factor."""
     plain = texts
     if decimal == ",":
         # "1.234" is a thousand and more here: left to parse_number.
@@ -190,19 +227,9 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
     not_a_number = np.zeros(len(texts), np.bool_)
     unread = ~np.isfinite(values)
     if unread.any():
-        parse = partial(parse_number, decimal=decimal, percent=_PERCENT.get(feature.unit))
-        different, positions = _different(texts.filter(pl.Series(unread)))
-        parsed = np.full(len(different), np.nan)
-        bad = np.zeros(len(different), np.bool_)
-        for position, text in enumerate(different):
-            try:
-                value = parse(text)
-            except NotANumber:
-                bad[position] = True
-            else:
-                parsed[position] = np.nan if value is None else value
-        values[unread] = parsed[positions]
-        not_a_number[unread] = bad[positions]
+        read, is_number, positions = _parse(texts.filter(pl.Series(unread)), feature, decimal)
+        values[unread] = read[positions]
+        not_a_number[unread] = ~is_number[positions]
     if factor != 1.0:
         values *= factor
     out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
@@ -210,13 +237,26 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
     return NumericValues(feature, values, not_a_number, out_of_range)
 
 
-_PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
-"""By the feature's unit. A percentage of months or money is no number of them."""
+def _parse(
+    texts: pl.Series, feature: NumericFeature, decimal: Decimal
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp]]:
+    """Parse each different text once: its value, whether it is one, and the position of each row's."""
+    different, positions = _different(texts.to_frame())[texts.name]
+    values = np.full(len(different), np.nan)
+    is_number = np.ones(len(different), np.bool_)
+    for position, text in enumerate(different):
+        try:
+            value = parse_number(text, decimal, percent=_PERCENT.get(feature.unit))
+        except NotANumber:
+            is_number[position] = False
+        else:
+            values[position] = np.nan if value is None else value
+    return values, is_number, positions
 
 
-def read_categories(texts: pl.Series, feature: CategoricalFeature) -> CategoricalValues:
-    """Read a column as a categorical feature."""
-    different, positions = _different(texts.fill_null(""))
+def _read_categories(
+    different: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature
+) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []
     value_codes = np.empty(len(different), np.float32)
@@ -229,21 +269,24 @@ def read_categories(texts: pl.Series, feature: CategoricalFeature) -> Categorica
             values.append(None)
             value_codes[position] = np.nan
         else:
-            values.append(text.strip())
+            values.append(text)
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
 
 
-def no_values(feature: NumericFeature | CategoricalFeature, rows: int) -> FeatureValues:
-    """Return the values of a feature that the file has no column for: all missing."""
+def _no_values(feature: Feature, rows: int) -> FeatureValues:
     if isinstance(feature, NumericFeature):
         nothing = np.zeros(rows, np.bool_)
         return NumericValues(feature, np.full(rows, np.nan), nothing, nothing)
     return CategoricalValues(feature, [None], np.array([np.nan], np.float32), np.zeros(rows, np.intp))
 
 
-def _different(texts: pl.Series) -> tuple[list[str], NDArray[np.intp]]:
-    """Return the different texts in the order of their first rows, and the position of each row's own."""
-    different = texts.unique(maintain_order=True)
-    positions = texts.cast(pl.Enum(different)).to_physical().to_numpy()
-    return different.to_list(), positions.astype(np.intp)
+def _different(texts: pl.DataFrame) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
+    """Return for each column its different texts, and for each row the position of its own among them."""
+    if not texts.width:
+        return {}
+    different = texts.select(pl.all().unique(maintain_order=True).implode()).row(0, named=True)
+    positions = texts.select(
+        pl.col(name).cast(pl.Enum(values)).to_physical().cast(pl.Int64) for name, values in different.items()
+    )
+    return {name: (values, positions[name].to_numpy()) for name, values in different.items()}

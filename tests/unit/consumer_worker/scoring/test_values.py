@@ -1,0 +1,134 @@
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from consumer_worker.scoring.values import (
+    CategoricalValues,
+    NotANumber,
+    NumericValues,
+    is_missing,
+    parse_number,
+    read_numbers,
+    read_values,
+)
+from ml_models.card import UNSEEN_CODE, NumericFeature
+from ml_models.runtime import ChurnModel
+
+NUMBERS = [
+    ("29.85", ".", 29.85), ("29,85", ",", 29.85), ("1.234,56", ",", 1234.56), ("1,234.56", ".", 1234.56),
+    ("1.234", ",", 1234), ("1,234", ".", 1234), ("1.234", ".", 1.234), ("1,234", ",", 1.234),
+    ("29,85", ".", 29.85), ("29.85", ",", 29.85), ("1.234.567", ",", 1_234_567),
+    ("12,34,567", ".", 1_234_567), ("1,234,567", ",", 1_234_567), ("$29.99", ".", 29.99),
+    ("29,99 €", ",", 29.99), ("€ 29,99", ",", 29.99), ("USD 1,000", ".", 1000), ("1 000 kr", ".", 1000),
+    ("1'234.50", ".", 1234.5), ("1\u202f234,5", ",", 1234.5), ("-$5.00", ".", -5), ("(5.00)", ".", -5),
+    ("5-", ".", -5), ("\u22125", ".", -5), ("'-5", ".", -5), ("+7", ".", 7), (".5", ".", 0.5),
+    (",5", ",", 0.5), ("5.", ".", 5), ("1E+03", ".", 1000), ("1,5e2", ",", 150), ("12 %", ".", 0.12),
+    ("12,5%", ",", 0.125), (" 42 ", ".", 42), ("007", ".", 7),
+]  # fmt: skip
+NO_NUMBERS = [
+    "abc",
+    "12a",
+    "1.2.3",
+    "1,23,4",
+    "--5",
+    "5 apples",
+    "inf",
+    "1e999",
+    "0x10",
+    "1_000",
+    "١٢",
+    "1" * 400,
+]
+MISSING = [
+    "",
+    " ",
+    "N/A",
+    "n/a",
+    "NA",
+    "null",
+    "NULL",
+    "None",
+    "NaN",
+    "-",
+    "\u2014",
+    "?",
+    "#N/A",
+    "Unknown",
+    "\\N",
+]
+
+
+@pytest.fixture
+def tenure(model: ChurnModel) -> NumericFeature:
+    feature = model.card.feature("tenure")
+    assert isinstance(feature, NumericFeature)
+    return feature
+
+
+@pytest.mark.parametrize(("text", "decimal", "value"), NUMBERS)
+def test_numbers_are_read_as_they_are_written(text: str, decimal: Literal[".", ","], value: float):
+    assert parse_number(text, decimal) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_what_is_no_number_is_refused(text: str, decimal: Literal[".", ","]):
+    with pytest.raises(NotANumber):
+        parse_number(text, decimal)
+
+
+@pytest.mark.parametrize("text", MISSING)
+def test_words_for_missing_are_no_numbers_and_no_faults(text: str):
+    assert is_missing(text)
+    assert parse_number(text, ".") is None
+
+
+def test_a_percentage_is_read_by_the_features_unit():
+    assert parse_number("12 %", ".", percent=1.0) == 12
+    with pytest.raises(NotANumber):
+        parse_number("12 %", ".", percent=None)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_column_reads_as_its_cells_do(decimal: Literal[".", ","], tenure: NumericFeature):
+    anything = tenure.model_copy(update={"unit": None, "valid_min": -1e12, "valid_max": 1e12})
+    texts = [text.strip() for text, _, _ in NUMBERS] + NO_NUMBERS + [text.strip() for text in MISSING]
+    column = read_numbers(pl.Series("tenure", texts), anything, decimal, factor=1.0)
+    for row, text in enumerate(texts):
+        try:
+            value = parse_number(text, decimal)
+        except NotANumber:
+            assert column.not_a_number[row], text
+            assert np.isnan(column.values[row]), text
+        else:
+            assert not column.not_a_number[row], text
+            assert column.values[row] == (pytest.approx(np.nan, nan_ok=True) if value is None else value), (
+                text
+            )
+
+
+def test_impossible_values_are_marked_and_not_read(tenure: NumericFeature):
+    column = read_numbers(pl.Series("tenure", ["0", "-1", "100", "99999"]), tenure, ".", factor=12.0)
+    assert column.out_of_range.tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(column.codes, np.array([0, np.nan, 1200, np.nan], np.float32))
+
+
+def test_categories_have_codes_and_so_have_missing_and_unseen_ones(model: ChurnModel):
+    texts = pl.DataFrame({"Contract": ["Two year", "MONTH_TO_MONTH", "n/a", "Weekly", "", "Weekly", "m2m"]})
+    contract = read_values(texts, model.card, {}, ".")["Contract"]
+    assert isinstance(contract, CategoricalValues)
+    expected = [2, 0, np.nan, UNSEEN_CODE, np.nan, UNSEEN_CODE, 0]
+    np.testing.assert_array_equal(contract.codes, np.array(expected, np.float32))
+    values, positions = contract.distinct(np.arange(7))
+    assert [values[position] for position in positions] == [
+        "Two year", "Month-to-month", None, "Weekly", None, "Weekly", "Month-to-month"
+    ]  # fmt: skip
+
+
+def test_a_feature_without_a_column_is_missing_everywhere(model: ChurnModel):
+    values = read_values(pl.DataFrame({"tenure": ["1", "2"]}), model.card, {}, ".")
+    assert list(values) == [feature.name for feature in model.card.features]
+    assert isinstance(values["tenure"], NumericValues)
+    assert all(of_rows.missing.all() for name, of_rows in values.items() if name != "tenure")
