@@ -1,0 +1,122 @@
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from consumer_worker.scoring.results import (
+    MANIFEST,
+    REJECTED_CSV,
+    SCORES_CSV,
+    SCORES_PARQUET,
+    safe_frame,
+    unescape,
+)
+from ml_models.runtime import ChurnModel
+from retainwise_contracts.results import REJECTED_COLUMNS, ResultManifest, score_columns
+from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
+from tests.unit.consumer_worker.scoring.corpus import HEADERS, PLAIN, TEN, changed, german, table
+
+
+def read(path: Path, delimiter: str = ",") -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file, delimiter=delimiter))
+
+
+@pytest.mark.parametrize("reasons", [0, 1, 5])
+def test_both_score_files_hold_the_columns_of_the_contracts(score: ScoreBytes, reasons: int):
+    _, folder = score(PLAIN, reasons=reasons)
+    scores = pl.read_parquet(folder / SCORES_PARQUET)
+    types = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+    assert dict(scores.schema) == {column.name: types[column.type] for column in score_columns(reasons)}
+    for column in score_columns(reasons):
+        assert column.nullable or not scores[column.name].has_nulls()
+    assert read(folder / SCORES_CSV)[0] == scores.columns
+
+
+def test_csv_holds_the_rows_of_parquet_in_the_order_of_the_upload(score: ScoreBytes):
+    _, folder = score(PLAIN)
+    scores = pl.read_parquet(folder / SCORES_PARQUET)
+    assert scores["row_number"].to_list() == list(range(1, 11))
+    assert scores["customer_id"].to_list() == [row["customerID"] for row in TEN]
+    written = pl.read_csv(folder / SCORES_CSV)
+    for column in scores.columns:
+        if scores.schema[column] == pl.Float64:
+            assert np.abs(written[column].to_numpy() - scores[column].to_numpy()).max() <= 5.1e-7
+        else:
+            assert written[column].cast(pl.String).equals(scores[column].cast(pl.String))
+
+
+def test_scoring_again_gives_the_same_bytes(score: ScoreBytes):
+    first, _ = score(german())
+    second, _ = score(german())
+    assert first == second
+
+
+def test_the_manifest_vouches_for_every_file(score: ScoreBytes, model: ChurnModel):
+    report, folder = score(changed("tenure", "bad"))
+    manifest = ResultManifest.model_validate(json.loads((folder / MANIFEST).read_text()))
+    assert manifest == report.manifest
+    assert (manifest.rows.total, manifest.rows.scored, manifest.rows.rejected) == (10, 9, 1)
+    assert manifest.model.sha256 == model.card.model_file.sha256
+    assert manifest.input.sha256 == "ab" * 32
+    assert [file.name for file in report.files] == [SCORES_PARQUET, SCORES_CSV, REJECTED_CSV, MANIFEST]
+    for file in report.files:
+        content = (folder / file.name).read_bytes()
+        assert (file.size_bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert {path.name for path in folder.iterdir()} == {"upload", *(file.name for file in report.files)}
+
+
+def test_what_a_spreadsheet_would_run_is_escaped_and_comes_back():
+    cells = ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx", "\rx", "\uff1d1", "-5", "+1,234.50", "a=1", "", "'=x"]
+    frame = pl.DataFrame({"cell": cells})
+    safe = safe_frame(frame)["cell"].to_list()
+    assert safe == ["'=1+1", "'+cmd", "'-x", "'@SUM(A1)", "'\tx", "'\rx", "'\uff1d1", *cells[7:]]
+    assert unescape(pl.Series(safe[:11])).to_list() == cells[:11]
+
+
+def test_no_cell_of_a_customer_runs_in_a_spreadsheet(score: ScoreBytes):
+    rows = [
+        dict(row, customerID=f"={n}", Contract="@x", gender="+cmd|' /C calc'!A0") for n, row in enumerate(TEN)
+    ]
+    rows[0]["tenure"] = "=2+3"
+    _, folder = score(table(rows))
+    cells = [cell for name in (SCORES_CSV, REJECTED_CSV) for row in read(folder / name) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in set("=@+\t\r")]
+    assert pl.read_parquet(folder / SCORES_PARQUET)["customer_id"][0] == "=1"
+
+
+def test_rejected_rows_are_as_they_were_and_can_be_sent_again(score: ScoreBytes):
+    bad = german().replace("0003-", "=3-", 1).replace(f";{TEN[3]['tenure']};", ";bad;", 1)
+    report, folder = score(bad)
+    assert (report.rows.scored, report.rows.rejected) == (9, 1)
+    header, row = read(folder / REJECTED_CSV, ";")
+    assert header == [*HEADERS, *(column.name for column in REJECTED_COLUMNS)]
+    assert row[len(HEADERS) :] == [
+        "4",
+        "not_a_number",
+        "tenure",
+        "b*** (3 characters)",
+        "Write a plain number of months.",
+    ]
+    mended = (folder / REJECTED_CSV).read_text().replace(";bad;", f";{TEN[3]['tenure']};")
+    again, again_folder = score(mended)
+    assert (again.rows.scored, again.rows.rejected) == (1, 0)
+    assert again.summary.unused_columns == ("gender", "TotalCharges")
+    _, plain_folder = score(german())
+    expected = pl.read_parquet(plain_folder / SCORES_PARQUET).row(3, named=True)
+    scored = pl.read_parquet(again_folder / SCORES_PARQUET).row(0, named=True)
+    assert scored["customer_id"] == TEN[3]["customerID"].replace("0003-", "=3-")
+    assert scored["churn_probability"] == expected["churn_probability"]
+
+
+def test_cells_beyond_the_header_are_kept(score: ScoreBytes):
+    lines = PLAIN.splitlines()
+    _, folder = score("\n".join([*lines[:2], lines[2] + ',Smith, "a, b"', *lines[3:]]))
+    header, row = read(folder / REJECTED_CSV)
+    assert len(header) == len(row)
+    assert row[len(HEADERS) - 1].startswith(TEN[1]["TotalCharges"])
+    assert "Smith" in row[len(HEADERS) - 1]

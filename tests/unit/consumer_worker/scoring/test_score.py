@@ -1,0 +1,119 @@
+import threading
+
+import polars as pl
+import pytest
+
+from consumer_worker.scoring import ScoringCancelled, ScoringFailed, ScoringReport
+from ml_models.runtime import ChurnModel
+from retainwise_contracts.failures import FAILURES, FailureCode
+from retainwise_contracts.results import QualityGrade, RiskLevel, risk_level
+from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
+from tests.unit.consumer_worker.scoring.corpus import PLAIN, changed, customers, table
+
+
+class CancelledAfter(threading.Event):
+    """Set once it has been looked at this often."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_cancelling_ends_between_two_blocks_and_leaves_no_parts(score: ScoreBytes, tmp_path):
+    cancelled = CancelledAfter(2)
+    with pytest.raises(ScoringCancelled):
+        score(table(customers(500)), block_bytes=2_000, cancelled=cancelled)
+    assert cancelled.looks == -1
+    assert not [path for path in tmp_path.rglob("*") if "parts" in path.name]
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_file_larger_than_allowed_fails(score: ScoreBytes):
+    with pytest.raises(ScoringFailed) as caught:
+        score(PLAIN, max_bytes=100)
+    assert caught.value.code == FailureCode.FILE_TOO_LARGE
+    assert caught.value.message.startswith(FAILURES[FailureCode.FILE_TOO_LARGE].sentence)
+
+
+def test_half_bad_rows_are_scored_and_one_more_is_not(score: ScoreBytes):
+    report, _ = score(changed("tenure", *["Doe"] * 5))
+    assert (report.rows.scored, report.rows.rejected) == (5, 5)
+    assert report.summary.quality.grade == QualityGrade.POOR
+    with pytest.raises(ScoringFailed) as caught:
+        score(changed("tenure", "1", *["Doe"] * 6))
+    assert (
+        caught.value.detail
+        == "6 of 10 rows cannot be scored (not_a_number in “tenure”: 6, the first is row 2)."
+    )
+
+
+def test_the_summary_tells_of_all_rows(score: ScoreBytes):
+    report, folder = score(table(customers(1_000)), block_bytes=9_000)
+    summary = report.summary
+    scores = pl.read_parquet(folder / "scores.parquet")
+    probability = scores["churn_probability"]
+    assert summary.mean_probability == pytest.approx(probability.mean(), abs=1e-6)
+    assert summary.expected_churners == pytest.approx(probability.sum(), abs=1e-3)
+    levels = scores["risk_level"].value_counts()
+    counts = dict(zip(levels["risk_level"], levels["count"], strict=True))
+    assert summary.risk_distribution.model_dump() == {
+        level.value.lower(): counts.get(level.value, 0)
+        for level in (RiskLevel.LOW, RiskLevel.MEDIUM, RiskLevel.HIGH)
+    }
+    assert scores["risk_level"].to_list() == [risk_level(value).value for value in probability]
+    top = scores.sort(["churn_probability", "row_number"], descending=[True, False]).head(5)
+    assert [customer.row_number for customer in summary.highest_risk] == top["row_number"].to_list()
+    first = summary.highest_risk[0]
+    assert first.customer_id == top["customer_id"][0]
+    assert [reason.text for reason in first.reasons] == [top[f"reason_{rank}_text"][0] for rank in (1, 2, 3)]
+    assert [reason.effect for reason in first.reasons] == pytest.approx(
+        [top[f"reason_{rank}_effect"][0] for rank in (1, 2, 3)], abs=1e-6
+    )
+
+
+def test_drivers_are_ranked_by_their_weight_over_the_file(score: ScoreBytes, model: ChurnModel):
+    terms = len(model.card.terms)
+    report, folder = score(table(customers(200)), reasons=terms)
+    scores = pl.read_parquet(folder / "scores.parquet")
+    effects = pl.concat(
+        scores.select(feature=f"reason_{rank}", effect=f"reason_{rank}_effect")
+        for rank in range(1, terms + 1)
+    ).drop_nulls()
+    for driver in report.summary.drivers:
+        own = effects.filter(pl.col("feature") == driver.feature)["effect"]
+        assert driver.mean_absolute_effect == pytest.approx(own.abs().sum() / 200, abs=1e-5)
+        assert driver.mean_effect == pytest.approx(own.sum() / 200, abs=1e-5)
+    weights = [driver.mean_absolute_effect for driver in report.summary.drivers]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[0] > 0
+
+
+def test_the_summary_tells_how_the_file_was_read(score: ScoreBytes):
+    headers = table(customers(3), delimiter=";").replace("tenure", "Tenure (years)").encode("utf-16")
+    report, _ = score(headers)
+    source = report.summary.source
+    assert (source.encoding, source.delimiter, source.header_row) == ("utf-16-le", ";", 1)
+    mapped = {column.feature: column for column in report.summary.mapping}
+    assert (mapped["tenure"].header, mapped["tenure"].conversion) == ("Tenure (years)", "years to months")
+    assert mapped["customer_id"].header == "customerID"
+    assert report.summary.unused_columns == ("gender", "TotalCharges")
+
+
+def test_several_files_score_at_once_as_they_do_alone(score: ScoreBytes):
+    contents = [table(customers(300, seed)) for seed in range(4)]
+    alone = [score(content, block_bytes=4_000)[0] for content in contents]
+    together: dict[int, ScoringReport] = {}
+
+    def run(number: int) -> None:
+        together[number] = score(contents[number], block_bytes=4_000)[0]
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[number] for number in range(4)] == alone
