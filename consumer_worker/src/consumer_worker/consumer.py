@@ -305,6 +305,8 @@ class Consumer:
         self._tasks = asyncio.TaskGroup()
         self._heartbeat_tasks = asyncio.TaskGroup()
         self._receivers: set[asyncio.Task[None]] = set()
+        self._polling = 0
+        """Receivers that have not decided to leave."""
         self._lives: set[asyncio.Task[None]] = set()
         self._deletes = Batcher(self._delete, settings.ack_wait_seconds, self._tasks, clock)
         self._visibilities = Batcher(self._change_visibility, settings.ack_wait_seconds, self._tasks, clock)
@@ -323,7 +325,10 @@ class Consumer:
     def live(self) -> bool:
         """Whether the receive, heartbeat and ack loops tick."""
         now = self._clock()
-        return all(now <= due for due in (*self._due.values(), self._deletes.due, self._visibilities.due))
+        receives = bool(self._receivers) or not self.ready
+        return receives and all(
+            now <= due for due in (*self._due.values(), self._deletes.due, self._visibilities.due)
+        )
 
     @property
     def ready(self) -> bool:
@@ -417,6 +422,7 @@ class Consumer:
     # RESERVED: a receive holds a permit for each message it asks for
 
     def _start_receiver(self) -> None:
+        self._polling += 1
         receiver = self._tasks.create_task(self._receive())
         self._receivers.add(receiver)
         receiver.add_done_callback(self._receivers.discard)
@@ -441,9 +447,10 @@ class Consumer:
                 failures = 0
             finally:
                 self._permits.give_back(asked - got)
-            if got == asked and len(self._receivers) < self.settings.max_receivers:
+            if got == asked and self._polling < self.settings.max_receivers:
                 self._start_receiver()
-            elif got < asked / 2 and len(self._receivers) > 1:
+            elif got < asked / 2 and self._polling > 1:
+                self._polling -= 1  # now, or polls that end together would all leave
                 return
 
     async def _poll(self, most: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 from consumer_worker.consumer import Delivery
 from consumer_worker.outcomes import Ack
 from consumer_worker.sqs import QueueRefused, QueueUnavailable
-from tests.unit.consumer_worker.consumer.virtual_time import now
+from tests.unit.consumer_worker.consumer.virtual_time import now, stand_still
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 
@@ -98,6 +98,19 @@ async def test_rule_03_receivers_are_added_while_batches_are_full_and_leave_when
         await asyncio.sleep(30)
         assert len(queue.deleted) == 2000
         assert len(consumer._receivers) == 1
+
+
+async def test_rule_03_one_receiver_stays_even_if_all_polls_come_back_empty_at_once(queue, consuming):
+    queue.send(*map(str, range(200)))
+    async with consuming(work, max_receivers=6):
+        await asyncio.sleep(2)
+        assert queue.polls == 6
+        stand_still(30)
+        await asyncio.sleep(1)
+        assert queue.polls == 1
+        queue.send("late")
+        await asyncio.sleep(1)
+    assert len(queue.deleted) == 201
 
 
 async def test_rule_03_the_pool_holds_receivers_acks_and_heartbeats(settings_with):

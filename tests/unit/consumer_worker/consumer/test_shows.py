@@ -123,6 +123,15 @@ async def test_rule_22_a_poll_that_hangs_is_not_live(queue, consuming):
         assert not consumer.live
 
 
+async def test_rule_22_without_a_receiver_it_is_not_live(queue, consuming):
+    async with consuming(work) as consumer:
+        await asyncio.sleep(1)
+        (receiver,) = consumer._receivers
+        receiver.cancel()
+        await asyncio.sleep(1)
+        assert not consumer.live
+
+
 async def test_rule_22_a_heartbeat_that_stands_still_is_not_live(queue, consuming):
     async with consuming(work) as consumer:
         await asyncio.sleep(1)
