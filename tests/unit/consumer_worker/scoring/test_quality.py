@@ -1,0 +1,144 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from consumer_worker.scoring import duplicates
+from consumer_worker.scoring.duplicates import DuplicateIds
+from consumer_worker.scoring.quality import FeatureTally, printable
+from consumer_worker.scoring.rows import mask
+from consumer_worker.scoring.values import read_values
+from ml_models.runtime import ChurnModel
+from retainwise_contracts.results import QualityGrade
+from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
+from tests.unit.consumer_worker.scoring.corpus import changed, customers, table
+
+
+def tally_of(model: ChurnModel, name: str, texts: list[str]) -> FeatureTally:
+    tally = FeatureTally(model.card.feature(name))
+    tally.add(read_values(pl.DataFrame({name: texts}), model.card, {}, ".")[name])
+    return tally
+
+
+def as_trained(model: ChurnModel, name: str, count: int) -> list[str]:
+    """Draw values that are spread as in the training data."""
+    feature = model.card.feature(name)
+    shares = np.asarray(feature.statistics.shares) / sum(feature.statistics.shares)
+    draws = np.repeat(np.arange(len(shares)), np.round(shares * count).astype(int))
+    if feature.kind == "categorical":
+        return [feature.categories[draw] for draw in draws]
+    edges = (feature.statistics.min, *feature.statistics.edges)
+    return [str(edges[draw]) for draw in draws]
+
+
+def test_psi_is_the_sum_over_the_training_bins(model: ChurnModel):
+    contract = model.card.feature("Contract")
+    tally = tally_of(model, "Contract", ["Month-to-month"] * 90 + ["One year"] * 10 + ["Two year"] * 100)
+    expected = sum(
+        (actual - share) * math.log(actual / share)
+        for actual, share in zip((0.45, 0.05, 0.5), contract.statistics.shares, strict=True)
+    )
+    assert tally.psi == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tenure", "MonthlyCharges", "Contract", "OnlineBackup"])
+def test_psi_is_nearly_nothing_for_data_as_in_training(model: ChurnModel, name: str):
+    psi = tally_of(model, name, as_trained(model, name, 5_000)).psi
+    assert psi is not None
+    assert psi < 0.001
+
+
+def test_psi_of_few_values_is_not_told(model: ChurnModel):
+    assert tally_of(model, "Contract", ["One year"] * 99).psi is None
+    assert tally_of(model, "Contract", ["One year"] * 100).psi is not None
+
+
+def test_a_category_that_disappeared_gives_a_finite_psi(model: ChurnModel):
+    psi = tally_of(model, "Contract", ["One year"] * 1_000).psi
+    assert psi is not None
+    assert 0.25 < psi < 20
+
+
+def test_rates_are_of_the_rows(model: ChurnModel):
+    quality = tally_of(model, "Contract", ["One year", "", "Weekly", "Weekly"]).quality()
+    assert (quality.missing_rate, quality.unseen_rate, quality.out_of_range_rate) == (0.25, 0.5, 0)
+    quality = tally_of(model, "tenure", ["1", "", "100", "500"]).quality()
+    assert (quality.missing_rate, quality.unseen_rate, quality.out_of_range_rate) == (0.25, 0, 0.5)
+
+
+def test_tallies_add_up_over_chunks(model: ChurnModel):
+    texts = ["One year", "", "Weekly", "Daily"] * 60
+    whole = tally_of(model, "Contract", texts)
+    parts = FeatureTally(model.card.feature("Contract"))
+    for start in range(0, len(texts), 7):
+        chunk = pl.DataFrame({"Contract": texts[start : start + 7]})
+        parts.add(read_values(chunk, model.card, {}, ".")["Contract"])
+    assert parts.quality() == whole.quality()
+    assert parts.unseen_values == whole.unseen_values
+
+
+def test_a_file_as_in_training_is_good(score: ScoreBytes, model: ChurnModel):
+    columns = {feature.name: as_trained(model, feature.name, 1_000) for feature in model.card.features}
+    rows = min(map(len, columns.values()))
+    draw = np.random.default_rng(1)
+    frame = pl.DataFrame({name: draw.permutation(values)[:rows] for name, values in columns.items()})
+    report, _ = score(frame.with_row_index("customer_id").write_csv())
+    assert (report.summary.quality.grade, report.summary.quality.sentences) == (QualityGrade.GOOD, ())
+
+
+def test_a_file_of_another_business_is_poor(score: ScoreBytes):
+    rows = [dict(row, Contract="Freemium", InternetService="Satellite") for row in customers(200)]
+    quality = score(table(rows))[0].summary.quality
+    assert quality.grade == QualityGrade.POOR
+    told = " ".join(quality.sentences)
+    assert "Contract holds a value the model has never seen, in 100.0% of the rows: “Freemium”." in told
+
+
+def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
+    rows = [dict(row, PaymentMethod=f"Jane Doe {n}") for n, row in enumerate(customers(60))]
+    summary = score(table(rows))[0].summary
+    assert "holds 60 values the model has never seen" in " ".join(summary.quality.sentences)
+    assert "Jane" not in summary.quality.model_dump_json()
+
+
+def test_rejected_rows_are_told_by_cause(score: ScoreBytes):
+    sentence = score(changed("tenure", "x", "-1", "y"))[0].summary.quality.sentences[0]
+    assert sentence == (
+        "3 of 10 rows (30.0%) were not scored (not_a_number in “tenure”: 2; out_of_range in “tenure”: 1). "
+        "rejected.csv holds them, to mend and send again."
+    )
+
+
+@pytest.mark.parametrize("held", [10, 1_000_000])
+def test_duplicate_ids_are_counted_in_memory_and_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+):
+    monkeypatch.setattr(duplicates, "_HELD", held)
+    ids = DuplicateIds(tmp_path)
+    for chunk in (["a", "b", "c"], ["d", "a"], [str(n) for n in range(100)], ["a", "c"]):
+        ids.add(pl.Series(chunk))
+    assert ids.count() == (2, 5)
+    ids.close()
+    assert bool(list(tmp_path.iterdir())) == (held == 10)
+
+
+def test_no_ids_are_no_duplicates(tmp_path: Path):
+    assert DuplicateIds(tmp_path).count() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ("-5", "-5"), (" 1,5 ", "1,5"), ("", ""), ("Jane Doe", "J*** (8 characters)"),
+        ("4915112345678", "4*** (13 characters)"), ("a@b.example", "a*** (11 characters)"),
+    ],
+)  # fmt: skip
+def test_values_are_masked(value: str, masked: str):
+    assert mask(value) == masked
+
+
+def test_what_is_shown_is_printable_and_short():
+    assert printable("a\x00b\nc", 10) == "a\ufffdb\ufffdc"
+    assert printable("x" * 50, 10) == "x" * 9 + "…"
