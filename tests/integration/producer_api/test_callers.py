@@ -17,19 +17,18 @@ def bearer(token: str) -> dict[str, str]:
 async def test_a_token_that_is_not_accepted(api, issuer, subtests):
     stranger = ec.generate_private_key(ec.SECP256R1())
     claims = jwt.decode(issuer.mint("acme"), options={"verify_signature": False})
-    public = json.dumps(issuer.jwks()["keys"][0])
     refused = {
         "expired": (issuer.mint("acme", expires_in=-60), "token_expired"),
         "another audience": (issuer.mint("acme", aud="another"), "token_invalid"),
         "another issuer": (issuer.mint("acme", iss="https://another"), "token_invalid"),
-        "no tenant": (issuer.mint("acme", tenant_id=None), "token_invalid"),
+        "no tenant": (issuer.mint(None), "token_invalid"),
         "a tenant that is a path": (issuer.mint("../acme"), "token_invalid"),
-        "a tenant that is a number": (issuer.mint("acme", tenant_id=7), "token_invalid"),
+        "a tenant that is a number": (issuer.mint(7), "token_invalid"),
         "no subject": (issuer.mint("acme", sub=7), "token_invalid"),
         "not a token": ("abc", "token_invalid"),
         "unsigned": (jwt.encode(claims, None, algorithm="none", headers={"kid": "local-1"}), "token_invalid"),
-        "signed with the public key as a secret": (
-            jwt.encode(claims, public, algorithm="HS256", headers={"kid": "local-1"}),
+        "signed with a shared secret": (
+            jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"kid": "local-1"}),
             "token_invalid",
         ),
         "a stranger's signature": (
@@ -78,14 +77,12 @@ async def test_another_tenants_prediction_is_no_other_than_an_unknown_one(api, i
                 problem = await response.json(content_type=None)
                 assert (response.status, problem["code"]) == (404, "prediction_not_found")
                 assert "X-Request-Id" in response.headers
-                headers = {
-                    k: v
-                    for k, v in response.headers.items()
-                    if k not in {"X-Request-Id", "Content-Length", "Date"}
-                }
+                named = {"X-Request-ID", "Content-Length", "Date"}
+                headers = [header for header in response.headers.items() if header[0] not in named]
             del problem["instance"], problem["request_id"]
             told.append((problem, headers))
-    assert all(answer == told[0] for answer in told)
+    for answer in told:
+        assert answer == told[0]
 
 
 async def test_a_page_may_ask_first(api):

@@ -1,8 +1,16 @@
 """A file goes in: stored as it came, one row, one message, and 202."""
 
+import asyncio
 import hashlib
+from asyncio import StreamReader, StreamWriter
 from uuid import UUID
 
+import aiohttp
+import pytest
+
+from producer_api.objects import PART_BYTES
+from producer_api.store import STORE
+from producer_api.uploads import UPLOAD_GATE
 from retainwise_contracts.codec import decode
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
@@ -58,3 +66,133 @@ async def test_a_file_is_stored_queued_and_answered(api, customers, aws, owner, 
     status, again = await api.get(prediction["links"]["self"])
     assert status == 200
     assert again["queued_at"] is not None
+
+
+async def test_a_form_with_fields_around_its_file(api, customers, owner):
+    form = aiohttp.FormData()
+    form.add_field("reasons", "0")
+    form.add_field("file", customers, filename="C:\\exports\\Kündigungen.csv", content_type="text/csv")
+    form.add_field("mapping", '{"tenure": "tenure"}')
+    form.add_field("deadline", "2999-01-01T00:00:00+02:00")
+    form.add_field("model", "telco-churn@1.0.0")
+    async with api.http.post("/v1/predictions", data=form) as response:
+        assert response.status == 202, await response.text()
+        assert (await response.json())["deadline"] == "2998-12-31T22:00:00Z"
+    assert await owner.fetchval("select file_name from uploads") == "Kündigungen.csv"
+    requested = decode(await owner.fetchval("select body from outbox")).data
+    assert isinstance(requested, PredictionRequestedV1)
+    assert requested.mapping == {"tenure": "tenure"}
+    assert requested.options.reasons == 0
+
+
+async def test_a_file_of_several_parts(api, customers, owner, s3):
+    row = b"a-3,1,Two year,20,No\n"
+    body = customers + row * (PART_BYTES * 5 // 2 // len(row))
+
+    async def in_chunks():
+        for start in range(0, len(body), 1 << 20):
+            yield body[start : start + (1 << 20)]
+
+    status, _ = await api.post(in_chunks())
+    assert status == 202
+    upload = await owner.fetchrow("select * from uploads")
+    assert (upload["size_bytes"], upload["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+    stored = await s3.get_object(Bucket=upload["bucket"], Key=upload["object_key"])
+    assert await stored["Body"].read() == body
+
+
+async def raw_request(api, body: bytes, *, length: int, more: str = "") -> tuple[StreamReader, StreamWriter]:
+    """Send the head of a request and the beginning of its body over a socket of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    head = (
+        "POST /v1/predictions HTTP/1.1\r\nHost: api\r\nContent-Type: text/csv\r\n"
+        f"Authorization: {api.http.headers['Authorization']}\r\nContent-Length: {length}\r\n{more}\r\n"
+    )
+    writer.write(head.encode() + body)
+    await writer.drain()
+    return reader, writer
+
+
+async def until(condition, *, seconds: float = 20) -> None:
+    """Wait for an asynchronous condition to hold."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("size", [1_000, PART_BYTES + 1_000], ids=["in the first part", "after it"])
+async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s3, aws, size):
+    body = (customers + b"a-3,1,Two year,20,No\n" * (size // 20))[:size]
+    _, writer = await raw_request(api, body, length=size + 10_000)
+    gate = api.app[UPLOAD_GATE]
+
+    async def arrived() -> bool:
+        if size < PART_BYTES:
+            return api.registry.get_sample_value("retainwise_api_upload_bytes_total") == size
+        return bool((await s3.list_multipart_uploads(Bucket=aws.bucket)).get("Uploads"))
+
+    await until(arrived)
+    writer.transport.abort()
+    async with asyncio.timeout(20):
+        await gate.wait_empty()
+    assert await owner.fetchval("select count(*) from uploads") == 0
+    assert await owner.fetchval("select count(*) from outbox") == 0
+    assert not (await s3.list_multipart_uploads(Bucket=aws.bucket)).get("Uploads")
+    assert "Contents" not in await s3.list_objects_v2(Bucket=aws.bucket)
+
+
+async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers, owner):
+    async with start_api(upload_idle_seconds="0.2") as api:
+        reader, writer = await raw_request(api, customers, length=10_000)
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        writer.write(b"." * 10_000)  # or the server waits a while for it, so that the answer is not lost
+        await writer.drain()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"upload_stalled"' in answer
+    assert await owner.fetchval("select count(*) from uploads") == 0
+
+
+async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers):
+    expect = "Expect: 100-continue\r\n"
+    reader, writer = await raw_request(api, b"", length=10**12, more=expect)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    writer.close()
+    reader, writer = await raw_request(api, b"", length=len(customers), more=expect)
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(customers)
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 20)).startswith(b"HTTP/1.1 202 ")
+    writer.close()
+
+
+async def test_no_more_uploads_than_fit_in_at_once(start_api, customers):
+    async with start_api(max_concurrent_uploads="1") as api:
+        _, writer = await raw_request(api, customers[:50], length=len(customers))
+
+        async def under_way() -> bool:
+            return api.registry.get_sample_value("retainwise_api_uploads_under_way") == 1
+
+        await until(under_way)
+        async with api.http.post(
+            "/v1/predictions", data=customers, headers={"Content-Type": "text/csv"}
+        ) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+            assert (await response.json(content_type=None))["code"] == "too_many_uploads"
+        writer.write(customers[50:])
+        await api.app[UPLOAD_GATE].wait_empty()
+        writer.close()
+        status, _ = await api.post(customers)
+        assert status == 202
+
+
+async def test_parts_of_ours_that_are_away_are_told_as_such(api, customers, aws, s3, owner):
+    await s3.delete_bucket(Bucket=aws.bucket)
+    status, problem = await api.post(customers)
+    assert (status, problem["code"]) == (503, "storage_unavailable")
+    await api.app[STORE]._pool.close()
+    status, problem = await api.get("/v1/predictions/00000000-0000-0000-0000-000000000000")
+    assert (status, problem["code"]) == (503, "database_unavailable")
+    status, health = await api.get("/readyz")
+    assert (status, health["state"]) == (503, "failed")
