@@ -56,8 +56,10 @@ def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
         if asyncio.run(_until_signalled(demo(file, replicas, RESULTS, ENVIRONMENTS, console))):
             raise DemoFailed("it was interrupted")
     except (DemoFailed, LocalStackError, OSError) as error:
-        tell(f"\n{_sentence(error)}")
-        tell(f"demo: FAILED {_sentence(error).splitlines()[0]}")
+        reason, *details = _sentence(error).splitlines()
+        for line in details:
+            tell(line)
+        tell(f"demo: FAILED {reason}")
         return 1
     return 0
 

@@ -136,5 +136,6 @@ async def _require_success(answer: aiohttp.ClientResponse) -> None:
     problem: dict[str, Any] = {}
     if answer.content_type == "application/problem+json":
         problem = await answer.json(content_type=None)
-    detail = problem.get("detail") or problem.get("title") or answer.reason
-    raise RequestRefused(f"{detail} (HTTP {answer.status} {problem.get('code', '')})".replace(" )", ")"))
+    sentences = [problem[member] for member in ("title", "detail") if member in problem]
+    code = problem.get("code", answer.reason)
+    raise RequestRefused(" ".join([*sentences, f"(HTTP {answer.status} {code})"]))

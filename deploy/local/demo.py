@@ -52,8 +52,11 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
             for line in describe_result(prediction):
                 console.print(line, soft_wrap=True)
             await _download(client, prediction, results, console)
-    except BaseException:
-        console.print(f"\nlogs and state are kept in {folder}", markup=False, soft_wrap=True)
+    except Exception:
+        console.print(f"\nlogs are in {stack.logs}, the state is beside them", markup=False, soft_wrap=True)
+        raise
+    except asyncio.CancelledError:
+        stack.remove()
         raise
     stack.remove()
     rows = prediction.rows

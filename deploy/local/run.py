@@ -36,7 +36,7 @@ async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[st
                 'curl -sS -H "Authorization: Bearer $TOKEN" -H "Content-Type: text/csv" '
                 f"--data-binary @deploy/local/sample/customers.csv {stack.api_url}/v1/predictions"
             )
-            tell(f"\nLogs are in {folder / 'logs'}. Ctrl-C stops everything and keeps the state in {folder}.")
+            tell(f"\nLogs are in {stack.logs}. Ctrl-C stops everything and keeps the state in {folder}.")
             await asyncio.Event().wait()
 
 

@@ -78,7 +78,11 @@ class Service:
 
 
 def build_services(
-    ports: Ports, issuer: Issuer, provisioned: Provisioned, urls: DatabaseUrls, state: Path
+    ports: Ports,
+    issuer: Issuer,
+    provisioned: Provisioned,
+    urls: DatabaseUrls,
+    state: Path,
 ) -> list[Service]:
     """Return the API and the workers with the environment that each has in production, but for addresses."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}

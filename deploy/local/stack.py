@@ -57,6 +57,7 @@ class Stack:
         durable: bool = True,
     ) -> None:
         self.folder = folder
+        self.logs = folder / "logs"
         self.ports = ports
         self.api_url = f"http://{HOST}:{ports.api}"
         self.issuer = Issuer(folder, ports.issuer)
@@ -66,13 +67,13 @@ class Stack:
         self._messages_lost = False
         self._database_ready = asyncio.Event()
         self._server = PostgresServer(
-            folder / "postgres", ports.postgres, log=folder / "logs" / "postgres.log", durable=durable
+            folder / "postgres", ports.postgres, log=self.logs / "postgres.log", durable=durable
         )
         self._emulator = Emulator(
             folder / "emulator",
             ports.emulator,
             environment=emulator_environment,
-            log=folder / "logs" / "emulator.log",
+            log=self.logs / "emulator.log",
             durable=durable,
         )
 
