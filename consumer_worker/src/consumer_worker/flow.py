@@ -146,7 +146,9 @@ class Batcher(Generic[T]):
     def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._tasks.create_task(self._deliver(self._waiting, self._due))
+        batch = [(entry, future) for entry, future in self._waiting if not future.cancelled()]
+        if batch:
+            self._tasks.create_task(self._deliver(batch, self._due))
         self._waiting, self._timer, self._due = [], None, math.inf
 
     async def _deliver(self, batch: Sequence[tuple[T, asyncio.Future[Entry]]], due: float) -> None:

@@ -298,7 +298,7 @@ async def _main() -> None:
     broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    print(broker.address, flush=True)  # noqa: T201  # whoever started it reads this
+    print(broker.address, flush=True)  # whoever started it reads this
     await stop.wait()
     server.close()
 

@@ -211,6 +211,24 @@ async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_ma
     assert sample("deliveries_total", state="lease_lost") == 1
 
 
+async def test_rule_20_what_was_abandoned_before_its_ack_went_out_is_not_sent_after_the_end(queue, consuming):
+    queue.send("one")
+
+    async def handle(_):
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(3.99)  # the margin ends 10 ms after, within the wait for nine others
+        return Ack()
+
+    async with consuming(handle, grace_seconds=30.0, grace_margin_seconds=4.0) as consumer:
+        await asyncio.sleep(1)
+        consumer.drain()
+        await stopped(consumer)
+        await asyncio.sleep(1)
+    assert queue.asked("delete") == []
+
+
 async def test_rule_20_a_run_that_is_cancelled_from_outside_releases_and_stays_cancelled(queue, consuming):
     queue.send(*map(str, range(30)))
     async with consuming(work, max_handlers=5, prefetch=10) as consumer:
