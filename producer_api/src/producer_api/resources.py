@@ -38,6 +38,9 @@ CHECK_TIMEOUT_SECONDS = 10.0
 DATABASE_CONNECTIONS = 10
 """Requests hold one for single statements only, so that a few serve many; each relay may hold one longer."""
 
+RELAY_CONNECTIONS = 2
+"""A relay has one request in the air; the other is for one that was given up and is not closed yet."""
+
 QUEUE: "web.AppKey[SQSClient]" = web.AppKey("queue")
 TOPIC: "web.AppKey[SNSClient]" = web.AppKey("topic")
 
@@ -121,9 +124,8 @@ async def open_queue(app: web.Application) -> AsyncIterator[None]:
         StartRefused: it is not, or lets no one in.
     """
     settings = app[SETTINGS]
-    async with get_session().create_client(
-        "sqs", region_name=settings.aws_region, config=_client_config(4)
-    ) as client:
+    config = _client_config(RELAY_CONNECTIONS, attempts=1)  # the relay itself tries again
+    async with get_session().create_client("sqs", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
             async with _proving("sqs:GetQueueAttributes", settings.predictions_queue_url):
                 await client.get_queue_attributes(
@@ -141,9 +143,8 @@ async def open_topic(app: web.Application) -> AsyncIterator[None]:
         StartRefused: it is not, or lets no one in.
     """
     settings = app[SETTINGS]
-    async with get_session().create_client(
-        "sns", region_name=settings.aws_region, config=_client_config(4)
-    ) as client:
+    config = _client_config(RELAY_CONNECTIONS, attempts=1)
+    async with get_session().create_client("sns", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
             async with _proving("sns:GetTopicAttributes", settings.prediction_events_topic_arn):
                 await client.get_topic_attributes(TopicArn=settings.prediction_events_topic_arn)
@@ -218,11 +219,13 @@ async def check_resources(settings: Settings) -> None:
         await runner.cleanup()
 
 
-def _client_config(connections: int, *, read_timeout: float = CHECK_TIMEOUT_SECONDS) -> AioConfig:
+def _client_config(
+    connections: int, *, read_timeout: float = CHECK_TIMEOUT_SECONDS, attempts: int = 3
+) -> AioConfig:
     return AioConfig(
         connect_timeout=5,
         read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=connections,
     )
 

@@ -71,15 +71,17 @@ class Api:
 
 
 @pytest.fixture
-def start_api(environment, issuer, monkeypatch):
+def start_api(environment, issuer):
     """A function that runs an API while the block lasts; settings may be overridden by name."""
 
     @asynccontextmanager
     async def start(**settings: str) -> AsyncIterator[Api]:
-        for name, value in (environment | {name.upper(): value for name, value in settings.items()}).items():
-            monkeypatch.setenv(name, value)
+        with pytest.MonkeyPatch.context() as variables:
+            for name, value in (environment | settings).items():
+                variables.setenv(name.upper(), value)
+            read = Settings()
         registry = CollectorRegistry()
-        app = create_app(Settings(), registry=registry)
+        app = create_app(read, registry=registry)
         runner = create_runner(app)
         await runner.setup()
         try:

@@ -26,7 +26,7 @@ async def test_a_token_that_is_not_accepted(api, issuer, subtests):
         "a tenant that is a number": (issuer.mint(7), "token_invalid"),
         "no subject": (issuer.mint("acme", sub=7), "token_invalid"),
         "not a token": ("abc", "token_invalid"),
-        "unsigned": (jwt.encode(claims, None, algorithm="none", headers={"kid": "local-1"}), "token_invalid"),
+        "unsigned": (jwt.encode(claims, "", algorithm="none", headers={"kid": "local-1"}), "token_invalid"),
         "signed with a shared secret": (
             jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"kid": "local-1"}),
             "token_invalid",
