@@ -116,9 +116,8 @@ class PartlyRefusing:
 
 async def test_a_message_that_is_refused_holds_up_no_other(create_relay, owner):
     await create_messages(owner, 12)
-    refused = {
-        str(row[0]) for row in await owner.fetch("select prediction_id from outbox order by 1 limit 2")
-    }
+    oldest = await owner.fetch("select body from outbox order by outbox_id limit 2")
+    refused = {row["body"] for row in oldest}
     client: Any = PartlyRefusing(refused)
     relay = create_relay(QueuePublisher(client, "queue"))
     for _ in range(2):
