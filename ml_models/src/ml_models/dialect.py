@@ -98,7 +98,7 @@ class Dialect:
     lines_before_data: int
     """Number of lines up to and with the header."""
     headers: tuple[str, ...]
-    """As they are written, less surrounding blanks; blank ones are empty, duplicates stay."""
+    """On one line, without control characters; blank ones are empty, duplicates stay."""
     decimal: Literal[".", ","]
 
 
@@ -162,7 +162,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         line_ending=line_ending,
         header_row=header.first_line,
         lines_before_data=header.last_line,
-        headers=header.cells,
+        headers=tuple(_printable(cell) for cell in header.cells),
         decimal=_decimal(below, delimiter),
     )
 
@@ -185,11 +185,11 @@ def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
         return utf16, b""
     if len(_CONTROL.findall(head)) > 0.01 * len(head):
         raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
-    return ("utf-8" if is_utf8(head, whole=whole) else "windows-1252"), b""
+    return ("utf-8" if _is_utf8(head, whole=whole) else "windows-1252"), b""
 
 
-def is_utf8(data: bytes, *, whole: bool) -> bool:
-    """Tell whether bytes are UTF-8; unless they are the `whole`, a character may be cut at their end."""
+def _is_utf8(data: bytes, *, whole: bool) -> bool:
+    # Unless it is the whole file, a character may be cut at the end.
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
     except UnicodeDecodeError:
@@ -323,6 +323,11 @@ def _looks_like_data(record: _Record, below: Sequence[_Record]) -> bool:
     ]
     named = sum(1 for column in numeric if not re.fullmatch(r"[\d.,' -]+", record.cells[column]))
     return bool(numeric) and named < 0.5 * len(numeric)
+
+
+def _printable(text: str) -> str:
+    """Fold a header to what can be shown and stored: it is repeated in messages and summaries."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:

@@ -77,12 +77,16 @@ def test_a_header_with_a_line_break_ends_where_it_ends():
     assert (dialect.header_row, dialect.lines_before_data, dialect.headers) == (
         1,
         2,
-        ("customer\nID", "tenure"),
+        ("customer ID", "tenure"),
     )
 
 
 def test_an_announced_delimiter_wins():
     assert detect("sep=;\na,b;c,d\n1,2;3,4\n").headers == ("a,b", "c,d")
+
+
+def test_headers_are_fit_to_be_shown():
+    assert detect("id\x00,a\u202e\tb \n" + "5,6\n" * 50).headers == ("id", "a b")
 
 
 def test_duplicate_and_blank_headers_stay():

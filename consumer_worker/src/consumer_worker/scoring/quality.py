@@ -183,15 +183,15 @@ def _of_the_rows(facts: FileFacts) -> Sequence[str]:
         )
     if facts.duplicate_ids:
         sentences.append(
-            f"{facts.duplicate_ids:,} customer ids occur more than once, in {facts.duplicate_rows:,} rows; "
-            "each row was scored by itself."
+            f"Customer ids that occur more than once: {facts.duplicate_ids:,}, "
+            f"in {facts.duplicate_rows:,} rows; each row was scored by itself."
         )
     if facts.short_rows:
         sentences.append(
-            f"{facts.short_rows:,} rows end before the last column; what they lack counts as missing."
+            f"Rows that end before the last column: {facts.short_rows:,}; what they lack counts as missing."
         )
     if facts.blank_rows:
-        sentences.append(f"{facts.blank_rows:,} blank rows were passed over; they have no row number.")
+        sentences.append(f"Blank rows passed over: {facts.blank_rows:,}; they have no row number.")
     return sentences
 
 
@@ -225,7 +225,7 @@ def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
         )
     if tally.unusable:
         sentences.append(
-            f"{label} is no number or an impossible one in {tally.unusable:,} rows; "
+            f"Rows whose {label} is no number or an impossible one: {tally.unusable:,}; "
             "it counts as missing there."
         )
     if tally.unseen:

@@ -144,24 +144,29 @@ def rejected_rows(
     """
     rejected = pl.Series(~rejections.scorable)
     frame = table.frame.filter(rejected)
-    causes = [rejections.causes[cause - 1] for cause in rejections.cause_of_row[rejected.to_numpy()]]
-    values = [
-        None if cause.column is None else mask(frame.item(row, cause.column.position) or "")
-        for row, cause in enumerate(causes)
-    ]
+    cause_of_row = rejections.cause_of_row[rejected.to_numpy()] - 1
+    values = np.full(len(cause_of_row), None, np.object_)
+    for position, cause in enumerate(rejections.causes):
+        if cause.column is not None:
+            rows = cause_of_row == position
+            cells = frame[str(cause.column.position)].filter(pl.Series(rows))
+            values[rows] = [mask(cell or "") for cell in cells]
     last = str(columns[-1])
     with_surplus = pl.concat_str([last, SURPLUS], separator=delimiter, ignore_nulls=True)
     original = frame.select(
         *(str(position) for position in columns[:-1]),
         pl.when(pl.col(SURPLUS).fill_null("") != "").then(with_surplus).otherwise(pl.col(last)).alias(last),
     )
-    why = (
-        row_numbers.filter(rejected),
-        pl.Series([cause.code.value for cause in causes], dtype=pl.String),
-        pl.Series([cause.column.header if cause.column else None for cause in causes], dtype=pl.String),
-        pl.Series(values, dtype=pl.String),
-        pl.Series([cause.hint for cause in causes], dtype=pl.String),
-    )
+    causes = pl.DataFrame(
+        {
+            "code": [cause.code.value for cause in rejections.causes],
+            "column": [cause.column.header if cause.column else None for cause in rejections.causes],
+            "hint": [cause.hint for cause in rejections.causes],
+        },
+        schema=dict.fromkeys(("code", "column", "hint"), pl.String),
+    )[cause_of_row.astype(np.int64)]
+    masked = pl.Series(values.tolist(), dtype=pl.String)
+    why = (row_numbers.filter(rejected), causes["code"], causes["column"], masked, causes["hint"])
     return original.with_columns(
         series.alias(column.name) for series, column in zip(why, REJECTED_COLUMNS, strict=True)
     )

@@ -24,6 +24,7 @@ from retainwise_contracts.results import (
 
 MOST_AT_RISK = 5
 _LONGEST_ID = 200
+_MOST_UNUSED_TOLD = 100
 LEVELS = pl.Series([RiskLevel.LOW.value, RiskLevel.MEDIUM.value, RiskLevel.HIGH.value])
 
 
@@ -123,6 +124,13 @@ class SummaryTally:
             )
         ]
         return tuple(sorted(drivers, key=lambda driver: -driver.mean_absolute_effect))
+
+
+def unused_columns(mapping: ColumnMapping) -> tuple[str, ...]:
+    """Return the headers that were not used, the first of them and how many more there are."""
+    told = tuple(printable(header, _LONGEST_ID) for header in mapping.unused[:_MOST_UNUSED_TOLD])
+    more = len(mapping.unused) - len(told)
+    return (*told, f"… and {more} more") if more else told
 
 
 def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:

@@ -176,8 +176,12 @@ ODD_FILES: tuple[OddFile, ...] = (
     ),
     same("line breaks in unused cells", changed("gender", "a\nb", 'a "quoted"\r\nword', "c,d")),
     same("stray quotes in unused cells", PLAIN.replace("Female", 'Fe"male').replace(",Male", ',M"al"e')),
-    same("blank lines", "\n\n" + PLAIN.replace("\n", "\n\n", 4) + "\n\n", says="blank rows were passed over"),
-    same("lines of delimiters alone", PLAIN + "," * (len(HEADERS) - 1) + "\n", says="1 blank rows"),
+    same("blank lines", "\n\n" + PLAIN.replace("\n", "\n\n", 4) + "\n\n", says="Blank rows passed over"),
+    same(
+        "lines of delimiters alone",
+        PLAIN + "," * (len(HEADERS) - 1) + "\n",
+        says="Blank rows passed over: 1;",
+    ),
     same("a form feed in an unused cell", changed("gender", "a\x0cb", "a\x1cb", "a\x85b", "a\u2028b")),
     # Encodings
     same("utf-8 with bom", PLAIN.encode("utf-8-sig")),
@@ -259,14 +263,18 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile(
         "charges that are words",
         changed("MonthlyCharges", "a lot", "too much").encode(),
-        says="Monthly charge is no number or an impossible one in 2 rows",
+        says="Rows whose Monthly charge is no number or an impossible one: 2;",
     ),
     OddFile(
         "negative charges",
         changed("MonthlyCharges", "-5", "(5.00)").encode(),
-        says="Monthly charge is no number or an impossible one in 2 rows",
+        says="Rows whose Monthly charge is no number or an impossible one: 2;",
     ),
-    OddFile("a percentage of money", changed("MonthlyCharges", "12 %").encode(), says="in 1 rows"),
+    OddFile(
+        "a percentage of money",
+        changed("MonthlyCharges", "12 %").encode(),
+        says="Rows whose Monthly charge is no number or an impossible one: 1;",
+    ),
     # Words
     same(
         "yes and no otherwise",
@@ -298,7 +306,7 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile(
         "a duplicate id",
         changed("customerID", "A", "B", "A").encode(),
-        says="1 customer ids occur more than once, in 2 rows",
+        says="Customer ids that occur more than once: 1, in 2 rows",
     ),
     # Rows
     rejecting("no id", line_changed(1, "," + _FIRST.split(",", 1)[1] + "\n"), _R.MISSING_ID),
@@ -324,7 +332,7 @@ ODD_FILES: tuple[OddFile, ...] = (
             line.rsplit(",", 1)[0] if n else line for n, line in enumerate(PLAIN.splitlines())
         ).encode(),
         same_scores=True,
-        says="10 rows end before the last column",
+        says="Rows that end before the last column: 10;",
     ),
     # No tables
     failing("nothing", b"", _F.EMPTY_FILE),
