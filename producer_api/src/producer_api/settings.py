@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     )
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
+        validate_default=False,  # it is what the validator makes, not what it reads
         description="Origins of browser pages that may call, comma separated: https://app.example.com",
     )
     default_model: str = Field(

@@ -228,7 +228,7 @@ async def test_a_start_without_what_is_needed_is_refused(
         async with aws_in_between(dead, lambda action: denied) as (url, _):
             with monkeypatch.context() as patched:
                 patched.setenv("AWS_ENDPOINT_URL_SQS", url)
-                with pytest.raises(StartRefused, match="access denied: .* needs sqs:GetQueueAttributes on "):
+                with pytest.raises(StartRefused, match=r"access denied: .* needs sqs:GetQueueAttributes on "):
                     await check_resources(settings(environment))
     with subtests.test("schema"):
         await owner.execute("update alembic_version set version_num = '0000'")
