@@ -15,7 +15,7 @@ import aiohttp
 
 from deploy.local.errors import LocalStackError
 from deploy.local.process import Child
-from deploy.local.provision import CREDENTIALS
+from deploy.local.provision import CREDENTIALS, REGION
 
 START_TIMEOUT_SECONDS = 30.0
 INSTALL_TIMEOUT_SECONDS = 300.0
@@ -71,6 +71,7 @@ class Emulator:
         self.port = port
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._folder = folder.absolute()
+        self._saved_queues = self._folder / "state" / "sqs.json"
         self.child = Child(
             "emulator",
             [environment.absolute() / "bin" / "python", "-m", "ministack"],
@@ -79,9 +80,10 @@ class Emulator:
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
                 "MINISTACK_HOST": "127.0.0.1",
+                "MINISTACK_REGION": REGION,  # where a bucket is that was found on the disk after a SIGKILL
                 "SERVICES": _SERVICES,
                 "PERSIST_STATE": "1" if durable else "0",
-                "STATE_DIR": str(self._folder / "state"),
+                "STATE_DIR": str(self._saved_queues.parent),
                 "S3_PERSIST": "1" if durable else "0",
                 "S3_DATA_DIR": str(self._folder / "objects"),
                 "TMPDIR": str(self._folder),
@@ -113,6 +115,8 @@ class Emulator:
                             f"{self.child.last_lines()}"
                         )
                     await asyncio.sleep(0.05)
+            # It has read its queues; after a SIGKILL it must not take these, older ones for them.
+            await asyncio.to_thread(self._saved_queues.unlink, missing_ok=True)
         except TimeoutError:
             await self.child.stop()
             raise LocalStackError(
