@@ -26,7 +26,7 @@ from consumer_worker.scoring.results import (
     unescape,
     write_manifest,
 )
-from consumer_worker.scoring.rows import Cause, Rejections, find_rejections, rejected_rows
+from consumer_worker.scoring.rows import Rejections, find_rejections, rejected_rows
 from consumer_worker.scoring.source import Source, Table, open_source
 from consumer_worker.scoring.summary import (
     LEVELS,
@@ -184,7 +184,7 @@ class _Scoring:
         self._ids = DuplicateIds(parts)
         self._quality = tallies_for(model.card)
         self._summary = SummaryTally(model.card)
-        self._causes: dict[Cause, _Tally] = {}
+        self._rejected: dict[str, _Rejected] = {}
         self._blank_rows = 0
         self._short_rows = 0
 
@@ -218,7 +218,7 @@ class _Scoring:
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
             first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
-            self._causes.setdefault(cause, _Tally(first)).rows += count
+            self._rejected.setdefault(cause.reason, _Rejected(first)).rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
         )
@@ -242,14 +242,14 @@ class _Scoring:
 
     def rows(self) -> RowCounts:
         """Return the counts; ScoringFailed if there are no rows, or too few that can be scored."""
-        rejected = sum(tally.rows for tally in self._causes.values())
+        rejected = sum(of_cause.rows for of_cause in self._rejected.values())
         counts = RowCounts(total=self._summary.rows + rejected, scored=self._summary.rows, rejected=rejected)
         if not counts.total:
             raise ScoringFailed(FailureCode.NO_ROWS, "All rows below the header are blank.")
         if rejected > MOST_REJECTED * counts.total:
             told = "; ".join(
-                f"{reason}: {tally.rows:,}, the first is row {tally.first_row:,}"
-                for reason, tally in self._rejected_by().items()
+                f"{reason}: {of_cause.rows:,}, the first is row {of_cause.first_row:,}"
+                for reason, of_cause in self._rejected_by_frequency()
             )
             raise ScoringFailed(
                 FailureCode.TOO_MANY_BAD_ROWS,
@@ -257,10 +257,8 @@ class _Scoring:
             )
         return counts
 
-    def _rejected_by(self) -> dict[str, "_Tally"]:
-        """Return the causes in words, the most frequent first."""
-        ranked = sorted(self._causes.items(), key=lambda item: (-item[1].rows, item[1].first_row))
-        return {cause.reason: tally for cause, tally in ranked}
+    def _rejected_by_frequency(self) -> list[tuple[str, "_Rejected"]]:
+        return sorted(self._rejected.items(), key=lambda item: (-item[1].rows, item[1].first_row))
 
     def summary(self) -> Summary:
         """Return what there is to say of all rows."""
@@ -269,7 +267,7 @@ class _Scoring:
         facts = FileFacts(
             total_rows=rows.total,
             rejected_rows=rows.rejected,
-            rejected_by={reason: tally.rows for reason, tally in self._rejected_by().items()},
+            rejected_by={reason: of_cause.rows for reason, of_cause in self._rejected_by_frequency()},
             blank_rows=self._blank_rows,
             short_rows=self._short_rows,
             duplicate_ids=duplicate_ids,
@@ -302,6 +300,8 @@ class _Scoring:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Rejected:
+    """Rows rejected for one reason."""
+
     first_row: int
     rows: int = 0

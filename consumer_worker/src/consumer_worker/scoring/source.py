@@ -34,6 +34,9 @@ from retainwise_contracts.failures import FailureCode
 SURPLUS = "surplus"
 """The column of a table with what a row has beyond the header's width; blank or null if nothing."""
 
+MOST_ROWS = 65_536
+"""In a table. What scoring needs of memory grows with the rows, and rows can be short."""
+
 _CHECK_BYTES = 1 << 20
 _LONGEST_ROW_IN_LINES = 200
 """A quoted cell may hold line breaks. A row of more lines than this has a quote left open."""
@@ -92,8 +95,11 @@ class Source:
         for frame in self._frames(block_bytes):
             rows = _without_blank_rows(frame)
             self._check_length(rows, first_row)
-            yield Table(rows, first_row, frame.height - rows.height)
-            first_row += rows.height
+            blank_rows = frame.height - rows.height
+            for some in rows.iter_slices(MOST_ROWS) if rows.height else (rows,):
+                yield Table(some, first_row, blank_rows)
+                first_row += some.height
+                blank_rows = 0
 
     def _frames(self, block_bytes: int) -> Iterator[pl.DataFrame]:
         lines_to_skip = self.dialect.lines_before_data

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer_worker.scoring import ScoringFailed
-from consumer_worker.scoring.source import SURPLUS, Source, open_source
+from consumer_worker.scoring.source import MOST_ROWS, SURPLUS, Source, open_source
 from ml_models.dialect import HEAD_BYTES, MAX_RECORD_BYTES, detect_dialect
 from retainwise_contracts.failures import FailureCode
 
@@ -47,6 +47,15 @@ def test_blocks_of_any_size_hold_the_same_rows(tmp_path: Path, content: str | by
     assert rows == read(tmp_path, content, 1 << 30)
     assert [row[0] for row in rows] == [str(n) for n in range(len(rows))]
     assert len(rows) >= 100
+
+
+def test_short_rows_do_not_make_long_tables(tmp_path: Path):
+    path = tmp_path / "upload"
+    path.write_text(HEADER + "1,A,2\n" * (MOST_ROWS + 10) + "\n\n")
+    tables = list(open_source(path, max_bytes=1 << 30).tables(8 << 20))
+    assert [table.frame.height for table in tables] == [MOST_ROWS, 10]
+    assert [table.first_row for table in tables] == [1, MOST_ROWS + 1]
+    assert sum(table.blank_rows for table in tables) == 2
 
 
 def test_cells_beyond_and_short_of_the_header_are_told_apart(tmp_path: Path):
