@@ -64,7 +64,8 @@ class Ports:
             part, port = taken
             raise LocalStackError(
                 f"port {port} on {HOST} is taken, and {part} wants it: stop what listens there "
-                f"(`lsof -i :{port}` names it), or move all ports with --port-offset 100"
+                f"(`lsof -i :{port}` names it), or move all ports: "
+                "`.venv/bin/python -m deploy.local run --port-offset 100`"
             )
 
 

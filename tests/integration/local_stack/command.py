@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -30,12 +31,14 @@ _SHELL = {
 class Command:
     """A running command; its output is in a file, so that no full pipe holds it up."""
 
-    def __init__(self, argv: Sequence[str], output: Path, cwd: Path = ROOT) -> None:
+    def __init__(
+        self, argv: Sequence[str], output: Path, checkout: Path = ROOT, prefix: Sequence[str] = ()
+    ) -> None:
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", *argv],
-                cwd=cwd,
+                [*prefix, sys.executable, "-m", "deploy.local", *argv],
+                cwd=checkout,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | _SHELL,
@@ -46,12 +49,16 @@ class Command:
     def output(self) -> str:
         return self._output.read_text()
 
-    def wait_for(self, text: str, count: int = 1) -> None:
-        """Wait until `text` was said `count` times; fails at once if the command ends before."""
+    def count(self, pattern: str) -> int:
+        """Count the lines in which the regular expression is found."""
+        return sum(re.search(pattern, line) is not None for line in self.output.splitlines())
+
+    def wait_for(self, pattern: str, count: int = 1) -> None:
+        """Wait until the pattern was said in `count` lines; fails at once if the command ends before."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.output.count(text) < count:
-            assert self._process.poll() is None, f"it ended before it said {text!r}:\n{self.output}"
-            assert time.monotonic() < deadline, f"it never said {text!r}:\n{self.output}"
+        while self.count(pattern) < count:
+            assert self._process.poll() is None, f"it ended before it said {pattern!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"it never said {pattern!r}:\n{self.output}"
             time.sleep(0.05)
 
     def part(self, name: str) -> psutil.Process:
@@ -74,9 +81,14 @@ class Command:
 
 
 @contextmanager
-def start_command(argv: Sequence[str], output: Path, cwd: Path = ROOT) -> Iterator[Command]:
-    """Run a command; it and all it started are killed at the end of the block if they still live."""
-    command = Command(argv, output, cwd)
+def start_command(
+    argv: Sequence[str], output: Path, checkout: Path = ROOT, prefix: Sequence[str] = ()
+) -> Iterator[Command]:
+    """Run a command; it and all it started are killed at the end of the block if they still live.
+
+    `prefix` stands before the command, for one that runs it as somebody else.
+    """
+    command = Command(argv, output, checkout, prefix)
     try:
         yield command
     finally:

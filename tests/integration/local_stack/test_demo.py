@@ -1,0 +1,89 @@
+"""`python -m deploy.local demo`: a file through every part, and what is said if that fails."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from deploy.local.emulator import prepare_environment
+from deploy.local.sample import SAMPLE
+from tests.integration.local_stack.command import ROOT, start_command
+
+NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+"""Has a command run by root take itself for an ordinary user, without any of root's rights."""
+
+
+@pytest.fixture(scope="module")
+async def checkout(tmp_path_factory):
+    """A checkout in a path that is none of the simple ones, with the emulator installed."""
+    checkout = tmp_path_factory.mktemp("demo") / "Kündigungen & mehr"
+    environment = await prepare_environment(ROOT / ".local" / "environments", checkout / "install.log")
+    shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / ".local" / "environments").mkdir(parents=True)
+    (checkout / ".local" / "environments" / environment.name).symlink_to(environment)
+    return checkout
+
+
+@pytest.fixture
+def state_folder(tmp_path, monkeypatch):
+    """Where the throw-away stacks of demos are."""
+    folder = tmp_path / "Zwischen lager"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def ordinary_user() -> tuple[str, ...]:
+    if os.geteuid() != 0:
+        return ()
+    if subprocess.run([*NOT_ROOT, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("run by root, where no user namespaces are allowed")
+    return NOT_ROOT
+
+
+def test_ordinary_user_scores_a_file_in_an_odd_path(checkout, state_folder, tmp_path):
+    shutil.copy(SAMPLE, checkout / "Kunden März.csv")
+    with start_command(
+        ["demo", "--file", "Kunden März.csv"], tmp_path / "said.txt", checkout, ordinary_user()
+    ) as demo:
+        assert demo.wait() == 0, demo.output
+
+    lines = demo.output.splitlines()
+    assert re.fullmatch(r"demo: COMPLETED rows=1000 rejected=0 seconds=\d+\.\d", lines[-1])
+    assert [line.split()[0] for line in lines if " UTC " in line] == ["QUEUED", "RUNNING", "COMPLETED"]
+    assert len(re.findall(r"^  \d{4}-[A-Z]{5}  [\d.]+% (?:HIGH|MEDIUM)$", demo.output, re.MULTILINE)) == 5
+    assert len(re.findall(r"^      .+ (?:raises|lowers) the risk$", demo.output, re.MULTILINE)) == 15
+    scores = (checkout / ".local" / "demo" / "scores.csv").read_text()
+    assert len(scores.splitlines()) == 1 + 1000
+    assert list(state_folder.iterdir()) == []
+
+
+def test_file_that_cannot_be_scored_is_told_with_the_reason_and_the_logs_place(
+    checkout, state_folder, tmp_path
+):
+    (tmp_path / "orders.csv").write_text("order,sum\n1,2\n")
+    with start_command(
+        ["demo", "--file", str(tmp_path / "orders.csv")], tmp_path / "said.txt", checkout
+    ) as demo:
+        assert demo.wait() == 1
+
+    *_, logs, last = demo.output.splitlines()
+    assert last.startswith("demo: FAILED The file lacks columns")
+    assert "tenure" in last
+    (kept,) = state_folder.iterdir()
+    assert logs.startswith(f"logs are in {kept / 'logs'}")
+    assert (kept / "logs" / "producer_api.log").exists()
+
+
+def test_interrupted_demo_leaves_nothing_behind(checkout, state_folder, tmp_path):
+    with start_command(["demo"], tmp_path / "said.txt", checkout) as demo:
+        demo.wait_for("^emulator ")
+        family = demo.family()
+        assert demo.end(signal.SIGINT) == 1
+
+    assert demo.output.splitlines()[-1] == "demo: FAILED it was interrupted"
+    assert [process for process in family if process.is_running()] == []
+    assert list(state_folder.iterdir()) == []
