@@ -3,8 +3,10 @@
 import asyncio
 import os
 
+import asyncpg
 from alembic import context
-from sqlalchemy import Connection, make_url, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -14,11 +16,19 @@ LOCK_TIMEOUT = "60s"
 """For a table that is in use: better to fail and try again than to queue every request behind a migration."""
 
 
-def _database_url() -> str:
+async def _connect() -> asyncpg.Connection:
+    """Connect as the services do: asyncpg reads the whole URL, `?sslmode=verify-full` included."""
     url = context.config.attributes.get("database_url") or os.environ.get("DATABASE_URL")
     if not url:
-        raise SystemExit("DATABASE_URL is not set. Set it to: postgresql://owner:password@host:5432/name")
-    return str(url)
+        raise CommandError("DATABASE_URL is not set. Set it to: postgresql://owner:password@host:5432/name")
+    try:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"lock_timeout": LOCK_TIMEOUT}
+        )
+    except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError, ValueError) as error:
+        raise CommandError(
+            f"the database of DATABASE_URL cannot be reached: {str(error) or repr(error)}"
+        ) from error
 
 
 def _run(connection: Connection) -> None:
@@ -28,11 +38,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _migrate() -> None:
-    engine = create_async_engine(
-        make_url(_database_url()).set(drivername="postgresql+asyncpg"),
-        poolclass=NullPool,
-        connect_args={"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": {"lock_timeout": LOCK_TIMEOUT}},
-    )
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect, poolclass=NullPool)
     try:
         async with engine.connect() as locking, engine.connect() as migrating:
             await locking.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK_KEY})

@@ -1,0 +1,69 @@
+"""`python -m alembic --config deploy/migrations/alembic.ini upgrade head`, as a release runs it."""
+
+import asyncio
+import os
+import sys
+import uuid
+
+import asyncpg
+import pytest
+
+from tests.conftest import ROOT
+
+
+async def migrate(**env: str) -> tuple[int | None, str]:
+    """Run the command and return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alembic", "--config", "deploy/migrations/alembic.ini", "upgrade", "head"),
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+@pytest.fixture
+async def empty_database(postgres_server):
+    """The URL of a database without a schema."""
+    name = f"empty_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres_server.dsn())
+    try:
+        await connection.execute(f"create database {name}")
+        yield postgres_server.dsn(database=name)
+        await connection.execute(f"drop database {name} with (force)")
+    finally:
+        await connection.close()
+
+
+async def test_two_at_once_leave_one_schema_and_the_url_may_hold_tls_options(empty_database):
+    url = f"{empty_database}?sslmode=prefer"
+
+    runs = await asyncio.gather(migrate(DATABASE_URL=url), migrate(DATABASE_URL=url))
+
+    assert [code for code, _ in runs] == [0, 0], runs
+    connection = await asyncpg.connect(empty_database)
+    try:
+        assert len(await connection.fetch("select version_num from alembic_version")) == 1
+        assert await connection.fetchval("select count(*) from predictions") == 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({}, "DATABASE_URL is not set"),
+        ({"DATABASE_URL": "mysql://owner:secret@127.0.0.1/x"}, "invalid DSN"),
+        ({"DATABASE_URL": "postgresql://owner:secret@127.0.0.1:1/x"}, "cannot be reached"),
+    ],
+    ids=["missing", "of another kind", "nobody there"],
+)
+async def test_url_that_leads_nowhere_is_one_sentence_without_its_password(env, sentence):
+    code, said = await migrate(**env)
+
+    assert code != 0
+    assert sentence in said
+    assert "Traceback" not in said
+    assert "secret" not in said
