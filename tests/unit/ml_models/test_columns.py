@@ -1,14 +1,6 @@
 import pytest
 
-from ml_models.card import (
-    Card,
-    CategoricalFeature,
-    CategoricalStatistics,
-    Feature,
-    NumericFeature,
-    NumericStatistics,
-    normalise,
-)
+from ml_models.card import load_card, normalise
 from ml_models.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
@@ -17,28 +9,9 @@ from ml_models.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
-from ml_models.features import EXCLUDED_COLUMNS, ID_ALIASES, SPECIFICATION
 from retainwise_contracts.results import REJECTED_COLUMNS
 
-
-def with_statistics(specification: object) -> Feature:
-    fields = {name: getattr(specification, name) for name in type(specification).model_fields}  # type: ignore[attr-defined]
-    if fields["kind"] == "numeric":
-        statistics = NumericStatistics(
-            missing_rate=0, min=0, max=1, mean=0.5, edges=(0.5,), shares=(0.5, 0.5)
-        )
-        return NumericFeature(**fields, statistics=statistics)
-    shares = tuple(1 / len(fields["categories"]) for _ in fields["categories"])
-    return CategoricalFeature(**fields, statistics=CategoricalStatistics(missing_rate=0, shares=shares))
-
-
-CARD = Card.model_construct(  # type: ignore[call-arg]  # what is left out has no part in the mapping
-    name="telco-churn",
-    version="1.0.0",
-    features=tuple(map(with_statistics, SPECIFICATION)),
-    id_aliases=ID_ALIASES,
-    excluded_columns=EXCLUDED_COLUMNS,
-)
+CARD = load_card("telco-churn@1.0.0")
 NEEDED = ("customerID", "tenure", "Contract", "InternetService")
 
 

@@ -28,8 +28,9 @@ class Cause:
 
     @property
     def reason(self) -> str:
-        """The code and the column in words."""
-        return f"{self.code.value} in “{self.column.header}”" if self.column else self.code.value
+        """The code and the column in words: `out of range in “tenure”`."""
+        words = self.code.value.replace("_", " ")
+        return f"{words} in “{self.column.header}”" if self.column else words
 
 
 @dataclass(slots=True)

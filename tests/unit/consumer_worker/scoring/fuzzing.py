@@ -83,9 +83,10 @@ def score_broken_file(seed: int, model: ChurnModel) -> str:
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "upload"
-        source.write_bytes(break_file(seed))
-        # Small blocks, so that files of a few rows have many.
-        limits = ScoringLimits(block_bytes=random.Random(seed).choice((2_000, 20_000, 1 << 20)))
+        content = break_file(seed)
+        source.write_bytes(content)
+        # Every other file in some twenty blocks, the rest in one.
+        limits = ScoringLimits(block_bytes=max(500, len(content) // 20) if seed % 2 else 1 << 20)
         request = ScoringRequest(uuid.UUID(int=seed), "0" * 64)
         try:
             report = score_file(source, folder, model, request, limits=limits, cancelled=threading.Event())

@@ -106,7 +106,7 @@ def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
 def test_rejected_rows_are_told_by_cause(score: ScoreBytes):
     sentence = score(changed("tenure", "x", "-1", "y"))[0].summary.quality.sentences[0]
     assert sentence == (
-        "3 of 10 rows (30.0%) were not scored (not_a_number in “tenure”: 2; out_of_range in “tenure”: 1). "
+        "3 of 10 rows (30.0%) were not scored (not a number in “tenure”: 2; out of range in “tenure”: 1). "
         "rejected.csv holds them, to mend and send again."
     )
 

@@ -47,7 +47,7 @@ def test_half_bad_rows_are_scored_and_one_more_is_not(score: ScoreBytes):
         score(changed("tenure", "1", *["Doe"] * 6))
     assert (
         caught.value.detail
-        == "6 of 10 rows cannot be scored (not_a_number in “tenure”: 6, the first is row 2)."
+        == "6 of 10 rows cannot be scored (not a number in “tenure”: 6, the first is row 2)."
     )
 
 
