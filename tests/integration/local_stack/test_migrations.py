@@ -10,6 +10,11 @@ import pytest
 
 from tests.conftest import ROOT
 
+LOCK_KEY = 0x52657461696E  # of deploy/migrations/env.py
+WAITING = (
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
+)
+
 
 async def migrate(**env: str) -> tuple[int | None, str]:
     """Run the command and return its exit code and what it said."""
@@ -37,14 +42,19 @@ async def empty_database(postgres_server):
         await connection.close()
 
 
-async def test_two_at_once_leave_one_schema_and_the_url_may_hold_tls_options(empty_database):
+async def test_two_at_once_take_turns_and_the_url_may_hold_tls_options(empty_database):
     url = f"{empty_database}?sslmode=prefer"
-
-    runs = await asyncio.gather(migrate(DATABASE_URL=url), migrate(DATABASE_URL=url))
-
-    assert [code for code, _ in runs] == [0, 0], runs
     connection = await asyncpg.connect(empty_database)
     try:
+        await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            runs = [group.create_task(migrate(DATABASE_URL=url)) for _ in range(2)]
+            while await connection.fetchval(WAITING) < len(runs):
+                await asyncio.sleep(0.05)
+            assert await connection.fetchval("select to_regclass('alembic_version')") is None
+            await connection.execute("select pg_advisory_unlock($1)", LOCK_KEY)
+
+        assert [run.result()[0] for run in runs] == [0, 0], [run.result() for run in runs]
         assert len(await connection.fetch("select version_num from alembic_version")) == 1
         assert await connection.fetchval("select count(*) from predictions") == 0
     finally:
