@@ -98,6 +98,8 @@ class InvalidParameter(ApiError):
     """A parameter of the request cannot be read."""
 
     def __init__(self, parameter: str, detail: str) -> None:
+        # The name may be the client's own, of bytes that are no text and cannot be told in JSON.
+        parameter = parameter.encode("utf-8", "replace").decode()
         super().__init__(f"{parameter}: {detail}", parameter=parameter)
 
 

@@ -131,6 +131,11 @@ FORMS = [
     (form_body(FILE)[:-4], 400, "malformed_multipart"),  # no closing boundary: the file may be cut off
     (form_body(FILE), 400, "malformed_multipart"),
     (b"--B--\r\n", 400, "malformed_multipart"),
+    (
+        b'--B\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n' + form_body(FILE) + b"--B--\r\n",
+        422,
+        "invalid_parameter",
+    ),
     (form_body("Content-Disposition: form-data\r\n\r\n1") + b"--B--\r\n", 400, "malformed_multipart"),
     (
         form_body("Content-Type: multipart/mixed; boundary=C\r\n\r\n--C--\r\n") + b"--B--\r\n",
