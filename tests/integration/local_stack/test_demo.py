@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from deploy.local.emulator import prepare_environment
+from deploy.local.postgres import PostgresServer
 from deploy.local.sample import SAMPLE
 from tests.integration.local_stack.command import ROOT, start_command
 
@@ -76,6 +77,7 @@ def test_file_that_cannot_be_scored_is_told_with_the_reason_and_the_logs_place(
     (kept,) = state_folder.iterdir()
     assert logs.startswith(f"logs are in {kept / 'logs'}")
     assert (kept / "logs" / "producer_api.log").exists()
+    PostgresServer(kept / "postgres", 0, log=kept / "postgres.log").remove()  # root's is elsewhere
 
 
 def test_interrupted_demo_leaves_nothing_behind(checkout, state_folder, tmp_path):

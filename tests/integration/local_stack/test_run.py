@@ -8,6 +8,7 @@ import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
 
 from deploy.local.client import Prediction, PredictionsClient
+from deploy.local.postgres import PostgresServer
 from deploy.local.run import mint_token
 from deploy.local.sample import CUSTOMERS, SAMPLE
 from deploy.local.supervision import find_supervisor
@@ -42,7 +43,9 @@ def assert_completed(prediction: Prediction) -> None:
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
-    return tmp_path_factory.mktemp("Zustand für Tests")
+    folder = tmp_path_factory.mktemp("Zustand für Tests")
+    yield folder
+    PostgresServer(folder / "postgres", 0, log=folder / "postgres.log").remove()  # root's is elsewhere
 
 
 @pytest.fixture(scope="module")
