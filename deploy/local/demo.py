@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
 from deploy.local.client import Prediction, PredictionsClient
 from deploy.local.emulator import prepare_environment
@@ -82,24 +82,10 @@ def _make_throw_away_folder() -> Path:
 async def _score(client: PredictionsClient, file: Path, size: int, console: Console) -> Prediction:
     """Upload the file and wait until its prediction has ended; DemoFailed if not with a result."""
     console.print(f"\n{file.name}, {size:,} bytes", markup=False, soft_wrap=True)
-    with Progress(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        DownloadColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with _bar(console, DownloadColumn()) as progress:
         sending = progress.add_task("uploading", total=size)
         prediction_id = await client.upload(file, lambda count: progress.advance(sending, count))
-    with Progress(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with _bar(console, MofNCompleteColumn()) as progress:
         scoring = progress.add_task("", total=3)
         told = 0
         while True:
@@ -118,6 +104,18 @@ async def _score(client: PredictionsClient, file: Path, size: int, console: Cons
             f"{failure.message} ({failure.code})" if failure else f"the prediction is {prediction.status}"
         )
     return prediction
+
+
+def _bar(console: Console, count: ProgressColumn) -> Progress:
+    """A progress bar on a terminal, nothing elsewhere."""
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        count,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 async def _download(
