@@ -75,6 +75,12 @@ def test_the_summary_tells_of_all_rows(score: ScoreBytes):
     )
 
 
+def test_of_customers_with_the_same_risk_the_first_rows_are_told(score: ScoreBytes):
+    twins = [dict(customers(1)[0], customerID=str(number)) for number in range(60)]
+    highest = score(table(twins), block_bytes=2_000)[0].summary.highest_risk
+    assert [customer.row_number for customer in highest] == [1, 2, 3, 4, 5]
+
+
 def test_drivers_are_ranked_by_their_weight_over_the_file(score: ScoreBytes, model: ChurnModel):
     terms = len(model.card.terms)
     report, folder = score(table(customers(200)), reasons=terms)
