@@ -22,7 +22,7 @@ STATE = Path(__file__).parents[2] / ".local"
 ENVIRONMENTS = STATE / "environments"
 RESULTS = STATE / "demo"
 
-console = Console()
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 app = App(name="python -m deploy.local", help="RetainWise on this machine.", version_flags=[])
 
 Replicas = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST_REPLICAS))]
@@ -39,8 +39,8 @@ def run_command(*, replicas: Replicas = 2, port_offset: int = 0, state: State = 
         state: the folder of the state and the logs.
     """
     ports = Ports.documented(replicas, port_offset)
-    if asyncio.run(_until_signalled(run(state.absolute(), ports, ENVIRONMENTS, tell))):
-        tell(f"stopped; the state is in {state}")
+    if asyncio.run(_until_signalled(run(state.absolute(), ports, ENVIRONMENTS, console.print))):
+        console.print(f"stopped; the state is in {state}")
     return 0
 
 
@@ -58,8 +58,8 @@ def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
     except (DemoFailed, LocalStackError, OSError) as error:
         reason, *details = _sentence(error).splitlines()
         for line in details:
-            tell(line)
-        tell(f"demo: FAILED {reason}")
+            console.print(line)
+        console.print(f"demo: FAILED {reason}")
         return 1
     return 0
 
@@ -76,11 +76,6 @@ def token_command(*, tenant: str = DEVELOPMENT_TENANT, state: State = STATE) -> 
     return 0
 
 
-def tell(line: str) -> None:
-    """Print a line as it is, in colour on a terminal."""
-    console.print(line, markup=False, emoji=False, soft_wrap=True)
-
-
 async def _until_signalled(work: Coroutine[None, None, None]) -> bool:
     """Do the work; SIGINT, SIGTERM or the end of the terminal cancel it once. Returns whether one did."""
     task = asyncio.ensure_future(work)
@@ -90,6 +85,7 @@ async def _until_signalled(work: Coroutine[None, None, None]) -> bool:
         nonlocal signalled
         if not signalled:  # a second one must not cut the stopping short: it takes seconds
             signalled = True
+            console.print("\nstopping…")
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -114,7 +110,7 @@ def main() -> int:
     try:
         return app(result_action="return_value") or 0  # None after --help
     except (LocalStackError, OSError) as error:
-        Console(stderr=True).print(_sentence(error), markup=False, highlight=False, soft_wrap=True)
+        sys.stderr.write(f"{_sentence(error)}\n")
         return 1
 
 

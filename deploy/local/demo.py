@@ -42,7 +42,7 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
         folder,
         Ports.free(replicas),
         emulator_environment=environment,
-        tell=lambda line: console.print(line, markup=False, emoji=False, soft_wrap=True),
+        tell=console.print,
         durable=False,
     )
     try:
@@ -50,10 +50,10 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
             client = PredictionsClient(session, stack.api_url, stack.issuer.mint(TENANT))
             prediction = await _score(client, file, size, console)
             for line in describe_result(prediction):
-                console.print(line, soft_wrap=True)
+                console.print(line)
             await _download(client, prediction, results, console)
     except Exception:
-        console.print(f"\nlogs are in {stack.logs}, the state is beside them", markup=False, soft_wrap=True)
+        console.print(f"\nlogs are in {stack.logs}, the state is beside them")
         raise
     except asyncio.CancelledError:
         stack.remove()
@@ -63,8 +63,6 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
     console.print(
         f"demo: COMPLETED rows={rows.total if rows else 0} rejected={rows.rejected if rows else 0} "
         f"seconds={time.monotonic() - began:.1f}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -81,7 +79,7 @@ def _make_throw_away_folder() -> Path:
 
 async def _score(client: PredictionsClient, file: Path, size: int, console: Console) -> Prediction:
     """Upload the file and wait until its prediction has ended; DemoFailed if not with a result."""
-    console.print(f"\n{file.name}, {size:,} bytes", markup=False, soft_wrap=True)
+    console.print(f"\n{file.name}, {size:,} bytes")
     with _bar(console, DownloadColumn()) as progress:
         sending = progress.add_task("uploading", total=size)
         prediction_id = await client.upload(file, lambda count: progress.advance(sending, count))
@@ -92,7 +90,7 @@ async def _score(client: PredictionsClient, file: Path, size: int, console: Cons
             prediction = await client.read_prediction(prediction_id)
             statuses = describe_status(prediction)
             for line in statuses[told:]:
-                console.print(line, soft_wrap=True)
+                console.print(line)
             told = len(statuses)
             progress.update(scoring, description=prediction.status, completed=told)
             if prediction.status.is_final:
@@ -125,5 +123,5 @@ async def _download(
     console.print("\nResult files")
     for link in (await client.read_result(prediction.prediction_id)).files:
         await client.download(link, folder / link.name)
-        console.print(f"  {folder / link.name}  {link.size_bytes:,} bytes", markup=False, soft_wrap=True)
+        console.print(f"  {folder / link.name}  {link.size_bytes:,} bytes")
     console.print()
