@@ -131,7 +131,7 @@ class PredictionsClient:
 
 async def _require_success(answer: aiohttp.ClientResponse) -> None:
     """Raise `RequestRefused` with what the problem object (RFC 9457) says."""
-    if answer.status < HTTPStatus.BAD_REQUEST:
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a redirect that leads on was followed
         return
     problem: dict[str, Any] = {}
     if answer.content_type == "application/problem+json":
