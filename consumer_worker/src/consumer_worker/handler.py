@@ -121,7 +121,7 @@ class PredictionHandler:
             return await self._claim(delivery, message)
 
     async def _claim(self, delivery: Delivery, message: Request) -> Outcome:
-        match await self._store.claim_prediction(message.data.prediction_id):
+        match await self._claim_uninterrupted(message.data.prediction_id):
             case AlreadyFinal(status):
                 log.info("prediction_already_final", status=status)
                 return Ack()
@@ -141,6 +141,21 @@ class PredictionHandler:
                     return await self._attempt(delivery, message, claim)
                 finally:
                     del self._running[claim.prediction_id]
+
+    async def _claim_uninterrupted(
+        self, prediction_id: UUID
+    ) -> Claim | HeldElsewhere | AlreadyFinal | UnknownPrediction:
+        """Claim; cancelled in the middle of it, give back what may have been claimed by then."""
+        claiming = asyncio.ensure_future(self._store.claim_prediction(prediction_id))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # Where this fails the lease lapses by itself.
+            with suppress(asyncpg.PostgresError, OSError):
+                async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
+                    if isinstance(claimed := await claiming, Claim):
+                        await self._give_back(claimed)
+            raise
 
     async def watch_cancellations(self) -> Never:
         """Stop handlers whose prediction was cancelled meanwhile; runs until it is cancelled itself."""
