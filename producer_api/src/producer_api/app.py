@@ -1,5 +1,6 @@
 """The wiring of the API on one page: the layers around every request, the resources, the route table."""
 
+from aiobotocore.session import AioSession, get_session
 from aiohttp import web
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,9 @@ LARGEST_REQUEST_BODY_READ_WHOLE = 65_536
 """Nothing here reads a body whole; the stream of an upload is bounded by `MAX_UPLOAD_BYTES` as it is read."""
 
 
-def create_app(settings: Settings, *, registry: CollectorRegistry = PROCESS_REGISTRY) -> web.Application:
+def create_app(
+    settings: Settings, *, registry: CollectorRegistry = PROCESS_REGISTRY, aws: AioSession | None = None
+) -> web.Application:
     """Build the API; its resources open when it starts, and may then raise StartRefused."""
     app = web.Application(
         middlewares=[
@@ -27,6 +30,7 @@ def create_app(settings: Settings, *, registry: CollectorRegistry = PROCESS_REGI
         client_max_size=LARGEST_REQUEST_BODY_READ_WHOLE,
     )
     app[SETTINGS] = settings
+    app[resources.AWS] = aws or get_session()
     app[METRICS] = ApiMetrics(registry)
     app[health.REGISTRY] = registry
     app[uploads.UPLOAD_GATE] = uploads.UploadGate(settings.max_concurrent_uploads, app[METRICS])

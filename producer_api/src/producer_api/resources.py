@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 import structlog
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,6 +40,9 @@ DATABASE_CONNECTIONS = 10
 
 RELAY_CONNECTIONS = 2
 """A relay has one request in the air; the other is for one that was given up and is not closed yet."""
+
+AWS = web.AppKey("aws", AioSession)
+"""What the clients are made from: it reads the service models, and fetches credentials, once for all."""
 
 QUEUE: "web.AppKey[SQSClient]" = web.AppKey("queue")
 TOPIC: "web.AppKey[SNSClient]" = web.AppKey("topic")
@@ -109,8 +112,8 @@ async def open_bucket(app: web.Application) -> AsyncIterator[None]:
     config = _client_config(settings.max_concurrent_uploads, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
         AioConfig(signature_version="s3v4")  # presigned links come out in the old form without it
     )
-    async with get_session().create_client("s3", region_name=settings.aws_region, config=config) as client:
-        async with _proving("s3:ListBucket", settings.bucket_name):
+    async with app[AWS].create_client("s3", region_name=settings.aws_region, config=config) as client:
+        async with _proving(app, "s3:ListBucket", settings.bucket_name):
             await client.head_bucket(Bucket=settings.bucket_name)
         log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
         app[OBJECTS] = Objects(client, settings.bucket_name)
@@ -125,9 +128,9 @@ async def open_queue(app: web.Application) -> AsyncIterator[None]:
     """
     settings = app[SETTINGS]
     config = _client_config(RELAY_CONNECTIONS, attempts=1)  # the relay itself tries again
-    async with get_session().create_client("sqs", region_name=settings.aws_region, config=config) as client:
+    async with app[AWS].create_client("sqs", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
-            async with _proving("sqs:GetQueueAttributes", settings.predictions_queue_url):
+            async with _proving(app, "sqs:GetQueueAttributes", settings.predictions_queue_url):
                 await client.get_queue_attributes(
                     QueueUrl=settings.predictions_queue_url, AttributeNames=["QueueArn"]
                 )
@@ -144,9 +147,9 @@ async def open_topic(app: web.Application) -> AsyncIterator[None]:
     """
     settings = app[SETTINGS]
     config = _client_config(RELAY_CONNECTIONS, attempts=1)
-    async with get_session().create_client("sns", region_name=settings.aws_region, config=config) as client:
+    async with app[AWS].create_client("sns", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
-            async with _proving("sns:GetTopicAttributes", settings.prediction_events_topic_arn):
+            async with _proving(app, "sns:GetTopicAttributes", settings.prediction_events_topic_arn):
                 await client.get_topic_attributes(TopicArn=settings.prediction_events_topic_arn)
             log.info(StartupEvent.SNS_CLIENT_INITIALIZED, topic_arn=settings.prediction_events_topic_arn)
         app[TOPIC] = client
@@ -211,6 +214,7 @@ async def check_resources(settings: Settings) -> None:
     """
     app = web.Application()
     app[SETTINGS] = settings
+    app[AWS] = get_session()
     app.cleanup_ctx.extend(PROVEN)
     runner = web.AppRunner(app)
     try:
@@ -231,24 +235,24 @@ def _client_config(
 
 
 @asynccontextmanager
-async def _proving(action: str, resource: str) -> AsyncIterator[None]:
+async def _proving(app: web.Application, action: str, resource: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
-            role = await _caller()
+            role = await _caller(app)
             raise StartRefused(f"access denied: {role} needs {action} on {resource}") from error
         raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
     except (BotoCoreError, OSError) as error:
         raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
 
 
-async def _caller() -> str:
+async def _caller(app: web.Application) -> str:
     """Return who AWS takes this process for, as far as it says."""
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), get_session().create_client("sts") as sts:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), app[AWS].create_client("sts") as sts:
             return str((await sts.get_caller_identity())["Arn"])
     except (ClientError, BotoCoreError, OSError):
         return "this process's role"

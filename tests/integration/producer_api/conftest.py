@@ -1,6 +1,7 @@
 """The API in this process, on a real socket, with a real database, emulator and token issuer behind it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -70,8 +71,14 @@ class Api:
             return response.status, await response.json(content_type=None)
 
 
+@pytest.fixture(scope="session")
+def aws_session() -> AioSession:
+    """One for all tests: to read the service models takes longer than most of them."""
+    return get_session()
+
+
 @pytest.fixture
-def start_api(environment, issuer):
+def start_api(environment, issuer, aws_session):
     """A function that runs an API while the block lasts; settings may be overridden by name."""
 
     @asynccontextmanager
@@ -81,7 +88,7 @@ def start_api(environment, issuer):
                 variables.setenv(name.upper(), value)
             read = Settings()
         registry = CollectorRegistry()
-        app = create_app(read, registry=registry)
+        app = create_app(read, registry=registry, aws=aws_session)
         runner = create_runner(app)
         await runner.setup()
         try:
@@ -113,14 +120,26 @@ async def owner(database) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]"
 
 
 @pytest.fixture
-async def s3(aws):
+async def s3(aws, aws_session):
     """An S3 client of the test's own."""
-    async with get_session().create_client("s3", endpoint_url=aws.endpoint_url) as client:
+    async with aws_session.create_client("s3", endpoint_url=aws.endpoint_url) as client:
         yield client
 
 
 @pytest.fixture
-async def sqs(aws):
+async def sqs(aws, aws_session):
     """An SQS client of the test's own."""
-    async with get_session().create_client("sqs", endpoint_url=aws.endpoint_url) as client:
+    async with aws_session.create_client("sqs", endpoint_url=aws.endpoint_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def until():
+    """A function that waits for an asynchronous condition to hold."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(20):
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+    return wait

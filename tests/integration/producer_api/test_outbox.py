@@ -8,7 +8,6 @@ from typing import Any
 import asyncpg
 import pytest
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from prometheus_client import CollectorRegistry
 
 from producer_api.outbox import (
@@ -151,17 +150,11 @@ async def running(relay):
         await asyncio.wait([task])
 
 
-async def until(condition) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
-async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port):
+async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port, aws_session):
     await create_messages(owner, 3)
     dead = f"http://127.0.0.1:{unused_port()}"
     once = AioConfig(retries={"total_max_attempts": 1})
-    async with get_session().create_client("sqs", endpoint_url=dead, config=once) as away:
+    async with aws_session.create_client("sqs", endpoint_url=dead, config=once) as away:
         relay = create_relay(QueuePublisher(away, aws.queue_url))
         with pytest.raises(ReceiverAway, match="Could not connect"):
             await relay.publish_pending()
@@ -172,7 +165,7 @@ async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port):
     assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 0
 
 
-async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store, owner, monkeypatch):
+async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store, owner, monkeypatch, until):
     relay = create_relay()
     relay.sweep_seconds = 0.01
     faults = iter([RuntimeError("a fault of ours"), OSError("the network")])
@@ -198,8 +191,8 @@ async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store,
         await until(sent)
 
 
-async def test_events_go_to_the_topic(create_relay, owner, aws, sqs):
-    async with get_session().create_client("sns", endpoint_url=aws.endpoint_url) as sns:
+async def test_events_go_to_the_topic(create_relay, owner, aws, sqs, aws_session):
+    async with aws_session.create_client("sns", endpoint_url=aws.endpoint_url) as sns:
         attributes = await sqs.get_queue_attributes(QueueUrl=aws.queue_url, AttributeNames=["QueueArn"])
         await sns.subscribe(
             TopicArn=aws.topic_arn,
@@ -232,7 +225,7 @@ async def test_old_messages_of_finished_predictions_are_forgotten(store, owner):
     assert [row[0] for row in await owner.fetch("select outbox_id from outbox order by 1")] == [1, 2, 3]
 
 
-async def test_a_pause_keeps_all_and_says_so(start_api, customers, owner, sqs, aws):
+async def test_a_pause_keeps_all_and_says_so(start_api, customers, owner, sqs, aws, until):
     async with start_api(enable_sqs="false") as api:
         status, _ = await api.post(customers)
         assert status == 202

@@ -48,15 +48,10 @@ async def test_a_file_that_cannot_be_scored(api, owner, s3, aws, subtests):
             async with api.http.post("/v1/predictions", data=form) as response:
                 assert response.content_type == "application/problem+json"
                 assert_problem((response.status, await response.json(content_type=None)), status, code)
-    await assert_nothing_is_left(owner, s3, aws)
-
-
-async def test_missing_columns_are_named_with_what_is_close(api):
-    problem = assert_problem(
-        await api.post(b"customerID,tenurez,Contract\n1,2,x\n"), 422, "required_columns_missing"
-    )
-    assert problem["missing"][-1] == "InternetService"
+    _, problem = await api.post(b"customerID,tenur,Contract\n1,2,x\n")
+    assert "InternetService" in problem["missing"]
     assert set(problem["closest"]) == set(problem["missing"])
+    await assert_nothing_is_left(owner, s3, aws)
 
 
 PARAMETERS = [
@@ -87,15 +82,12 @@ async def test_a_parameter_that_cannot_be_read(api, customers, owner, s3, aws, s
             form.add_fields(*parameters.items())
             async with api.http.post("/v1/predictions", data=form) as response:
                 assert_problem((response.status, await response.json(content_type=None)), 422, code)
+    _, problem = await api.post(customers, params={"model": "x"})
+    assert problem["installed"] == ["telco-churn@1.0.0"]
     twice = URL("/v1/predictions?reasons=1&reasons=2")
     async with api.http.post(twice, data=customers, headers=CSV) as response:
         assert_problem((response.status, await response.json(content_type=None)), 422, "invalid_parameter")
     await assert_nothing_is_left(owner, s3, aws)
-
-
-async def test_an_unknown_model_is_answered_with_those_there_are(api, customers):
-    problem = assert_problem(await api.post(customers, params={"model": "x"}), 422, "unknown_model")
-    assert problem["installed"] == ["telco-churn@1.0.0"]
 
 
 HEADERS = [

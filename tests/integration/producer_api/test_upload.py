@@ -113,15 +113,8 @@ async def raw_request(api, body: bytes, *, length: int, more: str = "") -> tuple
     return reader, writer
 
 
-async def until(condition, *, seconds: float = 20) -> None:
-    """Wait for an asynchronous condition to hold."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("size", [1_000, PART_BYTES + 1_000], ids=["in the first part", "after it"])
-async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s3, aws, size):
+async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s3, aws, size, until):
     body = (customers + b"a-3,1,Two year,20,No\n" * (size // 20))[:size]
     _, writer = await raw_request(api, body, length=size + 10_000)
     gate = api.app[UPLOAD_GATE]
@@ -141,7 +134,7 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s
     assert "Contents" not in await s3.list_objects_v2(Bucket=aws.bucket)
 
 
-async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers, owner):
+async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers, owner, until):
     async with start_api(upload_idle_seconds="0.2") as api:
         reader, writer = await raw_request(api, customers, length=10_000)
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
@@ -153,7 +146,7 @@ async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers,
     assert await owner.fetchval("select count(*) from uploads") == 0
 
 
-async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers):
+async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers, until):
     expect = "Expect: 100-continue\r\n"
     reader, writer = await raw_request(api, b"", length=10**12, more=expect)
     answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
@@ -166,7 +159,7 @@ async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers):
     writer.close()
 
 
-async def test_no_more_uploads_than_fit_in_at_once(start_api, customers):
+async def test_no_more_uploads_than_fit_in_at_once(start_api, customers, until):
     async with start_api(max_concurrent_uploads="1") as api:
         _, writer = await raw_request(api, customers[:50], length=len(customers))
 
