@@ -1,6 +1,7 @@
 """`python -m deploy.local run | demo | token`: RetainWise on this machine, see README.md."""
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from deploy.local.demo import DemoFailed, demo
 from deploy.local.errors import LocalStackError
-from deploy.local.ports import HOST, MOST_REPLICAS, Ports
+from deploy.local.ports import HOST, LARGEST_OFFSET, MOST_REPLICAS, Ports
 from deploy.local.run import DEVELOPMENT_TENANT, mint_token, run
 from deploy.local.sample import SAMPLE
 
@@ -26,11 +27,12 @@ console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 app = App(name="python -m deploy.local", help="RetainWise on this machine.", version_flags=[])
 
 Replicas = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST_REPLICAS))]
+PortOffset = Annotated[int, Parameter(validator=Number(gte=0, lte=LARGEST_OFFSET))]
 State = Annotated[Path, Parameter(name="--state")]
 
 
 @app.command(name="run")
-def run_command(*, replicas: Replicas = 2, port_offset: int = 0, state: State = STATE) -> int:
+def run_command(*, replicas: Replicas = 2, port_offset: PortOffset = 0, state: State = STATE) -> int:
     """Keep the whole system running; Ctrl-C stops it and keeps its state.
 
     Args:
@@ -107,6 +109,8 @@ def _sentence(error: Exception) -> str:
 def main() -> int:
     """Run the command and return the process's exit code."""
     _forget_aws()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no █ gets a ?
     try:
         return app(result_action="return_value") or 0  # None after --help
     except (LocalStackError, OSError) as error:

@@ -11,6 +11,8 @@ from deploy.local.errors import LocalStackError
 HOST = "127.0.0.1"
 MOST_REPLICAS = 9
 """The workers' ports end where the token issuer's is."""
+LARGEST_OFFSET = 65_535 - 8_090
+"""The last port there is, and the highest of ours."""
 
 
 @dataclass(frozen=True)
