@@ -90,7 +90,6 @@ class Emulator:
                 "LOG_LEVEL": "WARNING",
                 "PATH": os.environ.get("PATH", ""),
                 "HOME": str(self._folder),
-                "PYTHONDONTWRITEBYTECODE": "1",
             },
             log=log,
             cwd=self._folder,

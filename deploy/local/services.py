@@ -99,7 +99,6 @@ def build_services(
         "LOG_LEVEL": "INFO",
         "SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     api = Service(
         "producer_api",

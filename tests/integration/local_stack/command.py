@@ -23,7 +23,6 @@ _SHELL = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 """A developer's shell is set up for other things; none of it may reach the stack."""
 
