@@ -64,7 +64,7 @@ where prediction_id = :prediction_id and fence = :fence and status = 'RUNNING'
 returning requested_at, finished_at;
 
 -- name: end_prediction(prediction_id, fence, status, failure)^
--- End a prediction without a result, as FAILED or EXPIRED, unless another worker has claimed it since.
+-- End a prediction without a result, as FAILED or EXPIRED, unless it was claimed since or has ended.
 update predictions
 set status = :status,
     finished_at = now(),
@@ -73,7 +73,7 @@ set status = :status,
     retry_reason = null,
     retry_at = null,
     failure = :failure
-where prediction_id = :prediction_id and fence = :fence and status = 'RUNNING'
+where prediction_id = :prediction_id and fence = :fence and finished_at is null
 returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
 
 -- name: insert_event(message_id, message_type, prediction_id, tenant_id, traceparent, body)!
@@ -85,66 +85,36 @@ values ('events', :message_id, :message_type, :prediction_id, :tenant_id, :trace
 -- True for the one replica that may reconcile, until its transaction ends.
 select pg_try_advisory_xact_lock(hashtext('retainwise.reconciler'));
 
--- name: expire_predictions(at_most)
--- End what nobody is working on and whose deadline has passed.
-update predictions
-set status = 'EXPIRED',
-    fence = fence + 1,
-    finished_at = now(),
-    lease_owner = null,
-    lease_until = null,
-    retry_reason = null,
-    retry_at = null
-where prediction_id in (
-    select prediction_id
-    from predictions
-    where finished_at is null
-        and deadline < now()
-        and (lease_until is null or lease_until < now())
-    order by deadline
-    limit :at_most
-    for update skip locked
-)
-returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+-- name: find_overdue_predictions(at_most)
+-- What nobody is working on and whose deadline has passed; locked until it is ended.
+select prediction_id, fence
+from predictions
+where finished_at is null
+    and deadline < now()
+    and (lease_until is null or lease_until < now())
+order by deadline
+limit :at_most
+for update skip locked;
 
--- name: fail_exhausted_predictions(max_attempts, silent_seconds, failure, at_most)
--- End what has used up its attempts and whose last worker died without a word.
-update predictions
-set status = 'FAILED',
-    fence = fence + 1,
-    finished_at = now(),
-    lease_owner = null,
-    lease_until = null,
-    retry_reason = null,
-    retry_at = null,
-    failure = :failure
-where prediction_id in (
-    select prediction_id
-    from predictions
-    where status = 'RUNNING'
-        and attempt >= :max_attempts
-        and lease_until < now() - make_interval(secs => :silent_seconds)
-    order by lease_until
-    limit :at_most
-    for update skip locked
-)
-returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+-- name: find_exhausted_predictions(max_attempts, silent_seconds, at_most)
+-- What has used up its attempts and whose last worker died without a word; locked until it is ended.
+select prediction_id, fence
+from predictions
+where status = 'RUNNING'
+    and attempt >= :max_attempts
+    and lease_until < now() - make_interval(secs => :silent_seconds)
+order by lease_until
+limit :at_most
+for update skip locked;
 
--- name: fail_parked_prediction(prediction_id, failure)^
--- End the prediction of a message that SQS gave up on, unless a worker is at it after all.
-update predictions
-set status = 'FAILED',
-    fence = fence + 1,
-    finished_at = now(),
-    lease_owner = null,
-    lease_until = null,
-    retry_reason = null,
-    retry_at = null,
-    failure = :failure
+-- name: find_parked_prediction(prediction_id)^
+-- The prediction of a message that SQS gave up on, unless it has ended or a worker is at it after all.
+select prediction_id, fence
+from predictions
 where prediction_id = :prediction_id
     and finished_at is null
     and (lease_until is null or lease_until < now())
-returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
+for update;
 
 -- name: requeue_lost_predictions(silent_seconds, at_most)
 -- Have the API's relay send the message again, of what nobody has touched for so long.

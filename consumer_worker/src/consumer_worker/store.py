@@ -4,7 +4,7 @@ Every write but the claim itself carries the fence the claim gave. A worker that
 cut off holds an old fence, and its writes change no row.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -207,25 +207,20 @@ class Store:
     ) -> None:
         """End a prediction as FAILED or EXPIRED, with its event, in one transaction. Raises FenceLost."""
         async with self._connection() as connection, connection.transaction():
-            row = await _queries.end_prediction(
+            await self._end(
                 connection,
-                prediction_id=claim.prediction_id,
-                fence=claim.fence,
-                status=status.value,
-                failure=failure.model_dump_json() if failure else None,
+                {"prediction_id": claim.prediction_id, "fence": claim.fence},
+                status,
+                failure,
+                message.traceparent,
             )
-            if row is None:
-                raise FenceLost
-            await self._insert_event(connection, _failed(row, failure), message.traceparent)
 
     async def fail_parked_prediction(self, prediction_id: UUID, failure: Failure) -> ParkedEnd:
         """End the prediction of a parked message, unless it has ended or is being worked on."""
         async with self._connection() as connection, connection.transaction():
-            row = await _queries.fail_parked_prediction(
-                connection, prediction_id=prediction_id, failure=failure.model_dump_json()
-            )
-            if row is not None:
-                await self._insert_event(connection, _failed(row, failure), traceparent=None)
+            parked = await _queries.find_parked_prediction(connection, prediction_id=prediction_id)
+            if parked is not None:
+                await self._end(connection, parked, PredictionStatus.FAILED, failure)
                 return ParkedEnd.FAILED_NOW
             row = await _queries.read_claim(connection, prediction_id=prediction_id)
         final = row is not None and PredictionStatus(row["status"]).is_final
@@ -239,36 +234,62 @@ class Store:
         A worker is taken for dead `died_after_seconds` after its lease lapsed, a message for lost when its
         prediction was not touched for `lost_after_seconds`.
         """
-        exhausted = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
         async with self._connection() as connection, connection.transaction():
             if not await _queries.lock_reconciler(connection):
                 return None
-            expired = [row async for row in _queries.expire_predictions(connection, at_most=SWEEP_ROWS)]
-            failed = [
-                row
-                async for row in _queries.fail_exhausted_predictions(
-                    connection,
-                    max_attempts=max_attempts,
-                    silent_seconds=died_after_seconds,
-                    failure=exhausted.model_dump_json(),
-                    at_most=SWEEP_ROWS,
-                )
-            ]
-            requeued = [
-                row
-                async for row in _queries.requeue_lost_predictions(
-                    connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
-                )
-            ]
+            overdue = _queries.find_overdue_predictions(connection, at_most=SWEEP_ROWS)
+            expired = [row async for row in overdue]
             for row in expired:
-                await self._insert_event(connection, _failed(row, None), traceparent=None)
+                await self._end(connection, row, PredictionStatus.EXPIRED, None)
+            exhausted = _queries.find_exhausted_predictions(
+                connection,
+                max_attempts=max_attempts,
+                silent_seconds=died_after_seconds,
+                at_most=SWEEP_ROWS,
+            )
+            failed = [row async for row in exhausted]
             for row in failed:
-                await self._insert_event(connection, _failed(row, exhausted), traceparent=None)
+                failure = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
+                await self._end(connection, row, PredictionStatus.FAILED, failure)
+            lost = _queries.requeue_lost_predictions(
+                connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
+            )
+            requeued = [row async for row in lost]
         return Reconciled(
             expired=_ids(expired),
             failed=_ids(failed),
             requeued=_ids(requeued),
         )
+
+    async def _end(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        held: Mapping[str, Any] | asyncpg.Record,
+        status: PredictionStatus,
+        failure: Failure | None,
+        traceparent: str | None = None,
+    ) -> None:
+        """End a prediction that is held by its fence, and tell it in an event. Raises FenceLost."""
+        row = await _queries.end_prediction(
+            connection,
+            prediction_id=held["prediction_id"],
+            fence=held["fence"],
+            status=status.value,
+            failure=failure.model_dump_json() if failure else None,
+        )
+        if row is None:
+            raise FenceLost
+        event = PredictionFailedV1(
+            prediction_id=row["prediction_id"],
+            tenant_id=row["tenant_id"],
+            model=ModelReference(name=row["model_name"], version=row["model_version"]),
+            status=PredictionStatus(row["status"]),
+            failure=failure,
+            attempts=row["attempt"],
+            requested_at=row["requested_at"],
+            finished_at=row["finished_at"],
+        )
+        await self._insert_event(connection, event, traceparent)
 
     async def _insert_event(
         self,
@@ -291,19 +312,6 @@ class Store:
     async def _connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
         async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
             yield connection
-
-
-def _failed(row: asyncpg.Record, failure: Failure | None) -> PredictionFailedV1:
-    return PredictionFailedV1(
-        prediction_id=row["prediction_id"],
-        tenant_id=row["tenant_id"],
-        model=ModelReference(name=row["model_name"], version=row["model_version"]),
-        status=PredictionStatus(row["status"]),
-        failure=failure,
-        attempts=row["attempt"],
-        requested_at=row["requested_at"],
-        finished_at=row["finished_at"],
-    )
 
 
 def _ids(rows: list[asyncpg.Record]) -> tuple[UUID, ...]:
