@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer_worker.scoring.disclosure import tellable
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
 from ml_models.columns import ColumnMapping
@@ -37,7 +38,9 @@ NOTEWORTHY = 0.01
 
 _MOST_UNSEEN_KEPT = 1_000
 _MOST_UNSEEN_CATEGORIES = 20
-"""A column with more different unknown values holds something else, perhaps names: none is repeated."""
+_FEW_UNSEEN = 3
+"""Categories are few and come again. A column whose unknown values are many or each its own holds something
+else, perhaps names: none of them is repeated in the report."""
 _MOST_UNSEEN_TOLD = 5
 _LONGEST_VALUE_TOLD = 40
 
@@ -248,7 +251,7 @@ def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
 def _of_unseen_values(tally: FeatureTally) -> str:
     label, share = tally.feature.label, f"{tally.rate(tally.unseen):.1%}"
     different = len(tally.unseen_values)
-    if different > _MOST_UNSEEN_CATEGORIES:
+    if different > min(_MOST_UNSEEN_CATEGORIES, max(_FEW_UNSEEN, tally.unseen // 2)):
         at_least = "at least " if different == _MOST_UNSEEN_KEPT else ""
         return (
             f"{label} holds {at_least}{different:,} values the model has never seen, in {share} of the rows. "
@@ -256,15 +259,7 @@ def _of_unseen_values(tally: FeatureTally) -> str:
         )
     # The most frequent first, then by name, so that the sentence is always the same.
     ranked = sorted(tally.unseen_values.items(), key=lambda item: (-item[1], item[0]))
-    told = ", ".join(f"“{printable(value, _LONGEST_VALUE_TOLD)}”" for value, _ in ranked[:_MOST_UNSEEN_TOLD])
+    told = ", ".join(f"“{tellable(value, _LONGEST_VALUE_TOLD)}”" for value, _ in ranked[:_MOST_UNSEEN_TOLD])
     more = f" and {different - _MOST_UNSEEN_TOLD} more" if different > _MOST_UNSEEN_TOLD else ""
     noun = "a value" if different == 1 else f"{different} values"
     return f"{label} holds {noun} the model has never seen, in {share} of the rows: {told}{more}."
-
-
-def printable(text: str, longest: int) -> str:
-    """Return text fit to be shown and stored: without control characters, and not too long."""
-    clean = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"

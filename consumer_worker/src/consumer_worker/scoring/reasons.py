@@ -7,9 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.values import FeatureValues
 from ml_models.card import Card
 from retainwise_contracts.results import Reason
+
+_LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,13 @@ class Reasons:
         return columns
 
     def of_row(self, row: int) -> tuple[Reason, ...]:
-        """Return one row's reasons."""
+        """Return one row's reasons, fit for the summary."""
         return tuple(
             Reason(
                 feature=self.features[self.terms[rank, row]],
                 effect=round(float(self.effects[rank, row]), 6),
-                value=self.values[self.words[rank, row]],
-                text=self.texts[self.words[rank, row]],
+                value=_shown(self.values[self.words[rank, row]]),
+                text=printable(self.texts[self.words[rank, row]], _LONGEST_TEXT),
             )
             for rank in range(len(self.terms))
             if self.effects[rank, row] != 0
@@ -96,6 +99,10 @@ def find_reasons(
             # Every value has a phrase for either direction, although few occur in both.
             texts += [feature.feature.reason(value, -1.0), feature.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
     return Reasons([term.features[0] for term in card.terms], terms, effects, words, read_as, texts)
+
+
+def _shown(value: str | None) -> str | None:
+    return None if value is None else printable(value, _LONGEST_TEXT)
 
 
 def _written(value: float | str | None) -> str | None:

@@ -1,6 +1,5 @@
 """Which rows cannot be scored, and why: said so that the customer can mend them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,13 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
 from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
 from ml_models.card import NumericFeature
 from ml_models.columns import ColumnMapping, MappedColumn
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
-
-_NUMBER_LIKE = re.compile(r"[+-]?[\d.,]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +169,3 @@ def rejected_rows(
     return original.with_columns(
         series.alias(column.name) for series, column in zip(why, REJECTED_COLUMNS, strict=True)
     )
-
-
-def mask(value: str) -> str:
-    """Shorten a value to what tells the fault and not the person: a short number, else its first letter."""
-    value = value.strip()
-    if not value or _NUMBER_LIKE.fullmatch(value):
-        return value
-    return f"{value[0]}*** ({len(value)} characters)"

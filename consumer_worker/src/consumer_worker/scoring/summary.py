@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.quality import printable
+from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.reasons import Reasons
 from ml_models.card import Card
 from ml_models.columns import ColumnMapping

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring import duplicates
+from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
-from consumer_worker.scoring.quality import FeatureTally, printable
-from consumer_worker.scoring.rows import mask
+from consumer_worker.scoring.quality import FeatureTally
 from consumer_worker.scoring.values import read_values
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.results import QualityGrade
@@ -97,10 +97,19 @@ def test_a_file_of_another_business_is_poor(score: ScoreBytes):
 
 
 def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
-    rows = [dict(row, PaymentMethod=f"Jane Doe {n}") for n, row in enumerate(customers(60))]
-    summary = score(table(rows))[0].summary
-    assert "holds 60 values the model has never seen" in " ".join(summary.quality.sentences)
-    assert "Jane" not in summary.quality.model_dump_json()
+    for count in (5, 60):
+        rows = [dict(row, PaymentMethod=f"Jane Doe {n}") for n, row in enumerate(customers(count))]
+        quality = score(table(rows))[0].summary.quality
+        assert f"holds {count} values the model has never seen" in " ".join(quality.sentences)
+        assert "Jane" not in quality.model_dump_json()
+
+
+def test_what_looks_personal_is_masked(score: ScoreBytes):
+    quality = score(changed("Contract", "ann@mail.example", "+49 151 23456", "24 mo"))[0].summary.quality
+    told = " ".join(quality.sentences)
+    assert "“a*** (16 characters)”" in told
+    assert "“+*** (13 characters)”" in told
+    assert "“24 mo”" in told
 
 
 def test_rejected_rows_are_told_by_cause(score: ScoreBytes):
