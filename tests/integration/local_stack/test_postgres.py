@@ -76,3 +76,4 @@ async def test_data_outlives_a_kill_and_a_stop_but_not_its_folder(start_server, 
     assert stat.S_IMODE(closed_folder.stat().st_mode) == 0o700
     shutil.rmtree(closed_folder / "postgres")
     assert await add_row(await start_server()) == 1
+    assert len([*postgres._SHARED_HOME.glob("*/data"), *closed_folder.glob("postgres/data")]) == 1
