@@ -63,7 +63,7 @@ class Command:
     def part(self, name: str) -> psutil.Process:
         """Give the process of a part by a word of its command line."""
         children = psutil.Process(self.pid).children()
-        (found,) = [child for child in children if any(name in word for word in child.cmdline())]
+        (found,) = [child for child in children if any(name in word for word in _command_line(child))]
         return found
 
     def family(self) -> list[psutil.Process]:
@@ -77,6 +77,13 @@ class Command:
 
     def wait(self) -> int:
         return self._process.wait(PATIENCE_SECONDS)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended, and may still be a zombie
+        return []
 
 
 @contextmanager
