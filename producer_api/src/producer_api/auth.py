@@ -119,10 +119,13 @@ class TokenVerifier:
         return len(self._keys)
 
     async def keep_keys_fresh(self) -> None:
-        """Fetch the keys again and again, until cancelled."""
+        """Fetch the keys again and again, until cancelled. No failure ends it."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            await self._refresh_if_possible()
+            try:
+                await self._refresh_if_possible()
+            except Exception:
+                log.exception("jwks_refresh_failed")
 
     async def _key(self, key_id: object) -> jwt.PyJWK:
         if not isinstance(key_id, str):

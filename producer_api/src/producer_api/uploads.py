@@ -170,12 +170,13 @@ async def _receive_form(
         raise InvalidParameter(next(iter(request.query)), "with a form, send it as a field of the form.")
     file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
     file_name: str | None = None
+    seen = False
     fields: dict[str, str] = {}
     async for part in _parts(request, settings.upload_idle_seconds):
         if part.name == "file":
-            if file.seen:
+            if seen:
                 raise MalformedMultipart("The form has more than one part named “file”.")
-            file.seen = True
+            seen = True
             file_name = _clean_file_name(part.filename)
             while chunk := await _read_part(part, settings.upload_idle_seconds):
                 await file.take(chunk)
@@ -184,7 +185,7 @@ async def _receive_form(
             raise MalformedMultipart("A part has no name, stands there twice, or there are too many.")
         else:
             fields[part.name] = await _read_field(part, settings.upload_idle_seconds)
-    if not file.seen:
+    if not seen:
         raise MalformedMultipart("The form has no part named “file”.")
     options = read_options(fields.items(), request.app[MODELS])
     await _check_columns(file, options)
@@ -201,7 +202,6 @@ class _IncomingFile:
         self._head = bytearray()
         self.headers: tuple[str, ...] | None = None
         """Known once the head has arrived."""
-        self.seen = False
 
     async def take(self, chunk: bytes) -> bool:
         """Take the next bytes; True when they complete the head."""
@@ -285,7 +285,7 @@ def _broken_off() -> Iterator[None]:
     """Translate what aiohttp raises for a body that is cut off or is not what its headers say."""
     try:
         yield
-    except (aiohttp.ClientError, HttpProcessingError, ConnectionError) as error:
+    except (aiohttp.ClientError, web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         raise UploadCutOff from error
     except (ValueError, AssertionError, RuntimeError) as error:  # of the multipart reader
         raise MalformedMultipart from error
