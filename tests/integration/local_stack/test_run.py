@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import aiohttp
-import psutil  # type: ignore[import-untyped] # it has no types
+import psutil
 import pytest
 
 from deploy.local.client import Prediction, PredictionsClient
