@@ -44,12 +44,11 @@ def escape(text: pl.Expr) -> pl.Expr:
     return pl.when(runs).then("'" + text).otherwise(text).name.keep()
 
 
-def safe_frame(frame: pl.DataFrame) -> pl.DataFrame:
-    """Escape the cells of all text columns."""
-    text = [name for name, kind in frame.schema.items() if kind == pl.String]
-    suspect = frame.select(pl.col(text).str.contains(_DANGEROUS).any()).row(0)
+def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Escape the cells of these text columns."""
+    suspect = frame.select(pl.col(columns).str.contains(_DANGEROUS).any()).row(0)
     return frame.with_columns(
-        escape(pl.col(name)) for name, any_runs in zip(text, suspect, strict=True) if any_runs
+        escape(pl.col(name)) for name, any_runs in zip(columns, suspect, strict=True) if any_runs
     )
 
 
@@ -87,7 +86,7 @@ class ResultWriter:
         self._scores = (folder / SCORES_CSV).open("wb")
         self._scores.write(_csv_line(self._empty.columns, ","))
         self._rejected = (folder / REJECTED_CSV).open("wb")
-        originals = safe_frame(pl.DataFrame({"header": headers})).to_series().to_list()
+        originals = safe_frame(pl.DataFrame({"header": headers}), ["header"]).to_series().to_list()
         self._rejected.write(_csv_line([*originals, *(c.name for c in REJECTED_COLUMNS)], delimiter))
 
     def close(self) -> None:
@@ -102,9 +101,13 @@ class ResultWriter:
         self._writing = self._thread.submit(self._write_scores, frame)
 
     def _write_scores(self, frame: pl.DataFrame) -> None:
-        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="lz4")
+        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="uncompressed")
         self._part_count += 1
-        safe_frame(frame).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+        # The other texts are words of the contracts and the card.
+        theirs = [
+            name for name in frame.columns if name == "customer_id" or name.endswith(("_value", "_text"))
+        ]
+        safe_frame(frame, theirs).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -112,7 +115,8 @@ class ResultWriter:
 
     def write_rejected(self, frame: pl.DataFrame) -> None:
         """Add rejected rows: the original columns, then why."""
-        safe_frame(frame).write_csv(self._rejected, include_header=False, separator=self._delimiter)
+        theirs = [name for name, kind in frame.schema.items() if kind == pl.String]
+        safe_frame(frame, theirs).write_csv(self._rejected, include_header=False, separator=self._delimiter)
 
     def finish(self) -> tuple[FileDigest, ...]:
         """Complete the files and return their digests."""

@@ -194,10 +194,10 @@ class _Scoring:
         rows = table.frame.height
         row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
         texts = table.frame.select(
-            pl.col(str(column.position)).fill_null("").str.strip_chars().alias(column.feature)
+            pl.col(str(column.position)).fill_null("").alias(column.feature)
             for column in self._mapping.columns
         )
-        ids = texts[CUSTOMER_ID]
+        ids = texts[CUSTOMER_ID].str.strip_chars()
         if self._sent_again:
             ids = unescape(ids)
         values = read_values(texts, self._model.card, self._factors, self._dialect.decimal)

@@ -116,8 +116,11 @@ class CategoricalValues:
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[str | None], NDArray[np.intp]]:
         """Return the different values of these rows and, for each row, the position of its own."""
-        used, inverse = np.unique(self.positions[rows], return_inverse=True)
-        return [self.texts[position] for position in used], inverse
+        positions = self.positions[rows]
+        used = np.flatnonzero(np.bincount(positions, minlength=len(self.texts)))
+        own = np.empty(len(self.texts), np.intp)
+        own[used] = np.arange(len(used))
+        return [self.texts[position] for position in used], own[positions]
 
 
 FeatureValues = NumericValues | CategoricalValues
@@ -189,8 +192,7 @@ def read_values(
     """Read the features of some rows.
 
     Args:
-        texts: a text column per feature that the file has, by the feature's name; no nulls, surrounding
-            blanks removed.
+        texts: a text column per feature that the file has, by the feature's name; no nulls.
         card: of the model, whose features are read.
         factors: by feature, what brings a number to the model's unit.
         decimal: the file's decimal sign.
@@ -218,8 +220,8 @@ def read_values(
 
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
-    """Read a column, surrounding blanks removed, as a numeric feature times a factor."""
-    plain = texts
+    """Read a column as a numeric feature times a factor."""
+    plain = texts = texts.str.strip_chars()
     if decimal == ",":
         # "1.234" is a thousand and more here: left to parse_number.
         plain = texts.set(texts.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
@@ -269,7 +271,7 @@ def _read_categories(
             values.append(None)
             value_codes[position] = np.nan
         else:
-            values.append(text)
+            values.append(text.strip())
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
 
