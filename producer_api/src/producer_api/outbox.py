@@ -153,9 +153,9 @@ class OutboxRelay:
         """Sweep until cancelled. No failure of a sweep ends it."""
         while True:
             try:
+                await self._measure()  # first, so that the lag is told in an outage too
                 if not self.paused:
                     await self.publish_pending()
-                await self._measure()
                 self.failures = 0
             except (ReceiverAway, BatchRefused, ApiError) as error:
                 self._fail(error)

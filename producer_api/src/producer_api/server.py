@@ -29,13 +29,13 @@ async def serve(settings: Settings) -> None:
     runner = create_runner(app)
     try:
         await runner.setup()
+        signals = _receive_signals()
         try:
             await web.TCPSite(runner, settings.http_host, settings.http_port).start()
         except OSError as error:
             where = f"{settings.http_host}:{settings.http_port}"
             raise StartRefused(f"HTTP_PORT: nothing can listen on {where}: {error.strerror}") from error
         log.info(StartupEvent.STARTUP_COMPLETE, host=settings.http_host, port=runner.addresses[0][1])
-        signals = _receive_signals()
         await signals.get()
         # From here on readiness says no and no new upload is taken; all else is still answered.
         gate = app[UPLOAD_GATE]

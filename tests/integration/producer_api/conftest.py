@@ -86,10 +86,11 @@ def start_api(environment, issuer, aws_session):
         with pytest.MonkeyPatch.context() as variables:
             for name, value in (environment | settings).items():
                 variables.setenv(name.upper(), value)
-            read = Settings()
-        registry = CollectorRegistry()
-        app = create_app(read, registry=registry, aws=aws_session)
-        runner = create_runner(app)
+            # Bodies that never end are waited for, and tests leave some behind.
+            variables.setattr("producer_api.server.ANSWER_SECONDS", 0.5)
+            registry = CollectorRegistry()
+            app = create_app(Settings(), registry=registry, aws=aws_session)
+            runner = create_runner(app)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -150,7 +150,7 @@ async def running(relay):
         await asyncio.wait([task])
 
 
-async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port, aws_session):
+async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port, aws_session, until):
     await create_messages(owner, 3)
     dead = f"http://127.0.0.1:{unused_port()}"
     once = AioConfig(retries={"total_max_attempts": 1})
@@ -158,11 +158,18 @@ async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port, aw
         relay = create_relay(QueuePublisher(away, aws.queue_url))
         with pytest.raises(ReceiverAway, match="Could not connect"):
             await relay.publish_pending()
-    rows = await owner.fetch("select * from outbox")
-    assert [row["attempts"] for row in rows] == [1, 1, 1]
-    assert all("Could not connect" in row["last_error"] for row in rows)
-    assert all(row["sent_at"] is None for row in rows)
-    assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 0
+        rows = await owner.fetch("select * from outbox")
+        assert [row["attempts"] for row in rows] == [1, 1, 1]
+        assert all("Could not connect" in row["last_error"] for row in rows)
+        assert all(row["sent_at"] is None for row in rows)
+        assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 0
+
+        async def told() -> bool:
+            unsent = relay.metrics.outbox_unsent.labels("predictions")._value.get()
+            return relay.failures > 1 and unsent == 3 and "Could not connect" in relay.problem
+
+        async with running(relay):
+            await until(told)
 
 
 async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store, owner, monkeypatch, until):
