@@ -135,18 +135,17 @@ class Source:
     def _read(self, buffer: bytearray) -> tuple[pl.DataFrame, int]:
         """Read the whole rows in the buffer; return them and the number of bytes they take."""
         end = self._end_of_rows(buffer)
-        block = bytes(buffer[:end])
         if end:
             with suppress(pl.exceptions.PolarsError):
                 frame = pl.read_csv(
-                    self._header + block,
+                    b"".join((self._header, memoryview(buffer)[:end])),
                     separator=self.dialect.delimiter,
                     quote_char=self.dialect.quote,
                     infer_schema=False,
                     empty_string_is_null=False,
                     extra_columns="ignore",
                 )
-                if self._is_faithful(frame, block):
+                if self._is_faithful(frame, buffer, end):
                     return frame, end
         return self._read_with_care(bytes(buffer[: buffer.rfind(b"\n") + 1]), final=False)
 
@@ -164,16 +163,16 @@ class Source:
             end = start
         return 0
 
-    def _is_faithful(self, frame: pl.DataFrame, block: bytes) -> bool:
-        """Tell whether each row had a cell for each column.
+    def _is_faithful(self, frame: pl.DataFrame, buffer: bytearray, end: int) -> bool:
+        """Tell whether each row, of those that end at `end`, had a cell for each column.
 
         Polars fills short rows up and cuts long ones, so that only the number of delimiters tells.
         """
         if (frame[SURPLUS] != "").any():
             return False
         delimiter = self.dialect.delimiter
-        delimiters = block.count(delimiter.encode())
-        if self.dialect.quote.encode() in block:
+        delimiters = buffer.count(delimiter.encode(), 0, end)
+        if buffer.find(self.dialect.quote.encode(), 0, end) >= 0:
             quoted = frame.select(pl.col(self._columns).str.count_matches(delimiter, literal=True).sum())
             delimiters -= sum(quoted.row(0))
         return delimiters == frame.height * (self._width - 1)
