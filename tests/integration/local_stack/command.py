@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -79,6 +79,16 @@ class Command:
         return self._process.wait(PATIENCE_SECONDS)
 
 
+def find_living(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Give those that have not ended; one that has may be a zombie until somebody asks for its exit code."""
+    living = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+    return living
+
+
 def _command_line(process: psutil.Process) -> list[str]:
     try:
         return list(process.cmdline())
@@ -101,9 +111,8 @@ def start_command(
         if psutil.pid_exists(command.pid):
             family = command.family()
             command.end(signal.SIGKILL)
-            for process in family:
-                if process.is_running():
-                    process.kill()
+            for process in find_living(family):
+                process.kill()
 
 
 def find_free_offset() -> int:

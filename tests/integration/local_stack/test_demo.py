@@ -11,7 +11,7 @@ import pytest
 from deploy.local.emulator import prepare_environment
 from deploy.local.postgres import PostgresServer
 from deploy.local.sample import SAMPLE
-from tests.integration.local_stack.command import ROOT, start_command
+from tests.integration.local_stack.command import ROOT, find_living, start_command
 
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 """Has a command run by root take itself for an ordinary user, without any of root's rights."""
@@ -87,5 +87,5 @@ def test_interrupted_demo_leaves_nothing_behind(checkout, state_folder, tmp_path
         assert demo.end(signal.SIGINT) == 1
 
     assert demo.output.splitlines()[-1] == "demo: FAILED it was interrupted"
-    assert [process for process in family if process.is_running()] == []
+    assert find_living(family) == []
     assert list(state_folder.iterdir()) == []

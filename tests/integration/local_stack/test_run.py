@@ -13,7 +13,13 @@ from deploy.local.run import mint_token
 from deploy.local.sample import CUSTOMERS, SAMPLE
 from deploy.local.supervision import find_supervisor
 from retainwise_contracts.status import PredictionStatus
-from tests.integration.local_stack.command import PATIENCE_SECONDS, Command, find_free_offset, start_command
+from tests.integration.local_stack.command import (
+    PATIENCE_SECONDS,
+    Command,
+    find_free_offset,
+    find_living,
+    start_command,
+)
 
 TENANT = "acme"
 
@@ -113,7 +119,7 @@ async def test_killed_supervisor_leaves_no_process_and_the_next_picks_up_its_sta
     with start_command(argv, state / "next.txt") as following:
         await asyncio.to_thread(following.wait_for, "Ctrl-C")
 
-        assert [process for process in family if process.is_running()] == []
+        assert find_living(family) == []
         async with aiohttp.ClientSession() as session:
             kept = await open_client(state, session).read_prediction(scored.prediction_id)
         assert kept == scored
@@ -121,5 +127,5 @@ async def test_killed_supervisor_leaves_no_process_and_the_next_picks_up_its_sta
 
         family = following.family()
         assert await asyncio.to_thread(following.end, signal.SIGTERM) == 0
-        assert [process for process in family if process.is_running()] == []
+        assert find_living(family) == []
     assert not psutil.pid_exists(following.pid)
