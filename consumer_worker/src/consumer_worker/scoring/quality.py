@@ -55,8 +55,9 @@ class FeatureTally:
     unseen: int = 0
     unusable: int = 0
     """No number, or an impossible one. These are scored as missing."""
-    out_of_range: int = 0
-    """Impossible, or beyond what the training data holds."""
+    impossible: int = 0
+    beyond: int = 0
+    """Possible, and outside of all that the training data holds."""
     bins: NDArray[np.int64] = field(init=False)
     """Present values by bin, as in the card's statistics."""
     unseen_values: Counter[str] = field(default_factory=Counter)
@@ -78,7 +79,8 @@ class FeatureTally:
         statistics = values.feature.statistics
         present = values.values[~values.missing]
         beyond = (present < statistics.min) | (present > statistics.max)
-        self.out_of_range += int(beyond.sum() + values.out_of_range.sum())
+        self.beyond += int(beyond.sum())
+        self.impossible += int(values.out_of_range.sum())
         self.unusable += int(values.not_a_number.sum() + values.out_of_range.sum())
         positions = np.searchsorted(statistics.edges, present, side="right")
         self.bins += np.bincount(positions, minlength=len(self.bins))
@@ -112,8 +114,7 @@ class FeatureTally:
     def loss(self) -> float:
         """The share of rows whose value is not what the model was trained on, from 0 to 1."""
         missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
-        beyond = self.rate(self.out_of_range - min(self.unusable, self.out_of_range))
-        return min(1.0, missing + self.rate(self.unseen) + beyond)
+        return min(1.0, missing + self.rate(self.unseen) + self.rate(self.beyond))
 
     def quality(self) -> FeatureQuality:
         """Return the figures for the report."""
@@ -121,7 +122,7 @@ class FeatureTally:
             feature=self.feature.name,
             missing_rate=self.rate(self.missing),
             unseen_rate=self.rate(self.unseen),
-            out_of_range_rate=self.rate(self.out_of_range),
+            out_of_range_rate=self.rate(self.beyond + self.impossible),
             psi=self.psi,
         )
 
@@ -233,7 +234,7 @@ def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
         )
     if tally.unseen:
         sentences.append(_of_unseen_values(tally))
-    beyond = tally.rate(tally.out_of_range)
+    beyond = tally.rate(tally.beyond)
     if isinstance(tally.feature, NumericFeature) and beyond > NOTEWORTHY:
         known = tally.feature.statistics
         sentences.append(

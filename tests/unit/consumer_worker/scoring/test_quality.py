@@ -68,6 +68,12 @@ def test_rates_are_of_the_rows(model: ChurnModel):
     assert (quality.missing_rate, quality.unseen_rate, quality.out_of_range_rate) == (0.25, 0, 0.5)
 
 
+def test_the_loss_is_what_the_model_was_not_trained_on(model: ChurnModel):
+    assert tally_of(model, "tenure", ["1", "2", "3", "4"]).loss == 0
+    assert tally_of(model, "tenure", ["1", "", "100", "bad"]).loss == 0.75
+    assert tally_of(model, "Contract", ["One year", "", "Weekly", "Two year"]).loss == 0.5
+
+
 def test_tallies_add_up_over_chunks(model: ChurnModel):
     texts = ["One year", "", "Weekly", "Daily"] * 60
     whole = tally_of(model, "Contract", texts)
