@@ -1,6 +1,7 @@
 """`/livez`, `/readyz` and `/metrics` of a worker."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -11,22 +12,32 @@ from retainwise_contracts.health import Check, Health, HealthState
 
 SERVICE = "consumer_worker"
 
+PROBE_TIMEOUT_SECONDS = 3.0
+"""For each thing that is looked at; below the timeout of whoever asks."""
+
+Probe = Callable[[], Awaitable[object]]
+"""Looks at one thing and raises what is the matter with it."""
+
+
+class NotHealthy(Exception):
+    """A probe's finding about the worker itself; the text says what."""
+
 
 @asynccontextmanager
 async def serve_health(
-    host: str, port: int, *, live: Callable[[], tuple[Check, ...]], ready: Callable[[], tuple[Check, ...]]
+    host: str, port: int, *, live: Mapping[str, Probe], ready: Mapping[str, Probe]
 ) -> AsyncIterator[None]:
-    """Answer health and metrics requests while the block runs.
+    """Answer health and metrics requests while the block runs, by the probes of that name.
 
     Raises:
         StartRefused: nothing can listen there.
     """
 
     async def livez(_: web.Request) -> web.Response:
-        return _answer(live())
+        return _answer(await _run(live))
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(ready())
+        return _answer(await _run(ready))
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -45,6 +56,20 @@ async def serve_health(
         yield
     finally:
         await runner.cleanup()
+
+
+async def _run(probes: Mapping[str, Probe]) -> tuple[Check, ...]:
+    checks = await asyncio.gather(*(_check(name, probe) for name, probe in probes.items()))
+    return tuple(checks)
+
+
+async def _check(name: str, probe: Probe) -> Check:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+            await probe()
+    except Exception as error:  # whatever it is, it is what is the matter
+        return Check(name=name, state=HealthState.FAILED, detail=str(error) or type(error).__name__)
+    return Check(name=name, state=HealthState.OK, detail="")
 
 
 def _answer(checks: tuple[Check, ...]) -> web.Response:

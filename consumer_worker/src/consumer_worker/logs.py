@@ -33,7 +33,10 @@ def configure_logs(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(
-                    serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
+                    # Field names may be members of LogField, which to orjson are no texts.
+                    serializer=lambda line, **_: orjson.dumps(
+                        line, default=str, option=orjson.OPT_NON_STR_KEYS
+                    ).decode()
                 ),
             ],
         )

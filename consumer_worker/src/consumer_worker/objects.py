@@ -39,6 +39,10 @@ class Objects:
         self._client = client
         self.bucket = bucket
 
+    async def probe(self) -> None:
+        """Ask for the bucket; raises botocore's or the network's error where it cannot be used."""
+        await self._client.head_bucket(Bucket=self.bucket)
+
     async def download(self, upload: UploadReference, destination: Path) -> None:
         """Write the upload to `destination` and prove its size and SHA-256.
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -83,14 +84,15 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 ),
             )
         )
+        objects = Objects(s3, settings.bucket_name)
         async with _proving("s3:ListBucket", settings.bucket_name):
-            await s3.head_bucket(Bucket=settings.bucket_name)
+            await objects.probe()
         log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
         scoring_pool = ScoringPool(settings.scoring_threads)
         stack.callback(scoring_pool.close)
         yield Resources(
             store=store,
-            objects=Objects(s3, settings.bucket_name),
+            objects=objects,
             queue=SqsQueue(sqs, settings.predictions_queue_url, dead_letter_url=settings.predictions_dlq_url),
             dead_letter_queue=SqsQueue(sqs, settings.predictions_dlq_url),
             max_receive_count=max_receive_count,
@@ -101,7 +103,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 @asynccontextmanager
 async def _open_store(settings: Settings) -> AsyncIterator[Store]:
-    where = settings.database_url.get_secret_value().rpartition("@")[2]
+    url = urlsplit(settings.database_url.get_secret_value())
+    where = f"{url.hostname}:{url.port or 5432}{url.path}"  # a password may stand in the query as well
     try:
         pool = await asyncpg.create_pool(
             settings.database_url.get_secret_value(),

@@ -11,13 +11,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from consumer_worker.consumer import Consumer, ConsumerSettings
 from consumer_worker.handler import PredictionHandler
-from consumer_worker.health import serve_health
+from consumer_worker.health import NotHealthy, serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
 from consumer_worker.settings import Settings
 from consumer_worker.sqs import MAX_LONG_POLL_SECONDS
 from consumer_worker.telemetry import ConsumerMetrics
-from retainwise_contracts.health import Check, HealthState, StartupEvent
+from retainwise_contracts.health import StartupEvent
 
 HANDLING_MARGIN_SECONDS = 30.0
 """What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""
@@ -38,8 +38,13 @@ async def run_worker(settings: Settings) -> None:
         async with serve_health(
             settings.health_host,
             settings.health_port,
-            live=lambda: _check("loops", ok=consumer.live, otherwise="a loop of the consumer stands still"),
-            ready=lambda: _check("consumer", ok=consumer.ready, otherwise="starting or draining"),
+            live={"loops": lambda: _prove(ok=consumer.live, otherwise="a loop of the consumer stands still")},
+            ready={
+                "consumer": lambda: _prove(ok=consumer.ready, otherwise="starting or draining"),
+                "database": resources.store.read_schema_revision,
+                "queue": resources.queue.count_messages,
+                "bucket": resources.objects.probe,
+            },
         ):
             _drain_on_signal(consumer)
             log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
@@ -129,6 +134,6 @@ def _drain_on_signal(consumer: Consumer) -> None:
         loop.add_signal_handler(number, stop, number)
 
 
-def _check(name: str, *, ok: bool, otherwise: str) -> tuple[Check, ...]:
-    state = HealthState.OK if ok else HealthState.FAILED
-    return (Check(name=name, state=state, detail="" if ok else otherwise),)
+async def _prove(*, ok: bool, otherwise: str) -> None:
+    if not ok:
+        raise NotHealthy(otherwise)
