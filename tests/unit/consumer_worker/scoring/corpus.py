@@ -169,6 +169,7 @@ ODD_FILES: tuple[OddFile, ...] = (
     same("cr", table(TEN, newline="\r")),
     same("no line end at the end", PLAIN.rstrip("\n")),
     same("everything quoted", "".join('"' + line.rstrip("\n").replace(",", '","') + '"\n' for line in LINES)),
+    same("apostrophes for quotes", "".join("'" + x.rstrip("\n").replace(",", "','") + "'\n" for x in LINES)),
     same("announced delimiter", "sep=;\r\n" + table(TEN, delimiter=";", newline="\r\n")),
     same("trailing delimiters", "".join(line.rstrip("\n") + ",\n" for line in LINES)),
     same(
