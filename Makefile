@@ -37,8 +37,8 @@ types: $(VENV)/.dev ## Check types strictly
 
 bench: bench-scoring bench-consumer bench-upload ## Measure scoring, consumer and upload, beside what they are compared to
 
-bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers
-	@$(BIN)/python -m tests.benchmarks.scoring
+bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, or a file's resampled: DATA=telco.csv
+	@$(BIN)/python -m tests.benchmarks.scoring $(if $(DATA),--data "$(DATA)")
 
 bench-consumer: $(VENV)/.dev ## Measure the consumer on a queue with 15 ms a request
 	@$(BIN)/python -m tests.benchmarks.consumer
