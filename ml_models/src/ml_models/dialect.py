@@ -26,6 +26,7 @@ MAX_RECORD_BYTES = 131_072
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLED_RECORDS = 200
+_NO_DELIMITER = "No column delimiter was found: one of , ; | or a tab is expected."
 _MOST_TITLE_ROWS = 30
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
@@ -274,7 +275,7 @@ def _delimiter(text: str, quote: str) -> str:
             count, width = max(common)
             scores[delimiter] = (round(count / widths.total(), 1), width)
     if not scores:
-        raise too_long or NotACsv("No column delimiter was found: one of , ; | or a tab is expected.")
+        raise too_long or NotACsv(_NO_DELIMITER)
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
     # Decimal commas split rows as evenly as semicolons do; but then no header stands above them.
     for delimiter in ranked:
@@ -293,7 +294,10 @@ def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
 
 def _header(records: Sequence[_Record]) -> _Record:
     """Find the header: the first record as full as the table is wide. What is above are title rows."""
-    width = Counter(len(record.cells) for record in records if len(record.cells) > 1).most_common(1)[0][0]
+    widths = Counter(len(record.cells) for record in records if len(record.cells) > 1)
+    if not widths:  # what split the rows a moment ago stands within quotes
+        raise NotACsv(_NO_DELIMITER)
+    width = widths.most_common(1)[0][0]
     if width > MAX_COLUMNS:
         raise TooManyColumns(
             f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
