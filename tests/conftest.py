@@ -52,13 +52,17 @@ async def postgres_server(tmp_path_factory, unused_port) -> AsyncIterator[Postgr
 async def database(postgres_server) -> AsyncIterator[DatabaseUrls]:
     """A fresh, migrated database: the URLs `.owner`, `.producer` and `.worker` of its users."""
     name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres_server.dsn())
-    try:
-        await connection.execute(f"create database {name} template {DATABASE}")
-        yield database_urls(postgres_server, name)
-        await connection.execute(f"drop database {name} with (force)")
-    finally:
-        await connection.close()
+
+    async def administer(statement: str) -> None:
+        connection = await asyncpg.connect(postgres_server.dsn())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    await administer(f"create database {name} template {DATABASE}")
+    yield database_urls(postgres_server, name)
+    await administer(f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")

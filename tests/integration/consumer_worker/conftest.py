@@ -62,7 +62,7 @@ def customers(rows, seed=1):
     return text.getvalue().encode()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Backend:
     """What stands where the API would: it accepts files, and looks how they stand."""
 
@@ -70,6 +70,11 @@ class Backend:
     sqs: Any
     s3: Any
     aws: Any
+
+    def reconnect(self, owner):
+        """Go on with another connection, after the server was restarted."""
+        self.owner.terminate()
+        self.owner = owner
 
     async def accept(
         self, content, *, tenant_id="acme", model="telco-churn@1.0.0", deadline=None, send=1, mapping=None
@@ -178,6 +183,26 @@ class Backend:
                 await asyncio.sleep(0.05)
 
 
+SURVIVED = pytest.StashKey[list[object]]()
+
+
+@pytest.fixture
+def faults_survived(request):
+    """Where a test of the fault matrix notes that its fault was survived."""
+    return request.config.stash[SURVIVED]
+
+
+def pytest_configure(config):
+    config.stash[SURVIVED] = []
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    planted = [report for report in reports if "test_fault_matrix" in report.nodeid and report.when == "call"]
+    if planted:
+        terminalreporter.write_line(f"faults survived {len(config.stash[SURVIVED])}/{len(planted)}")
+
+
 @pytest.fixture
 async def backend(database, aws, aws_session):
     """Accepts files in the API's place and tells how they stand."""
@@ -186,8 +211,9 @@ async def backend(database, aws, aws_session):
         aws_session.create_client("sqs", region_name=aws.region) as sqs,
         aws_session.create_client("s3", region_name=aws.region) as s3,
     ):
-        yield Backend(owner, sqs, s3, aws)
-    await owner.close()
+        backend = Backend(owner, sqs, s3, aws)
+        yield backend
+        await backend.owner.close()
 
 
 @pytest.fixture
