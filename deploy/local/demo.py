@@ -36,7 +36,7 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
     """
     began = time.monotonic()
     size = _readable_size(file)  # before anything is started
-    folder = _make_throw_away_folder()
+    folder = make_throw_away_folder()
     environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
     stack = Stack(
         folder,
@@ -71,7 +71,8 @@ def _readable_size(file: Path) -> int:
         return opened.seek(0, os.SEEK_END)
 
 
-def _make_throw_away_folder() -> Path:
+def make_throw_away_folder() -> Path:
+    """Make a folder for a stack that will not be kept."""
     folder = Path(tempfile.mkdtemp(prefix="retainwise-demo-"))
     folder.chmod(0o711)  # root's PostgreSQL runs as another user, who must get through
     return folder

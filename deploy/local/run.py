@@ -34,7 +34,7 @@ async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[st
             tell(f"TOKEN={token}")
             tell(
                 'curl -sS -H "Authorization: Bearer $TOKEN" -H "Content-Type: text/csv" '
-                f"--data-binary @deploy/local/sample/customers.csv {stack.api_url}/v1/predictions"
+                f"--data-binary @deploy/local/samples/customers.csv {stack.api_url}/v1/predictions"
             )
             tell(f"\nLogs are in {stack.logs}. Ctrl-C stops everything and keeps the state in {folder}.")
             await asyncio.Event().wait()

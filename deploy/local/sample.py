@@ -1,6 +1,6 @@
 """The sample that `demo` scores: 1,000 invented customers in the form of a telecom CRM export.
 
-`python -m deploy.local.sample` writes `sample/customers.csv` anew. Nobody in it exists, and there is no
+`python -m deploy.local.sample` writes `samples/customers.csv` anew. Nobody in it exists, and there is no
 label: whether they leave is for the model to say.
 """
 
@@ -12,7 +12,7 @@ from random import Random
 
 CUSTOMERS = 1_000
 SEED = 20_260
-SAMPLE = Path(__file__).parent / "sample" / "customers.csv"
+SAMPLE = Path(__file__).parent / "samples" / "customers.csv"
 
 COLUMNS = (
     "customerID",

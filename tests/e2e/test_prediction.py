@@ -13,7 +13,7 @@ from retainwise_contracts.prediction_finished import PredictionCompletedV1
 from retainwise_contracts.results import Summary, score_columns
 from tests.conftest import ROOT
 
-SAMPLE = ROOT / "deploy" / "local" / "sample" / "customers.csv"
+SAMPLE = ROOT / "deploy" / "local" / "samples" / "customers.csv"
 TIMEOUT_SECONDS = 60
 
 

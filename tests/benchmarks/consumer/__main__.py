@@ -6,8 +6,11 @@ drain   2,000 messages, 50 ms handler, 100 handlers: messages a second, requests
 idle    41 seconds of an empty queue: requests a second
 lease   20 messages, 5 s handler, 2 s visibility: messages delivered twice, requests to extend
 stop    SIGTERM in mid-drain, 2 s handler: messages left invisible, seconds to the exit
+service the real handler in the whole local stack, 200 rows a file, with 1 and with 2 replicas: files a
+        second, seconds from upload to COMPLETED
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -24,6 +27,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.benchmarks.consumer.service import measure_service
 
 DELAY_MS = 15
 DRAIN_RUNS = 3
@@ -206,6 +211,13 @@ def main() -> None:
         table.add_row(name, f"{ours[name]:.4g}", f"{limit[name]:.4g}")
     console.print(table)
     ours["ratio_to_limit"] = ours["msg_per_s"] / limit["msg_per_s"]
+    for replicas in (1, 2):
+        console.print(f"measuring the service with {replicas} of the worker…")
+        service = asyncio.run(measure_service(replicas))
+        suffix = "" if replicas == 1 else f"_{replicas}_replicas"
+        ours |= {f"{name}{suffix}": value for name, value in service.items()}
+    # All of them share this machine's cores, so that two workers gain what one leaves idle, and no more.
+    console.print(f"API, emulator, database, workers and load share {os.cpu_count()} cores")
     print(json.dumps({name: round(value, 4) for name, value in ours.items()}))  # the result
 
 
