@@ -660,14 +660,14 @@ class Consumer:
         if delay is None:
             doublings = min(delivery.receive_count - 1, _MAX_DOUBLINGS)
             settings = self.settings
-            delay = _full_jitter(settings.retry_base_seconds * 2**doublings, settings.retry_cap_seconds)
+            delay = full_jitter(settings.retry_base_seconds * 2**doublings, settings.retry_cap_seconds)
         allowed = delivery.received_at + MAX_VISIBILITY_SECONDS - self._clock()
         return max(0, int(min(round(delay), allowed)))
 
     def _request_pause(self, failures: int) -> float:
         settings = self.settings
         ceiling = settings.request_retry_base_seconds * 2 ** min(failures - 1, _MAX_DOUBLINGS)
-        return _full_jitter(ceiling, settings.request_retry_cap_seconds)
+        return full_jitter(ceiling, settings.request_retry_cap_seconds)
 
     # The lease, all the while
 
@@ -771,5 +771,6 @@ def _batches(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
     return (deliveries[n : n + BATCH_SIZE] for n in range(0, len(deliveries), BATCH_SIZE))
 
 
-def _full_jitter(ceiling: float, cap: float) -> float:
+def full_jitter(ceiling: float, cap: float) -> float:
+    """Return a random number of seconds from 0 to the smaller of the two; it spreads what failed together."""
     return random.uniform(0, min(ceiling, cap))  # noqa: S311  # spreads load, guards nothing

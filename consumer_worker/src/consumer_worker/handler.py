@@ -6,7 +6,6 @@ message dies.
 """
 
 import asyncio
-import random
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +22,7 @@ import asyncpg
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from consumer_worker.consumer import Delivery
+from consumer_worker.consumer import Delivery, full_jitter
 from consumer_worker.objects import Objects, UploadChanged, UploadMissing
 from consumer_worker.outcomes import Ack, Outcome, Reject, Retry
 from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
@@ -286,7 +285,7 @@ class PredictionHandler:
         if claim.attempt >= self._max_attempts or delivery.receive_count >= self._max_receive_count:
             await self._fail(message, claim, Failure.of(code))
             return Ack()
-        delay = random.uniform(0, min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (claim.attempt - 1)))  # noqa: S311 spreads load
+        delay = full_jitter(RETRY_BASE_SECONDS * 2 ** (claim.attempt - 1), RETRY_CAP_SECONDS)
         await self._store.release_prediction(claim, retry_reason=code.value, retry_seconds=delay)
         return Retry(delay, reason=type(error).__name__)
 
