@@ -22,6 +22,23 @@ from deploy.local.provision import CREDENTIALS, REGION, Names, Provisioned, prov
 ROOT = Path(__file__).parents[1]
 
 
+FAULT_SURVIVED = "fault_survived"
+"""The property that a test of the fault matrix records at its end."""
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many of the planted faults were survived; only the hooks of this file see every process."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        if "test_fault_matrix" in report.nodeid and report.when == "call"
+    ]
+    if reports:
+        survived = sum((FAULT_SURVIVED, True) in report.user_properties for report in reports)
+        terminalreporter.write_line(f"faults survived {survived}/{len(reports)}")
+
+
 @pytest.fixture(scope="session")
 def unused_port():
     """A function that gives a free TCP port of 127.0.0.1 at each call."""

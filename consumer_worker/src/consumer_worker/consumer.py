@@ -187,6 +187,9 @@ class State(StrEnum):
 _EXTENDED: Final = frozenset({State.BUFFERED, State.RUNNING, State.ACK_PENDING, State.DEAD})
 """A backoff ends the lease, so it is not extended."""
 
+_SPENT_ON: Final = {State.BUFFERED: "waiting_seconds", State.RUNNING: "handling_seconds"}
+"""What a delivery's time in a state is told as; in all others it is being settled."""
+
 
 class Delivery:
     """One receive of one message, and its lease. Handlers read it; only the consumer changes it."""
@@ -198,9 +201,12 @@ class Delivery:
         "if_stopped",
         "lease_deadline",
         "message",
+        "notes",
         "on_extended",
         "received_at",
         "scope",
+        "seconds",
+        "since",
         "state",
     )
 
@@ -223,6 +229,12 @@ class Delivery:
         """The running handler's; rescheduling it cancels the handler."""
         self.if_stopped: Outcome = Retry(reason="handling took longer than max_handling_seconds")
         """What stands for the handler's outcome if it is cancelled."""
+        self.since = clock()
+        """When it came into its state."""
+        self.seconds = {"waiting_seconds": self._seconds_in_queue()}
+        """Where its time went: waiting since it was sent, being handled, being settled with SQS."""
+        self.notes: dict[str, object] = {}
+        """What the handler adds to the line that is logged at the end."""
 
     @property
     def message_id(self) -> str:
@@ -264,6 +276,10 @@ class Delivery:
         """When the message was sent, in seconds since 1970; a redrive sets it anew."""
         sent = self.message.attributes.get("SentTimestamp")
         return None if sent is None else int(sent) / 1000
+
+    def _seconds_in_queue(self) -> float:
+        """Return how long ago the message was sent, earlier deliveries included; 0 if SQS does not say."""
+        return 0.0 if self.sent_at is None else max(0.0, time.time() - self.sent_at)
 
     def lease_seconds_left(self) -> float:
         """Return how long the message is surely ours yet."""
@@ -593,7 +609,7 @@ class Consumer:
 
     async def _back_off(self, delivery: Delivery, retry: Retry) -> None:
         seconds = self._backoff_seconds(delivery, retry)
-        _log.info("message_returned", message_id=delivery.message_id, seconds=seconds, reason=retry.reason)
+        delivery.notes |= {"retry_seconds": seconds, "reason": retry.reason}
         entry = await self._confirmed(delivery, self._visibilities, (delivery.receipt_handle, seconds))
         if entry is Entry.DONE:
             self._end(delivery, State.RELEASED if retry is _RELEASE else State.BACKOFF)
@@ -601,6 +617,7 @@ class Consumer:
             self._lose(delivery, "it could not be given back")
 
     async def _reject(self, delivery: Delivery, reason: str) -> None:
+        delivery.notes["reason"] = reason
         try:
             await self._counted("dead_letter", self._queue.dead_letter(delivery.message, reason))
         except QueueError as error:
@@ -747,6 +764,7 @@ class Consumer:
     def _lose(self, delivery: Delivery, why: str) -> None:
         _log.warning("lease_lost", message_id=delivery.message_id, state=delivery.state, why=why)
         self._metrics.leases_lost.inc()
+        delivery.notes["reason"] = why
         if delivery.state is State.BUFFERED:
             self._buffer.discard(delivery.group_id, delivery)
         self._end(delivery, State.LEASE_LOST)
@@ -755,16 +773,34 @@ class Consumer:
     # Every step of a life is one of these two
 
     def _move(self, delivery: Delivery, state: State) -> None:
+        self._count_time(delivery)
         self._in_flight[delivery.state].dec()
         self._in_flight[state].inc()
         delivery.state = state
 
     def _end(self, delivery: Delivery, state: State) -> None:
+        self._count_time(delivery)
         del self._deliveries[delivery.receipt_handle]
         self._in_flight[delivery.state].dec()
         self._ended[state].inc()
         delivery.state = state
         self._permits.give_back(1)
+        # The one line that each delivery leaves.
+        _log.info(
+            "message_ended",
+            message_id=delivery.message_id,
+            state=state,
+            receive_count=delivery.receive_count,
+            **{name: round(seconds, 3) for name, seconds in delivery.seconds.items()},
+            **delivery.notes,
+        )
+
+    def _count_time(self, delivery: Delivery) -> None:
+        """Add the time in the state that is left to what it was spent on."""
+        now = self._clock()
+        spent_on = _SPENT_ON.get(delivery.state, "settling_seconds")
+        delivery.seconds[spent_on] = delivery.seconds.get(spent_on, 0.0) + now - delivery.since
+        delivery.since = now
 
 
 def _batches(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:

@@ -8,11 +8,10 @@ message dies.
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Never, cast
@@ -110,17 +109,18 @@ class PredictionHandler:
         message = _read_request(delivery)
         if isinstance(message, Reject):
             return message
-        with bound_contextvars(
-            **{
-                LogField.MESSAGE_ID: delivery.message_id,
-                LogField.PREDICTION_ID: str(message.data.prediction_id),
-                LogField.TENANT_ID: message.data.tenant_id,
-            }
-        ):
+        whose: dict[str, object] = {
+            LogField.PREDICTION_ID: str(message.data.prediction_id),
+            LogField.TENANT_ID: message.data.tenant_id,
+        }
+        delivery.notes |= whose
+        with bound_contextvars(**{LogField.MESSAGE_ID: delivery.message_id}, **whose):
             return await self._claim(delivery, message)
 
     async def _claim(self, delivery: Delivery, message: Request) -> Outcome:
-        match await self._claim_uninterrupted(message.data.prediction_id):
+        with _timed(delivery, "claim_seconds"):
+            claimed = await self._claim_uninterrupted(message.data.prediction_id)
+        match claimed:
             case AlreadyFinal(status):
                 log.info("prediction_already_final", status=status)
                 return Ack()
@@ -134,6 +134,7 @@ class PredictionHandler:
                 return Reject("UnknownPrediction: there is no row with this id")
             case Claim() as claim:
                 log.info("prediction_claimed", fence=claim.fence, attempt=claim.attempt)
+                delivery.notes |= {"fence": claim.fence, "attempt": claim.attempt}
                 delivery.on_extended = partial(self._renew_lease, delivery, claim)
                 self._running[claim.prediction_id] = delivery
                 try:
@@ -188,7 +189,7 @@ class PredictionHandler:
                 await self._fail(message, claim, Failure.of(FailureCode.ATTEMPTS_EXHAUSTED))
             else:
                 try:
-                    await self._score_in_time(message, claim)
+                    await self._score_in_time(delivery, message, claim)
                 except FenceLost:
                     raise
                 except Exception as error:  # an unknown one is transient
@@ -201,17 +202,17 @@ class PredictionHandler:
             raise
         return Ack()
 
-    async def _score_in_time(self, message: Request, claim: Claim) -> None:
+    async def _score_in_time(self, delivery: Delivery, message: Request, claim: Claim) -> None:
         limit = asyncio.timeout(self._max_handling_seconds)
         try:
             async with limit:
-                await self._score(message, claim)
+                await self._score(delivery, message, claim)
         except TimeoutError as error:
             if limit.expired():
                 raise TookTooLong(f"not done after {self._max_handling_seconds} s") from error
             raise  # a timeout of the database or of S3
 
-    async def _score(self, message: Request, claim: Claim) -> None:
+    async def _score(self, delivery: Delivery, message: Request, claim: Claim) -> None:
         """Fetch the file, score it, store the results under this claim's fence, complete the prediction."""
         request = message.data
         model = self._models.get(str(request.model))
@@ -227,29 +228,24 @@ class PredictionHandler:
                 reasons=request.options.reasons,
             ),
         )
-        clock = [time.monotonic()]
         async with self._scratch_folder() as scratch:
-            await self._objects.download(request.upload, scratch / "upload")
-            clock.append(time.monotonic())
-            report = await self._scoring_pool.run(
-                lambda cancelled: score(scratch / "upload", scratch, cancelled=cancelled),
-                size_bytes=request.upload.size_bytes,
-            )
-            clock.append(time.monotonic())
-            result = await self._store_result(scratch, report, message, claim)
-        await self._store.complete_prediction(
-            claim, message, rows=report.rows, summary=report.summary, result=result
-        )
-        clock.append(time.monotonic())
-        fetching, scoring, storing = (round(end - start, 3) for start, end in pairwise(clock))
+            with _timed(delivery, "fetching_seconds"):
+                await self._objects.download(request.upload, scratch / "upload")
+            with _timed(delivery, "scoring_seconds"):
+                report = await self._scoring_pool.run(
+                    lambda cancelled: score(scratch / "upload", scratch, cancelled=cancelled),
+                    size_bytes=request.upload.size_bytes,
+                )
+            with _timed(delivery, "storing_seconds"):
+                result = await self._store_result(scratch, report, message, claim)
+                await self._store.complete_prediction(
+                    claim, message, rows=report.rows, summary=report.summary, result=result
+                )
         log.info(
-            "prediction_completed",
+            "prediction_ended",
+            status=PredictionStatus.COMPLETED,
             rows=report.rows.total,
             rejected=report.rows.rejected,
-            since_request_seconds=round((datetime.now(UTC) - request.requested_at).total_seconds(), 3),
-            fetching_seconds=fetching,
-            scoring_seconds=scoring,
-            storing_seconds=storing,
         )
 
     async def _store_result(
@@ -321,6 +317,16 @@ class PredictionHandler:
             yield Path(folder.name)
         finally:
             await asyncio.shield(asyncio.to_thread(folder.cleanup))
+
+
+@contextmanager
+def _timed(delivery: Delivery, stage: str) -> Iterator[None]:
+    """Note how long a stage took, for the line that is logged when the message has ended."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        delivery.notes[stage] = round(time.monotonic() - began, 3)
 
 
 def _read_request(delivery: Delivery) -> Request | Reject:

@@ -183,26 +183,6 @@ class Backend:
                 await asyncio.sleep(0.05)
 
 
-SURVIVED = pytest.StashKey[list[object]]()
-
-
-@pytest.fixture
-def faults_survived(request):
-    """Where a test of the fault matrix notes that its fault was survived."""
-    return request.config.stash[SURVIVED]
-
-
-def pytest_configure(config):
-    config.stash[SURVIVED] = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
-    planted = [report for report in reports if "test_fault_matrix" in report.nodeid and report.when == "call"]
-    if planted:
-        terminalreporter.write_line(f"faults survived {len(config.stash[SURVIVED])}/{len(planted)}")
-
-
 @pytest.fixture
 async def backend(database, aws, aws_session):
     """Accepts files in the API's place and tells how they stand."""

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
+from tests.conftest import FAULT_SURVIVED
 from tests.integration.consumer_worker.conftest import customers
 from tests.integration.consumer_worker.faulty_proxy import serve_proxy
 
@@ -47,7 +48,7 @@ def digests(row):
 
 
 @pytest.fixture
-async def require_survived(backend, run_worker_here, faults_survived):
+async def require_survived(backend, run_worker_here, record_property):
     """A function that checks that predictions ended once each, with the result of a quiet run."""
     async with run_worker_here():
         quiet = digests(await backend.wait_for(await backend.accept(CONTENT)))
@@ -59,7 +60,7 @@ async def require_survived(backend, run_worker_here, faults_survived):
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0, timeout=60)
         for prediction_id in prediction_ids:
             assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
-        faults_survived.append(prediction_ids)
+        record_property(FAULT_SURVIVED, True)
 
     return check
 

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from retainwise_contracts.codec import decode
 from retainwise_contracts.examples import load_example
@@ -44,6 +45,25 @@ async def test_a_file_is_scored_into_results_that_are_what_the_manifest_says(bac
     risk = Summary.model_validate_json(row["summary"]).risk_distribution
     assert risk.low + risk.medium + risk.high == 50
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+
+
+async def test_one_line_says_where_a_messages_time_went(backend, run_worker_here):
+    with capture_logs() as logs:
+        async with run_worker_here():
+            prediction_id = await backend.accept(customers(5_000))
+            await backend.wait_for(prediction_id)
+            await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    (line,) = (line for line in logs if line["event"] == "message_ended")
+    stages = ("claim_seconds", "fetching_seconds", "scoring_seconds", "storing_seconds")
+    assert all(line[stage] > 0 for stage in stages)
+    assert sum(line[stage] for stage in stages) <= line["handling_seconds"]
+    assert line["waiting_seconds"] >= 0
+    assert line["settling_seconds"] > 0
+    assert (line["state"], line["prediction_id"], line["tenant_id"]) == (
+        "deleted",
+        str(prediction_id),
+        "acme",
+    )
 
 
 async def test_the_same_message_three_times_gives_one_result(backend, run_worker_here):

@@ -6,6 +6,7 @@ Mistakes that SQS would let pass in silence (requests about one receipt that ove
 
 import asyncio
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
@@ -62,10 +63,19 @@ class FakeQueue:
         self._in_air: set[str] = set()
         self._arrived = asyncio.Event()
 
-    def send(self, *bodies: str, group: str | None = None, **message_attributes: str) -> None:
+    def send(
+        self,
+        *bodies: str,
+        group: str | None = None,
+        sent_seconds_ago: float = 0.0,
+        **message_attributes: str,
+    ) -> None:
+        sent_at = time.time() - sent_seconds_ago
         for body in bodies:
             message_id = f"m{next(self._ids)}"
-            attributes = {} if group is None else {"MessageGroupId": group}
+            attributes = {"SentTimestamp": str(round(sent_at * 1000))}
+            if group is not None:
+                attributes["MessageGroupId"] = group
             self.messages[message_id] = Stored(body, message_id, attributes, message_attributes)
         self._arrived.set()
 

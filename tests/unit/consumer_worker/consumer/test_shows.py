@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from consumer_worker.consumer import Delivery
-from consumer_worker.outcomes import Ack, Retry
+from consumer_worker.outcomes import Ack, Reject, Retry
 from consumer_worker.sqs import Entry, Message
 from consumer_worker.telemetry import link_to_sender
 from tests.unit.consumer_worker.consumer.virtual_time import stand_still
@@ -47,6 +47,31 @@ async def test_rule_21_metrics_tell_what_happened(queue, consuming, sample):
     assert sample("receive_fill_messages_bucket", le="0.0") >= 1  # empty ones
     assert sample("requests_total", action="delete", result="ok") == len(queue.asked("delete"))
     assert sample("requests_total", action="receive", result="ok") >= 3
+
+
+async def test_rule_21_each_delivery_leaves_one_line_that_says_where_its_time_went(queue, consuming, logs):
+    queue.send("acked", "retried", "rejected", sent_seconds_ago=7)
+    outcomes = {"acked": Ack(), "retried": Retry(900.0, reason="busy"), "rejected": Reject("unreadable")}
+
+    async def handle(delivery):
+        await asyncio.sleep(3)
+        delivery.notes["claim_seconds"] = 0.5
+        return outcomes[delivery.body]
+
+    async with consuming(handle, max_handlers=1):
+        await asyncio.sleep(20)
+    lines = {line["message_id"]: line for line in logs if line["event"] == "message_ended"}
+    assert len([line for line in logs if line["event"] == "message_ended"]) == len(lines) == 3
+    assert [lines[message_id]["state"] for message_id in ("m1", "m2", "m3")] == ["deleted", "backoff", "dead"]
+    for place, line in enumerate(lines[message_id] for message_id in ("m1", "m2", "m3")):
+        assert line["waiting_seconds"] == pytest.approx(7 + place * 3, abs=1.2)  # a receive counts as earlier
+        assert line["handling_seconds"] == pytest.approx(3, abs=0.1)
+        assert line["settling_seconds"] == pytest.approx(
+            0.07, abs=0.03
+        )  # for others to go with it, and a request
+        assert (line["receive_count"], line["claim_seconds"]) == (1, 0.5)
+    assert (lines["m2"]["retry_seconds"], lines["m2"]["reason"]) == (900, "busy")
+    assert lines["m3"]["reason"] == "unreadable"
 
 
 @pytest.mark.parametrize(
