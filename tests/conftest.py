@@ -22,21 +22,31 @@ from deploy.local.provision import CREDENTIALS, REGION, Names, Provisioned, prov
 ROOT = Path(__file__).parents[1]
 
 
-FAULT_SURVIVED = "fault_survived"
-"""The property that a test of the fault matrix records at its end."""
+FAULT_PLANTED, FAULT_SURVIVED = ("fault", "planted"), ("fault", "survived")
+"""Properties that a test records which plants a fault, at its begin and at its end."""
+
+
+def figure(text):
+    """The property that a test records to have what it measured told at the end."""
+    return "figure", text
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say how many of the planted faults were survived; only the hooks of this file see every process."""
+    """Tell figures, and how many of the planted faults were survived; here every process's tests are seen."""
     reports = [
         report
         for outcome in ("passed", "failed")
         for report in terminalreporter.stats.get(outcome, ())
-        if "test_fault_matrix" in report.nodeid and report.when == "call"
+        if report.when == "call"
     ]
-    if reports:
-        survived = sum((FAULT_SURVIVED, True) in report.user_properties for report in reports)
-        terminalreporter.write_line(f"faults survived {survived}/{len(reports)}")
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == figure.__name__:
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {text}")
+    planted = [report for report in reports if FAULT_PLANTED in report.user_properties]
+    if planted:
+        survived = sum(FAULT_SURVIVED in report.user_properties for report in planted)
+        terminalreporter.write_line(f"faults survived {survived}/{len(planted)}")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import io
 import os
 import random
 import sys
+import threading
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer_worker.resources import open_resources
+from consumer_worker.scoring import ScoringRequest, score_file
 from consumer_worker.settings import Settings
 from consumer_worker.worker import build_consumer, build_handler
+from ml_models.runtime import load_model
 from retainwise_contracts.codec import MessageSource, encode, wrap
+from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
 from retainwise_contracts.prediction_requested import (
     ModelReference,
     PredictionRequestedV1,
@@ -27,6 +31,9 @@ from retainwise_contracts.prediction_requested import (
     UploadReference,
 )
 from retainwise_contracts.status import PredictionStatus
+from tests.conftest import FAULT_PLANTED, FAULT_SURVIVED, ROOT
+from tests.integration.consumer_worker import held_worker
+from tests.integration.consumer_worker.faulty_proxy import serve_proxy
 
 FINISH_TIMEOUT_SECONDS = 60
 COLUMNS = (
@@ -60,6 +67,10 @@ def customers(rows, seed=1):
             )
         )
     return text.getvalue().encode()
+
+
+FAULTY_RUN = customers(300)
+"""What is scored while faults are planted."""
 
 
 @dataclass
@@ -248,15 +259,67 @@ def run_worker_here(worker_settings):
 
 
 @pytest.fixture
-async def start_worker(worker_env, unused_port, tmp_path):
-    """Start workers as processes of their own, as an operator does; killed at the end if they still run."""
+async def proxy(aws, unused_port):
+    """Stands between the workers it is given to and the emulator, and plants faults."""
+    async with serve_proxy(aws.endpoint_url, unused_port()) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def quiet_digests(tmp_path_factory):
+    """The content of `FAULTY_RUN`'s result when nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("quiet")
+    (folder / "upload").write_bytes(FAULTY_RUN)
+    report = score_file(
+        folder / "upload",
+        folder,
+        load_model("telco-churn@1.0.0"),
+        ScoringRequest(uuid.uuid4(), hashlib.sha256(FAULTY_RUN).hexdigest()),
+        cancelled=threading.Event(),
+    )
+    return digests(report.files)
+
+
+def digests(files):
+    """Digests of result files, without the manifest, which names its prediction."""
+    return {file.name: file.sha256 for file in files if file.name != "manifest.json"}
+
+
+@pytest.fixture
+def require_survived(backend, quiet_digests, record_property):
+    """A function that checks that predictions of `FAULTY_RUN` ended once, with a quiet run's bytes."""
+    record_property(*FAULT_PLANTED)
+
+    async def check(*prediction_ids):
+        for prediction_id in prediction_ids:
+            row = await backend.wait_for(prediction_id)
+            assert row["status"] == "COMPLETED"
+            assert digests(ResultLocation.model_validate_json(row["result"]).files) == quiet_digests
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0, timeout=60)
+        assert await backend.messages(backend.aws.dlq_url) == (0, 0)
+        for prediction_id in prediction_ids:
+            assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
+        record_property(*FAULT_SURVIVED)
+
+    return check
+
+
+@pytest.fixture
+async def start_worker(worker_env, unused_port, tmp_path, scoring_mark):
+    """Start workers as processes of their own, as an operator does; killed at the end if they still run.
+
+    With `hold_seconds` a worker waits so long in mid-score, see `held_worker`.
+    """
     started: list[asyncio.subprocess.Process] = []
 
-    async def start(**env):
+    async def start(hold_seconds=None, **env):
+        module = "consumer_worker" if hold_seconds is None else held_worker.__name__
+        held = {"HOLD_SECONDS": str(hold_seconds), "SCORING_MARK": str(scoring_mark)}
         log = (tmp_path / f"worker-{len(started)}.log").open("wb")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "consumer_worker"),
-            env=os.environ | worker_env | {"HEALTH_PORT": str(unused_port())} | env,
+            *(sys.executable, "-m", module),
+            env=os.environ | worker_env | held | {"HEALTH_PORT": str(unused_port())} | env,
+            cwd=ROOT,
             stdout=log,
             stderr=log,
         )
@@ -269,3 +332,21 @@ async def start_worker(worker_env, unused_port, tmp_path):
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@pytest.fixture
+def scoring_mark(tmp_path):
+    """The file that a held worker makes when it is in mid-score."""
+    return tmp_path / "scoring"
+
+
+@pytest.fixture
+def scoring_begun(scoring_mark):
+    """Wait until a held worker is in mid-score."""
+
+    async def wait():
+        async with asyncio.timeout(FINISH_TIMEOUT_SECONDS):
+            while not scoring_mark.exists():
+                await asyncio.sleep(0.02)
+
+    return wait

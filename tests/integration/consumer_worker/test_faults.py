@@ -14,58 +14,54 @@ from retainwise_contracts.codec import decode
 from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
 from retainwise_contracts.status import PredictionStatus
+from tests.conftest import figure
 from tests.integration.consumer_worker.conftest import customers
 
 
-@pytest.fixture(scope="module")
-def large_file():
-    """Takes a worker about a second: time to be killed in."""
-    return customers(100_000)
-
-
 async def test_a_worker_killed_in_mid_score_is_replaced_and_there_is_one_result(
-    backend, start_worker, large_file
+    backend, start_worker, scoring_begun
 ):
-    first = await start_worker()
-    prediction_id = await backend.accept(large_file)
-    claimed = await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+    first = await start_worker(hold_seconds=60)
+    prediction_id = await backend.accept(customers(300))
+    await scoring_begun()
     first.send_signal(signal.SIGKILL)
     await first.wait()
-    assert (await backend.row(prediction_id))["status"] == "RUNNING"
+    claimed = await backend.row(prediction_id)
+    assert (claimed["status"], claimed["fence"]) == ("RUNNING", 1)
     await start_worker()
     row = await backend.wait_for(prediction_id)
-    assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", claimed["fence"] + 1, 2)
-    assert row["rows_total"] == 100_000
+    assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 2, 2)
+    assert row["rows_total"] == 300
     result = ResultLocation.model_validate_json(row["result"])
-    assert all(f"/{row['fence']}/" in file.key for file in result.files)
+    assert all("/2/" in file.key for file in result.files)
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
     await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
 
 
 async def test_a_worker_that_is_stopped_finishes_what_runs_and_gives_back_what_waits(
-    backend, start_worker, large_file
+    backend, start_worker, scoring_begun
 ):
-    worker = await start_worker(MAX_CONCURRENT_MESSAGES="1", VISIBILITY_TIMEOUT_SECONDS="60")
-    accepted = [await backend.accept(large_file) for _ in range(3)]
-    async with asyncio.timeout(30):
-        while not any([(await backend.row(prediction_id))["fence"] for prediction_id in accepted]):
-            await asyncio.sleep(0.02)
+    accepted = [await backend.accept(customers(300)) for _ in range(3)]
+    worker = await start_worker(
+        hold_seconds=1.5, MAX_CONCURRENT_MESSAGES="1", VISIBILITY_TIMEOUT_SECONDS="60"
+    )
+    await scoring_begun()
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(worker.wait(), 20) == 0
     rows = [await backend.row(prediction_id) for prediction_id in accepted]
-    finished = [row for row in rows if row["status"] == "COMPLETED"]
-    assert len(finished) == 1
-    assert all(row["status"] == "QUEUED" for row in rows if row not in finished)
+    assert sorted(row["status"] for row in rows) == ["COMPLETED", "QUEUED", "QUEUED"]
     assert await backend.messages(backend.aws.queue_url) == (2, 0)
     await start_worker()
     for prediction_id in accepted:
         assert (await backend.wait_for(prediction_id))["status"] == "COMPLETED"
 
 
-async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(backend, start_worker, large_file):
-    worker = await start_worker(VISIBILITY_TIMEOUT_SECONDS="60")
-    prediction_id = await backend.accept(large_file)
-    await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(
+    backend, start_worker, scoring_begun
+):
+    worker = await start_worker(hold_seconds=60, VISIBILITY_TIMEOUT_SECONDS="60")
+    prediction_id = await backend.accept(customers(300))
+    await scoring_begun()
     worker.send_signal(signal.SIGTERM)
     worker.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(worker.wait(), 20) == 0
@@ -73,15 +69,17 @@ async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(backe
     assert (row["status"], row["lease_until"], row["attempt"]) == ("RUNNING", None, 0)
 
 
-async def test_a_worker_paused_past_its_lease_cannot_write_its_result(backend, start_worker, large_file):
-    paused = await start_worker()
-    prediction_id = await backend.accept(large_file)
-    await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+async def test_a_worker_paused_past_its_lease_cannot_write_its_result(backend, start_worker, scoring_begun):
+    paused = await start_worker(hold_seconds=0.5)
+    prediction_id = await backend.accept(customers(300))
+    await scoring_begun()
     paused.send_signal(signal.SIGSTOP)
     await start_worker()
     row = await backend.wait_for(prediction_id)
     paused.send_signal(signal.SIGCONT)
     assert (row["status"], row["fence"]) == ("COMPLETED", 2)
+    paused.send_signal(signal.SIGTERM)  # it finishes what it holds before it leaves
+    assert await asyncio.wait_for(paused.wait(), 20) == 0
     await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert await backend.row(prediction_id) == row
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
@@ -101,7 +99,9 @@ async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_wo
     assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 1, 1)
 
 
-async def test_a_cancelled_prediction_stops_within_a_second(backend, run_worker_here, monkeypatch):
+async def test_a_cancelled_prediction_stops_within_a_second(
+    backend, run_worker_here, monkeypatch, record_property
+):
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_prediction_stops_within_a_second(backend, run_worker_
         )
         cancelled_at = loop.time()
         await asyncio.wait_for(stopped.wait(), 20)
-        print(f"stopped {loop.time() - cancelled_at:.2f} s after it was cancelled")
+        record_property(*figure(f"stopped {loop.time() - cancelled_at:.2f} s after it was cancelled"))
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert (await backend.row(prediction_id))["status"] == "CANCELLED"
 

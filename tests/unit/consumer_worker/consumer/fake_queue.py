@@ -7,7 +7,7 @@ Mistakes that SQS would let pass in silence (requests about one receipt that ove
 import asyncio
 import itertools
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +42,10 @@ class Stored:
     receive_count: int = 0
     receipt: str = ""
 
+    @property
+    def group(self) -> str | None:
+        return self.attributes.get("MessageGroupId")
+
 
 class FakeQueue:
     """See the module."""
@@ -50,6 +54,8 @@ class FakeQueue:
 
     def __init__(self, round_trip: float = 0.02) -> None:
         self.round_trip = round_trip
+        self.fair = True
+        """As SQS's queues are: of several message groups that with the fewest in flight comes first."""
         self.messages: dict[str, Stored] = {}
         self.dead: list[tuple[Message, str]] = []
         self.deleted: list[str] = []
@@ -145,7 +151,7 @@ class FakeQueue:
         while True:
             ready = [stored for stored in self.messages.values() if stored.visible_at <= _now()]
             if ready or _now() >= until:
-                return ready
+                return self._in_turn(ready) if self.fair else ready
             self._arrived.clear()
             next_visible = min((stored.visible_at for stored in self.messages.values()), default=until)
             try:
@@ -153,6 +159,13 @@ class FakeQueue:
                     await self._arrived.wait()
             except TimeoutError:
                 continue
+
+    def _in_turn(self, ready: list[Stored]) -> list[Stored]:
+        waiting = {stored.message_id for stored in ready}
+        in_flight = Counter(
+            stored.group for stored in self.messages.values() if stored.message_id not in waiting
+        )
+        return sorted(ready, key=lambda stored: in_flight[stored.group])
 
     def _hand_out(self, stored: Stored, visibility_seconds: int) -> Message:
         stored.receive_count += 1

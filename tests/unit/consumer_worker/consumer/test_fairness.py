@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from consumer_worker.outcomes import Ack
+from tests.conftest import figure
 from tests.unit.consumer_worker.consumer.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
@@ -26,6 +27,28 @@ def recording(starts: list[Any], most_running: Counter[str], seconds: float = 1.
         return Ack()
 
     return handle
+
+
+@pytest.mark.parametrize("fair", [True, False], ids=["fair", "in order of arrival"])
+async def test_a_single_file_does_not_wait_for_the_500_of_another(queue, consuming, fair, record_property):
+    """With the worker's own settings: 8 handlers, of which a tenant may have 4, and as much prefetch."""
+    queue.fair = fair
+    limit = 4 if fair else None
+    queue.send(*map(str, range(500)), group="noisy")
+    starts: list[Any] = []
+    async with consuming(
+        recording(starts, Counter(), 1.0), max_handlers=8, prefetch=8, max_handlers_per_group=limit
+    ):
+        await asyncio.sleep(10)
+        queue.send("one", group="quiet")
+        await asyncio.sleep(150)
+    (waited,) = [at - 10 for group, at in starts if group == "quiet"]
+    for_all = starts[-1][1] - 10
+    record_property(
+        *figure(f"{waited:.1f} s until a single file starts beside 500, {for_all:.0f} s until all do")
+    )
+    assert len(starts) == 501
+    assert waited < 2 if fair else waited > 40
 
 
 async def test_a_group_has_at_most_its_limit_of_handlers(queue, consuming):

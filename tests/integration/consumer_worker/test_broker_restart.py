@@ -1,0 +1,35 @@
+"""The broker goes down with messages in the queue and in flight, and comes back with all of them."""
+
+import asyncio
+
+import pytest
+
+from deploy.local.emulator import Emulator, prepare_environment
+from tests.conftest import ROOT
+from tests.integration.consumer_worker.conftest import FAULTY_RUN
+
+
+@pytest.fixture
+async def emulator(tmp_path, unused_port):
+    """An emulator of the test's own, which keeps its state as SQS and S3 do."""
+    environment = await prepare_environment(ROOT / ".local" / "environments", tmp_path / "install.log")
+    emulator = Emulator(
+        tmp_path / "state", unused_port(), environment=environment, log=tmp_path / "emulator.log"
+    )
+    await emulator.start()
+    yield emulator
+    await emulator.stop()
+
+
+async def test_the_broker_restarted_in_mid_job(
+    backend, emulator, proxy, run_worker_here, require_survived, monkeypatch
+):
+    fetching = proxy.add(f"GET /{backend.aws.bucket}/uploads/", "delay", delay_seconds=1.0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    async with run_worker_here(max_concurrent_messages=1):
+        accepted = [await backend.accept(FAULTY_RUN) for _ in range(4)]
+        await asyncio.wait_for(fetching.hit.wait(), 30)
+        await emulator.stop()
+        await asyncio.sleep(1)
+        await emulator.start()
+        await require_survived(*accepted)
