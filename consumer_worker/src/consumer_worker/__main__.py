@@ -37,8 +37,11 @@ def main(arguments: list[str]) -> int:
     configure_logs(settings.log_level)
     try:
         asyncio.run(_check(settings) if arguments else run_worker(settings))
-    except (StartRefused, QueueRefused) as error:
+    except StartRefused as error:
         log.critical(StartupEvent.STARTUP_REFUSED, reason=str(error))
+        return 1
+    except QueueRefused as error:
+        log.critical("worker_cannot_go_on", reason=str(error))
         return 1
     return 0
 

@@ -6,7 +6,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from producer_api.auth import VERIFIER
-from producer_api.errors import DatabaseUnavailable
+from producer_api.errors import DatabaseUnavailable, StorageUnavailable
+from producer_api.objects import OBJECTS
 from producer_api.outbox import OUTBOX
 from producer_api.store import STORE
 from producer_api.uploads import UPLOAD_GATE
@@ -15,7 +16,7 @@ from retainwise_contracts.health import Check, Health, HealthState
 SERVICE = "producer_api"
 
 PROBE_TIMEOUT_SECONDS = 2.0
-"""For the question to the database: the answer must come before a balancer gives up on it."""
+"""For the questions to database and storage: the answer must come before a balancer gives up on it."""
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
 
@@ -35,13 +36,15 @@ async def livez(request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Answer whether requests should be sent here."""
     closed = request.app[UPLOAD_GATE].closed
+    database, storage = await asyncio.gather(_check_database(request.app), _check_storage(request.app))
     return _answer(
         Check(
             name="serving",
             state=HealthState.FAILED if closed else HealthState.OK,
             detail="stopping" if closed else "",
         ),
-        await _check_database(request.app),
+        database,
+        storage,
         request.app[OUTBOX].check(),
         _check_keys(request.app),
     )
@@ -61,6 +64,18 @@ async def _check_database(app: web.Application) -> Check:
     except (DatabaseUnavailable, TimeoutError):
         return Check(name="database", state=HealthState.FAILED, detail="it does not answer")
     return Check(name="database", state=HealthState.OK, detail="")
+
+
+async def _check_storage(app: web.Application) -> Check:
+    """Say how the bucket is. While it is away, what is known of predictions can still be told."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+            await app[OBJECTS].probe()
+    except (StorageUnavailable, TimeoutError):
+        return Check(
+            name="storage", state=HealthState.DEGRADED, detail="it does not answer: no file can be taken"
+        )
+    return Check(name="storage", state=HealthState.OK, detail="")
 
 
 def _check_keys(app: web.Application) -> Check:

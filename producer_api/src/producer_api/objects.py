@@ -139,6 +139,11 @@ class Objects:
         self._client = client
         self.bucket = bucket
 
+    async def probe(self) -> None:
+        """Ask for the bucket. Raises StorageUnavailable."""
+        with _translated():
+            await self._client.head_bucket(Bucket=self.bucket)
+
     @asynccontextmanager
     async def create_object(self, key: str) -> AsyncIterator[ObjectWriter]:
         """Write an object while the block runs; if it is left by an error, nothing stays behind."""

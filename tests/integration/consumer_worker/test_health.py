@@ -6,11 +6,13 @@ import aiohttp
 import asyncpg
 import pytest
 
+from tests.integration.consumer_worker.conftest import customers
+
 
 @pytest.fixture
-async def worker_url(start_worker, unused_port):
+async def worker_url(start_worker, unused_port, proxy):
     port = unused_port()
-    await start_worker(HEALTH_PORT=str(port))
+    await start_worker(HEALTH_PORT=str(port), AWS_ENDPOINT_URL=proxy.url)
     url = f"http://127.0.0.1:{port}"
     async with asyncio.timeout(30), aiohttp.ClientSession() as session:
         while True:
@@ -29,8 +31,13 @@ async def read_health(url):
         return answer.status, {check["name"] for check in health["checks"] if check["state"] == "failed"}
 
 
-async def test_each_missing_part_is_named(backend, worker_url, database, postgres_server):
+async def test_each_missing_part_is_named(backend, worker_url, proxy, database, postgres_server):
     assert await read_health(f"{worker_url}/livez") == (200, set())
+    assert await read_health(f"{worker_url}/readyz") == (200, set())
+
+    refused = proxy.add("GetQueueAttributes", "refuse", times=1_000)
+    assert await read_health(f"{worker_url}/readyz") == (503, {"queue"})
+    proxy.faults.remove(refused)
     assert await read_health(f"{worker_url}/readyz") == (200, set())
 
     await backend.s3.delete_bucket(Bucket=backend.aws.bucket)
@@ -49,6 +56,17 @@ async def test_each_missing_part_is_named(backend, worker_url, database, postgre
     await administrator.execute(f"alter database {name} allow_connections true")
     await administrator.close()
     assert await read_health(f"{worker_url}/readyz") == (503, {"bucket"})
+
+
+async def test_a_queue_that_is_deleted_ends_the_worker_and_is_named(backend, start_worker, tmp_path):
+    worker = await start_worker()
+    prediction_id = await backend.accept(customers(3))
+    await backend.wait_for(prediction_id)
+    await backend.sqs.delete_queue(QueueUrl=backend.aws.queue_url)
+    assert await asyncio.wait_for(worker.wait(), 40) == 1
+    last = (tmp_path / "worker-0.log").read_text().splitlines()[-1]
+    assert '"event":"worker_cannot_go_on"' in last
+    assert f" on {backend.aws.queue_url}: there is no such queue" in last
 
 
 @pytest.mark.parametrize(

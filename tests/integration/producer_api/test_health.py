@@ -1,0 +1,44 @@
+"""`/readyz` and `/livez` tell the truth: each thing the API needs is taken away in turn."""
+
+from producer_api.auth import VERIFIER, KeysUnavailable
+from producer_api.outbox import OUTBOX
+from producer_api.store import STORE
+
+
+async def read_health(api, path="/readyz"):
+    status, health = await api.get(path)
+    return status, {check["name"]: check["state"] for check in health["checks"] if check["state"] != "ok"}
+
+
+async def test_each_missing_part_is_named(api, customers, aws, s3, sqs, until, monkeypatch):
+    assert await read_health(api) == (200, {})
+
+    await sqs.delete_queue(QueueUrl=aws.queue_url)
+    assert (await api.post(customers))[0] == 202
+    degraded = {"outbox": "degraded"}
+
+    async def noticed():
+        return await read_health(api) == (200, degraded)
+
+    await until(noticed)
+
+    for stored in (await s3.list_objects_v2(Bucket=aws.bucket))["Contents"]:
+        await s3.delete_object(Bucket=aws.bucket, Key=stored["Key"])
+    await s3.delete_bucket(Bucket=aws.bucket)
+    degraded["storage"] = "degraded"
+    assert await read_health(api) == (200, degraded)
+
+    async def unreachable():
+        raise KeysUnavailable("the issuer is away")
+
+    monkeypatch.setattr(api.app[VERIFIER], "_fetch_keys", unreachable)
+    await api.app[VERIFIER]._refresh_if_possible()
+    degraded["token_keys"] = "degraded"
+    assert await read_health(api) == (200, degraded)
+    assert await read_health(api, "/livez") == (200, {})
+
+    await api.app[STORE]._pool.close()
+    assert await read_health(api) == (503, degraded | {"database": "failed"})
+
+    await api.app[OUTBOX].stop()
+    assert await read_health(api, "/livez") == (503, {"outbox": "failed"})
