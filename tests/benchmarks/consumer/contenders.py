@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aiobotocore.session import get_session
 
 from consumer_worker.consumer import Consumer, ConsumerSettings, Delivery
+from consumer_worker.logs import configure_logs
 from consumer_worker.outcomes import Ack
 from consumer_worker.sqs import BATCH_SIZE, SqsQueue, client_config
 
@@ -31,7 +32,8 @@ VISIBILITY_SECONDS = int(os.environ["VISIBILITY_SECONDS"])
 
 
 async def engine() -> None:
-    """Consume with all that a consumer must do."""
+    """Consume with all that a consumer must do, its log lines included."""
+    configure_logs("INFO")
     settings = ConsumerSettings.for_visibility(
         VISIBILITY_SECONDS, max_handlers=HANDLERS, prefetch=PREFETCH, max_receivers=RECEIVERS
     )
