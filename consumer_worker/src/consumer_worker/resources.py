@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT_SECONDS = 10.0
 """For each proof at start: a service that cannot answer in this time is not one to start on."""
 
-SQS_CONNECTIONS = 64
-"""Receives, deletes, heartbeats and backoffs in the air at once, with room to spare."""
+OTHER_SQS_CONNECTIONS = 4
+"""For the reconciler and the readiness probe, beside the consumer's own."""
 
 LEAST_RECEIVE_COUNT = 5
 """Lowest maxReceiveCount to run with: a drained or lost delivery counts as one, and is no attempt."""
@@ -67,7 +67,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         session = get_session()
         sqs = await stack.enter_async_context(
             session.create_client(
-                "sqs", region_name=settings.aws_region, config=client_config(SQS_CONNECTIONS)
+                "sqs",
+                region_name=settings.aws_region,
+                config=client_config(settings.consumer.max_connections + OTHER_SQS_CONNECTIONS),
             )
         )
         max_receive_count = await _prove_queues(sqs, settings)
@@ -80,7 +82,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                     connect_timeout=5,
                     read_timeout=STALLED_AFTER_SECONDS,
                     retries={"mode": "standard", "total_max_attempts": 3},
-                    max_pool_connections=settings.max_concurrent_messages,
+                    max_pool_connections=settings.max_concurrent_messages + 1,  # one for the readiness probe
                 ),
             )
         )

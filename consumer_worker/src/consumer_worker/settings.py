@@ -3,8 +3,14 @@
 import os
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consumer_worker.consumer import ConsumerSettings
+from consumer_worker.sqs import MAX_LONG_POLL_SECONDS, MAX_VISIBILITY_SECONDS
+
+HANDLING_MARGIN_SECONDS = 30
+"""What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""
 
 
 class SettingsRefused(Exception):
@@ -13,6 +19,12 @@ class SettingsRefused(Exception):
 
 def _dsn(value: SecretStr) -> SecretStr:
     PostgresDsn(value.get_secret_value())
+    return value
+
+
+def _not_below_visibility(value: int, others: ValidationInfo) -> int:
+    if value < others.data.get("visibility_timeout_seconds", value):
+        raise ValueError("below VISIBILITY_TIMEOUT_SECONDS no lease would ever be extended")
     return value
 
 
@@ -34,14 +46,15 @@ class Settings(BaseSettings):
     visibility_timeout_seconds: int = Field(
         default=300,
         ge=2,
-        le=43_200,
+        le=MAX_VISIBILITY_SECONDS - HANDLING_MARGIN_SECONDS,
         description="How long a received message, and the lease on its row, stay hidden without a heartbeat",
     )
-    max_handling_seconds: int = Field(
+    max_handling_seconds: Annotated[int, AfterValidator(_not_below_visibility)] = Field(
         default=3_600,
-        ge=1,
-        le=43_200,
-        description="The longest a file may take before the attempt is given up",
+        validate_default=True,
+        le=MAX_VISIBILITY_SECONDS - HANDLING_MARGIN_SECONDS,
+        description="The longest a file may take before the attempt is given up; "
+        "not below VISIBILITY_TIMEOUT_SECONDS",
     )
     max_concurrent_messages: int = Field(default=8, ge=1, le=1_000, description="Messages handled at once")
     max_concurrent_per_tenant: int = Field(
@@ -72,6 +85,20 @@ class Settings(BaseSettings):
     health_host: str = Field(default="0.0.0.0", description="Where /livez, /readyz and /metrics listen")  # noqa: S104 a container is reached from outside
     health_port: int = Field(default=8081, ge=0, le=65_535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def consumer(self) -> ConsumerSettings:
+        """What of this is the consumer's."""
+        return ConsumerSettings.for_visibility(
+            self.visibility_timeout_seconds,
+            max_handlers=self.max_concurrent_messages,
+            max_handlers_per_group=self.max_concurrent_per_tenant,
+            prefetch=self.max_concurrent_messages,
+            max_handling_seconds=self.max_handling_seconds + HANDLING_MARGIN_SECONDS,
+            grace_seconds=self.shutdown_grace_seconds,
+            # A poll that is abandoned can still be given messages, so a long grace waits for its end.
+            poll_drain_seconds=min(MAX_LONG_POLL_SECONDS + 1, self.shutdown_grace_seconds / 4),
+        )
 
 
 def read_settings() -> Settings:

@@ -9,18 +9,14 @@ from typing import Never
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from consumer_worker.consumer import Consumer, ConsumerSettings
+from consumer_worker.consumer import Consumer
 from consumer_worker.handler import PredictionHandler
 from consumer_worker.health import NotHealthy, serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
 from consumer_worker.settings import Settings
-from consumer_worker.sqs import MAX_LONG_POLL_SECONDS
 from consumer_worker.telemetry import ConsumerMetrics
 from retainwise_contracts.health import StartupEvent
-
-HANDLING_MARGIN_SECONDS = 30.0
-"""What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -90,16 +86,7 @@ def build_consumer(
     return Consumer(
         resources.queue,
         handler,
-        ConsumerSettings.for_visibility(
-            settings.visibility_timeout_seconds,
-            max_handlers=settings.max_concurrent_messages,
-            max_handlers_per_group=settings.max_concurrent_per_tenant,
-            prefetch=settings.max_concurrent_messages,
-            max_handling_seconds=settings.max_handling_seconds + HANDLING_MARGIN_SECONDS,
-            grace_seconds=settings.shutdown_grace_seconds,
-            # A poll that is abandoned can still be given messages, so a long grace waits for its end.
-            poll_drain_seconds=min(MAX_LONG_POLL_SECONDS + 1, settings.shutdown_grace_seconds / 4),
-        ),
+        settings.consumer,
         metrics=ConsumerMetrics(registry),
     )
 

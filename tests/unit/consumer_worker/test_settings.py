@@ -51,6 +51,7 @@ def test_a_missing_setting_ends_the_process_with_its_name(missing):
         ("PREDICTIONS_QUEUE_URL", ""),
         ("AWS_REGION", "Frankfurt"),
         ("VISIBILITY_TIMEOUT_SECONDS", "43201"),
+        ("MAX_HANDLING_SECONDS", "43171"),
         ("SCORING_THREADS", "1"),
         ("LOG_LEVEL", "LOUD"),
     ],
@@ -60,6 +61,28 @@ def test_a_bad_setting_is_named_and_its_value_is_not_shown(environment, name, va
     with pytest.raises(SettingsRefused, match=f"^{name} is refused") as refused:
         read_settings()
     assert "hidden-word" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"VISIBILITY_TIMEOUT_SECONDS": "2"},
+        {"VISIBILITY_TIMEOUT_SECONDS": "43170", "MAX_HANDLING_SECONDS": "43170"},
+        {"SHUTDOWN_GRACE_SECONDS": "5"},
+    ],
+)
+def test_the_consumer_can_be_run_by_the_bounds_of_its_settings(environment, times):
+    for name, value in times.items():
+        environment.setenv(name, value)
+    assert read_settings().consumer.permits == 16
+
+
+def test_handling_that_ends_before_the_first_extension_is_refused(environment):
+    environment.setenv("VISIBILITY_TIMEOUT_SECONDS", "3601")
+    with pytest.raises(
+        SettingsRefused, match=r"^MAX_HANDLING_SECONDS is refused: .* VISIBILITY_TIMEOUT_SECONDS"
+    ):
+        read_settings()
 
 
 def test_all_problems_are_told_at_once(environment):
