@@ -96,6 +96,7 @@ STATEMENTS = (
     """,
     "create index outbox_unsent on outbox (outbox_id) where sent_at is null",
     "create index outbox_sent on outbox (sent_at) where sent_at is not null",
+    "create index outbox_by_prediction on outbox (prediction_id)",
     # The moves of retainwise_contracts.status.ALLOWED_MOVES; a test holds the two equal.
     """
     create function require_allowed_move() returns trigger language plpgsql as $$
