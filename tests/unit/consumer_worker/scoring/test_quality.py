@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring import duplicates
-from consumer_worker.scoring.disclosure import mask, printable
+from consumer_worker.scoring.disclosure import mask, printable, tellable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.quality import FeatureTally
 from consumer_worker.scoring.values import read_values
@@ -144,14 +144,36 @@ def test_no_ids_are_no_duplicates(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "value", ["", "-5", "1,5", "1500", "9999", "12345.67", "99999.99", "1,500", "12,345.67", "12.345,67"]
+)
+def test_numbers_of_the_size_of_a_tenure_or_charge_are_shown(value: str):
+    assert mask(f" {value} ") == value
+
+
+@pytest.mark.parametrize(
     ("value", "masked"),
     [
-        ("-5", "-5"), (" 1,5 ", "1,5"), ("", ""), ("Jane Doe", "J*** (8 characters)"),
-        ("4915112345678", "4*** (13 characters)"), ("a@b.example", "a*** (11 characters)"),
+        ("Jane Doe", "J*** (8 characters)"), ("a@b.example", "a*** (11 characters)"),
+        ("4915112345678", "4*** (13 characters)"), ("5551234", "5*** (7 characters)"),
+        ("555.1234", "5*** (8 characters)"), ("078051120", "0*** (9 characters)"),
+        ("078.05.1120", "0*** (11 characters)"), ("12.05.80", "1*** (8 characters)"),
+        ("\x00bad", "*** (4 characters)"), ("Bo", "*** (2 characters)"), (" x ", "*** (1 character)"),
     ],
 )  # fmt: skip
-def test_values_are_masked(value: str, masked: str):
+def test_what_may_tell_of_a_person_is_masked(value: str, masked: str):
     assert mask(value) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("24 mo", "24 mo"), ("2024", "2024"), ("12345", "1*** (5 characters)"),
+        ("99999.99", "9*** (8 characters)"), ("078051120", "0*** (9 characters)"),
+        ("a@", "*** (2 characters)"),
+    ],
+)  # fmt: skip
+def test_no_category_of_more_than_four_digits_is_told(value: str, told: str):
+    assert tellable(value, 40) == told
 
 
 def test_what_is_shown_is_printable_and_short():
