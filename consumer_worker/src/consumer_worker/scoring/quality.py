@@ -38,7 +38,7 @@ NOTEWORTHY = 0.01
 
 _MOST_UNSEEN_KEPT = 1_000
 _MOST_UNSEEN_CATEGORIES = 20
-_FEW_UNSEEN = 3
+_FEWEST_TIMES = 2
 """Categories are few and come again. A column whose unknown values are many or each its own holds something
 else, perhaps names: none of them is repeated in the report."""
 _MOST_UNSEEN_TOLD = 5
@@ -250,17 +250,28 @@ def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
 
 
 def _of_unseen_values(tally: FeatureTally) -> str:
-    label, share = tally.feature.label, f"{tally.rate(tally.unseen):.1%}"
     different = len(tally.unseen_values)
-    if different > min(_MOST_UNSEEN_CATEGORIES, max(_FEW_UNSEEN, tally.unseen // 2)):
-        at_least = "at least " if different == _MOST_UNSEEN_KEPT else ""
-        return (
-            f"{label} holds {at_least}{different:,} values the model has never seen, in {share} of the rows. "
-            "Check that it is the right column."
-        )
-    # The most frequent first, then by name, so that the sentence is always the same.
+    at_least = "at least " if different == _MOST_UNSEEN_KEPT else ""
+    noun = "a value" if different == 1 else f"{at_least}{different:,} values"
+    holds = (
+        f"{tally.feature.label} holds {noun} the model has never seen, "
+        f"in {tally.rate(tally.unseen):.1%} of the rows"
+    )
+    told = _told_values(tally)
+    if not told:
+        return f"{holds}. Check that it is the right column."
+    more = f" and {different - len(told)} more" if different > len(told) else ""
+    return f"{holds}: {', '.join(told)}{more}."
+
+
+def _told_values(tally: FeatureTally) -> Sequence[str]:
+    """Return the values never seen that may be told, the most frequent of them."""
+    if len(tally.unseen_values) > min(_MOST_UNSEEN_CATEGORIES, tally.unseen // _FEWEST_TIMES):
+        return ()
+    # Of equally frequent ones by name, so that the sentence is always the same.
     ranked = sorted(tally.unseen_values.items(), key=lambda item: (-item[1], item[0]))
-    told = ", ".join(f"“{tellable(value, _LONGEST_VALUE_TOLD)}”" for value, _ in ranked[:_MOST_UNSEEN_TOLD])
-    more = f" and {different - _MOST_UNSEEN_TOLD} more" if different > _MOST_UNSEEN_TOLD else ""
-    noun = "a value" if different == 1 else f"{different} values"
-    return f"{label} holds {noun} the model has never seen, in {share} of the rows: {told}{more}."
+    return [
+        f"“{tellable(value, _LONGEST_VALUE_TOLD)}”"
+        for value, count in ranked[:_MOST_UNSEEN_TOLD]
+        if count >= _FEWEST_TIMES
+    ]

@@ -102,6 +102,11 @@ def test_a_file_of_another_business_is_poor(score: ScoreBytes):
     assert "Contract holds a value the model has never seen, in 100.0% of the rows: “Freemium”." in told
 
 
+def unseen_sentences(score: ScoreBytes, column: str, *values: str) -> str:
+    sentences = score(changed(column, *values))[0].summary.quality.sentences
+    return " ".join(sentence for sentence in sentences if "never seen" in sentence)
+
+
 def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
     for count in (5, 60):
         rows = [dict(row, PaymentMethod=f"Jane Doe {n}") for n, row in enumerate(customers(count))]
@@ -110,9 +115,28 @@ def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
         assert "Jane" not in quality.model_dump_json()
 
 
+def test_a_value_that_does_not_come_again_is_only_counted(score: ScoreBytes):
+    assert unseen_sentences(score, "PaymentMethod", "Jane Doe") == (
+        "Payment method holds a value the model has never seen, in 10.0% of the rows. "
+        "Check that it is the right column."
+    )
+    assert unseen_sentences(score, "PaymentMethod", "Jane Doe", "John Doe", "Ann Poe") == (
+        "Payment method holds 3 values the model has never seen, in 30.0% of the rows. "
+        "Check that it is the right column."
+    )
+    # One namesake among many names does not make categories of them.
+    assert "“" not in unseen_sentences(score, "PaymentMethod", "Jane Doe", "Jane Doe", "Ann Poe")
+
+
+def test_values_that_come_again_are_told_and_the_others_counted(score: ScoreBytes):
+    assert unseen_sentences(score, "PaymentMethod", "Crypto", "Crypto", "Crypto", "Kryptoh").endswith(
+        "holds 2 values the model has never seen, in 40.0% of the rows: “Crypto” and 1 more."
+    )
+
+
 def test_what_looks_personal_is_masked(score: ScoreBytes):
-    quality = score(changed("Contract", "ann@mail.example", "+49 151 23456", "24 mo"))[0].summary.quality
-    told = " ".join(quality.sentences)
+    values = ("ann@mail.example", "+49 151 23456", "24 mo")
+    told = unseen_sentences(score, "PaymentMethod", *values, *values)
     assert "“a*** (16 characters)”" in told
     assert "“+*** (13 characters)”" in told
     assert "“24 mo”" in told
