@@ -33,6 +33,9 @@ GOOD_REJECTED = 0.05
 FAIR_REJECTED = 0.20
 """Up to which share of the rows may be rejected."""
 
+MOST_UNKNOWN = 0.5
+"""Up to which share of the rows may lack a required feature: with more, most scores are made without it."""
+
 NOTEWORTHY = 0.01
 """A rate that differs by less from the training data's is not worth a sentence."""
 
@@ -116,6 +119,16 @@ class FeatureTally:
         missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
         return min(1.0, missing + self.rate(self.unseen) + self.rate(self.beyond))
 
+    @property
+    def unknown(self) -> float:
+        """The share of rows without a value the model knows."""
+        return self.rate(self.missing + self.unseen)
+
+    @property
+    def undermines_scores(self) -> bool:
+        """Whether most rows lack what no score is honest without."""
+        return self.feature.required and self.unknown > MOST_UNKNOWN
+
     def quality(self) -> FeatureQuality:
         """Return the figures for the report."""
         return FeatureQuality(
@@ -163,7 +176,9 @@ def report_quality(
 
 
 def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) -> QualityGrade:
-    """Grade by the share of the model's weight that rests on good values, and by the rejected rows."""
+    """Grade by what most rows lack, the share of the model's weight on good values, and the rejected rows."""
+    if any(tally.undermines_scores for tally in tallies.values()):
+        return QualityGrade.POOR
     weights = {term.features[0]: term.importance for term in card.terms}
     weight = sum(weights.values()) or 1.0
     loss = sum(weights.get(name, 0.0) * tally.loss for name, tally in tallies.items()) / weight
@@ -219,6 +234,13 @@ def _of_the_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
 
 def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
     label = tally.feature.label
+    if tally.undermines_scores:
+        told = _told_values(tally)
+        such_as = f" ({', '.join(told)})" if told else ""
+        return [
+            f"{label} is missing or unknown to the model{such_as} in {tally.unknown:.1%} of the rows, "
+            "and without it the scores say little."
+        ]
     statistics = tally.feature.statistics
     sentences = []
     missing = tally.rate(tally.missing)

@@ -95,11 +95,32 @@ def test_a_file_as_in_training_is_good(score: ScoreBytes, model: ChurnModel):
 
 
 def test_a_file_of_another_business_is_poor(score: ScoreBytes):
-    rows = [dict(row, Contract="Freemium", InternetService="Satellite") for row in customers(200)]
+    rows = [dict(row, Contract="Freemium", PaymentMethod="Crypto") for row in customers(200)]
     quality = score(table(rows))[0].summary.quality
     assert quality.grade == QualityGrade.POOR
     told = " ".join(quality.sentences)
-    assert "Contract holds a value the model has never seen, in 100.0% of the rows: “Freemium”." in told
+    assert "Payment method holds a value the model has never seen, in 100.0% of the rows: “Crypto”." in told
+
+
+def test_scores_without_a_required_feature_are_poor_and_say_so_once(score: ScoreBytes, model: ChurnModel):
+    for feature in map(model.card.feature, model.card.required):
+        half = score(changed(feature.name, *["N/A"] * 5))[0].summary.quality
+        assert "say little" not in " ".join(half.sentences)
+        quality = score(changed(feature.name, *["N/A"] * 6))[0].summary.quality
+        assert quality.grade == QualityGrade.POOR
+        assert [sentence for sentence in quality.sentences if feature.label in sentence] == [
+            f"{feature.label} is missing or unknown to the model in 60.0% of the rows, "
+            "and without it the scores say little."
+        ]
+
+
+def test_values_never_seen_of_a_required_feature_are_told_in_its_one_sentence(score: ScoreBytes):
+    quality = score(changed("Contract", *["Weekly"] * 3, *["", "n/a", "null"]))[0].summary.quality
+    assert quality.grade == QualityGrade.POOR
+    assert [sentence for sentence in quality.sentences if "Contract" in sentence] == [
+        "Contract is missing or unknown to the model (“Weekly”) in 60.0% of the rows, "
+        "and without it the scores say little."
+    ]
 
 
 def unseen_sentences(score: ScoreBytes, column: str, *values: str) -> str:
