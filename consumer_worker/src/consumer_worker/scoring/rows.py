@@ -14,6 +14,9 @@ from ml_models.card import NumericFeature
 from ml_models.columns import ColumnMapping, MappedColumn
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
+_TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt"})
+"""What stands for the id in a row of totals, which spreadsheets put below a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -69,6 +72,11 @@ def find_rejections(
         mapping: which column is which feature.
     """
     rejections = Rejections(cause_of_row=np.zeros(table.frame.height, np.int16))
+    # First, because whatever else such a row lacks is not to be filled in.
+    rejections.reject(
+        _are_totals(ids),
+        Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer: remove it."),
+    )
     _reject_ragged(rejections, table, mapping, values)
     rejections.reject(
         are_missing(ids),
@@ -80,7 +88,7 @@ def find_rejections(
             column = mapping.features[feature.feature.name]
             rejections.reject(
                 feature.not_a_number,
-                Cause(RowRejection.NOT_A_NUMBER, column, f"Write a plain number{_of_unit(feature.feature)}."),
+                Cause(RowRejection.NOT_A_NUMBER, column, _plain_number(feature.feature)),
             )
             rejections.reject(
                 feature.out_of_range,
@@ -93,6 +101,11 @@ def find_rejections(
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
+
+
+def _are_totals(ids: pl.Series) -> NDArray[np.bool_]:
+    """Tell of each id whether it is a word for a sum, as in `Total` or `SUM:`."""
+    return ids.str.to_lowercase().str.strip_suffix(":").is_in(list(_TOTALS)).to_numpy()
 
 
 def _reject_ragged(
@@ -117,14 +130,22 @@ def _reject_ragged(
         )
 
 
-def _of_unit(feature: NumericFeature) -> str:
-    return f" of {feature.unit}" if feature.unit else ""
+def _plain_number(feature: NumericFeature) -> str:
+    unit = _unit_word(feature)
+    return f"Write a plain number of {unit}." if unit else "Write a plain number."
 
 
 def _possible(feature: NumericFeature, column: MappedColumn) -> str:
     low, high = (f"{bound:,g}" for bound in (feature.valid_min, feature.valid_max))
+    unit = _unit_word(feature)
+    in_unit = f" {unit}" if unit else ""
     after = f" after the conversion from {column.conversion}" if column.conversion else ""
-    return f"Possible are {low} to {high}{_of_unit(feature)}{after}."
+    return f"Possible are {low} to {high}{in_unit}{after}."
+
+
+def _unit_word(feature: NumericFeature) -> str | None:
+    """Return the word for a feature's unit; which currency an amount is in, nobody has told us."""
+    return None if feature.unit == "currency" else feature.unit
 
 
 def rejected_rows(

@@ -218,7 +218,7 @@ class _Scoring:
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
             first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
-            self._rejected.setdefault(cause.reason, _Rejected(first)).rows += count
+            self._rejected.setdefault(cause.reason, _Rejected(first, cause.hint)).rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
         )
@@ -247,13 +247,15 @@ class _Scoring:
         if not counts.total:
             raise ScoringFailed(FailureCode.NO_ROWS, "All rows below the header are blank.")
         if rejected > MOST_REJECTED * counts.total:
+            causes = self._rejected_by_frequency()
             told = "; ".join(
                 f"{reason}: {of_cause.rows:,}, the first is row {of_cause.first_row:,}"
-                for reason, of_cause in self._rejected_by_frequency()
+                for reason, of_cause in causes
             )
+            _, commonest = causes[0]
             raise ScoringFailed(
                 FailureCode.TOO_MANY_BAD_ROWS,
-                f"{rejected:,} of {counts.total:,} rows cannot be scored ({told}).",
+                f"{rejected:,} of {counts.total:,} rows cannot be scored ({told}). {commonest.hint}",
             )
         return counts
 
@@ -304,4 +306,6 @@ class _Rejected:
     """Rows rejected for one reason."""
 
     first_row: int
+    hint: str
+    """What to do about them."""
     rows: int = 0

@@ -6,9 +6,9 @@ import pytest
 from consumer_worker.scoring import ScoringCancelled, ScoringFailed, ScoringReport
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FAILURES, FailureCode
-from retainwise_contracts.results import QualityGrade, RiskLevel, risk_level
+from retainwise_contracts.results import QualityGrade, RiskLevel, RowRejection, risk_level
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
-from tests.unit.consumer_worker.scoring.corpus import PLAIN, changed, customers, table
+from tests.unit.consumer_worker.scoring.corpus import HEADERS, PLAIN, changed, customers, table
 
 
 class CancelledAfter(threading.Event):
@@ -45,10 +45,64 @@ def test_half_bad_rows_are_scored_and_one_more_is_not(score: ScoreBytes):
     assert report.summary.quality.grade == QualityGrade.POOR
     with pytest.raises(ScoringFailed) as caught:
         score(changed("tenure", "1", *["Doe"] * 6))
-    assert (
-        caught.value.detail
-        == "6 of 10 rows cannot be scored (not a number in “tenure”: 6, the first is row 2)."
+    assert caught.value.detail == (
+        "6 of 10 rows cannot be scored (not a number in “tenure”: 6, the first is row 2). "
+        "Write a plain number of months."
     )
+
+
+def test_too_many_bad_rows_end_with_what_to_do_about_the_commonest_cause(score: ScoreBytes):
+    with pytest.raises(ScoringFailed) as caught:
+        score(changed("tenure", "Doe", "Doe", *["-1"] * 4))
+    assert caught.value.detail == (
+        "6 of 10 rows cannot be scored (out of range in “tenure”: 4, the first is row 3; "
+        "not a number in “tenure”: 2, the first is row 1). Possible are 0 to 1,200 months."
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "of_unit", "in_unit"),
+    [
+        ("months", " of months", " months"),
+        ("currency", "", ""),
+        ("percent", " of percent", " percent"),
+        (None, "", ""),
+    ],
+)
+def test_hints_name_the_unit_where_it_has_a_word(
+    score: ScoreBytes,
+    model: ChurnModel,
+    monkeypatch: pytest.MonkeyPatch,
+    unit: str | None,
+    of_unit: str,
+    in_unit: str,
+):
+    features = [
+        feature.model_copy(update={"unit": unit}) if feature.name == "tenure" else feature
+        for feature in model.card.features
+    ]
+    monkeypatch.setattr(model, "card", model.card.model_copy(update={"features": tuple(features)}))
+    _, folder = score(changed("tenure", "Doe", "-1"))
+    assert pl.read_csv(folder / "rejected.csv", infer_schema=False)["rejected_hint"].to_list() == [
+        f"Write a plain number{of_unit}.",
+        f"Possible are 0 to 1,200{in_unit}.",
+    ]
+
+
+@pytest.mark.parametrize("word", ["Total", " GRAND TOTAL ", "Summe", "total:"])
+@pytest.mark.parametrize("cells", [HEADERS[1:], HEADERS[1:3]], ids=["as wide as the header", "short"])
+def test_a_row_of_totals_is_no_customer(score: ScoreBytes, word: str, cells: list[str]):
+    row = ",".join([word, *("35" if header == "tenure" else "" for header in cells)])
+    report, folder = score(PLAIN + row + "\n")
+    assert (report.rows.scored, report.rows.rejected) == (10, 1)
+    rejected = pl.read_csv(folder / "rejected.csv", infer_schema=False).row(0, named=True)
+    assert rejected["rejected_code"] == RowRejection.MISSING_ID
+    assert rejected["rejected_hint"] == "This is a row of totals, not a customer: remove it."
+
+
+def test_a_customer_whose_id_begins_like_a_total_is_scored(score: ScoreBytes):
+    report, _ = score(changed("customerID", "Total Energies", "sum41", "Gesamtschule 3"))
+    assert report.rows.rejected == 0
 
 
 def test_the_summary_tells_of_all_rows(score: ScoreBytes):
@@ -106,7 +160,7 @@ def test_the_summary_tells_how_the_file_was_read(score: ScoreBytes):
     mapped = {column.feature: column for column in report.summary.mapping}
     assert (mapped["tenure"].header, mapped["tenure"].conversion) == ("Tenure (years)", "years to months")
     assert mapped["customer_id"].header == "customerID"
-    assert report.summary.unused_columns == ("gender", "TotalCharges")
+    assert report.summary.unused_columns == ("gender", "Partner", "Dependents", "TotalCharges")
 
 
 def test_several_files_score_at_once_as_they_do_alone(score: ScoreBytes):
