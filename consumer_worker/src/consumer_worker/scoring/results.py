@@ -34,27 +34,48 @@ _TYPES: Mapping[str, type[pl.DataType]] = {"int64": pl.Int64, "float64": pl.Floa
 
 # A spreadsheet runs a cell that begins with one of these, full-width ones included (OWASP, CSV Injection).
 # Plain numbers begin so too and do no harm.
-_DANGEROUS = "^[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+_DANGEROUS = f"([\t\r\n\0]|{_FORMULA})"
 _HARMLESS = r"^[+-]?[\d.,]+$"
+
+# One that splits at another delimiter than ours begins a cell in the middle of ours. Quotes around ours do
+# not keep it from that, as to it they stand in the middle too. It drops quotes and NULs before a formula.
+_BEGINS_A_CELL = "([,;|\t\r\n])"
+_DANGEROUS_THERE = f'(["\0]*{_FORMULA})'
 
 
 def escape(text: pl.Expr) -> pl.Expr:
     """Put an apostrophe before what a spreadsheet would run, so that it shows it as text."""
-    runs = text.str.contains(_DANGEROUS) & ~text.str.contains(_HARMLESS)
-    return pl.when(runs).then("'" + text).otherwise(text).name.keep()
-
-
-def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Escape the cells of these text columns."""
-    suspect = frame.select(pl.col(columns).str.contains(_DANGEROUS).any()).row(0)
-    return frame.with_columns(
-        escape(pl.col(name)) for name, any_runs in zip(columns, suspect, strict=True) if any_runs
-    )
+    runs = text.str.contains(f"^{_DANGEROUS}") & ~text.str.contains(_HARMLESS)
+    within = text.str.replace_all(f"{_BEGINS_A_CELL}{_DANGEROUS_THERE}", "${1}'${2}")
+    return pl.when(runs).then("'" + within).otherwise(within).name.keep()
 
 
 def unescape(texts: pl.Series) -> pl.Series:
     """Take back `escape`, for a file that we wrote ourselves and that was sent again."""
-    return texts.str.replace(f"^'({_DANGEROUS.removeprefix('^')})", "$1")
+    within = texts.str.replace_all(f"{_BEGINS_A_CELL}'{_DANGEROUS_THERE}", "${1}${2}")
+    return within.str.replace(f"^'{_DANGEROUS}", "${1}")
+
+
+def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Escape the cells of these text columns."""
+    return frame.with_columns(escape(pl.col(name)) for name in _suspects(frame, columns))
+
+
+def _safe_scores(frame: pl.DataFrame) -> pl.DataFrame:
+    """Escape the cells of scores that hold something of the customer's."""
+    values = [name for name in frame.columns if name.endswith("_value")]
+    suspects = _suspects(frame, ["customer_id", *values])
+    # All that a reason's text holds beside the card's words is the value: looking at that alone saves time.
+    texts = [f"{name.removesuffix('_value')}_text" for name in suspects if name in values]
+    return frame.with_columns(escape(pl.col(name)) for name in [*suspects, *texts])
+
+
+def _suspects(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return those of the text columns that may hold something to escape."""
+    anywhere = f"^{_DANGEROUS}|{_BEGINS_A_CELL}{_DANGEROUS_THERE}"
+    suspect = frame.select(pl.col(columns).str.contains(anywhere).any()).row(0)
+    return [name for name, is_suspect in zip(columns, suspect, strict=True) if is_suspect]
 
 
 def score_frame(columns: Mapping[str, pl.Series], reasons: int) -> pl.DataFrame:
@@ -103,11 +124,7 @@ class ResultWriter:
     def _write_scores(self, frame: pl.DataFrame) -> None:
         frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="uncompressed")
         self._part_count += 1
-        # The other texts are words of the contracts and the card.
-        theirs = [
-            name for name in frame.columns if name == "customer_id" or name.endswith(("_value", "_text"))
-        ]
-        safe_frame(frame, theirs).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+        _safe_scores(frame).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
 
     def _wait(self) -> None:
         if self._writing is not None:

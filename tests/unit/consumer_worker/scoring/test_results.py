@@ -70,12 +70,35 @@ def test_the_manifest_vouches_for_every_file(score: ScoreBytes, model: ChurnMode
     assert {path.name for path in folder.iterdir()} == {"upload", *(file.name for file in report.files)}
 
 
-def test_what_a_spreadsheet_would_run_is_escaped_and_comes_back():
-    cells = ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx", "\rx", "\uff1d1", "-5", "+1,234.50", "a=1", "", "'=x"]
-    frame = pl.DataFrame({"cell": cells})
-    safe = safe_frame(frame, ["cell"])["cell"].to_list()
-    assert safe == ["'=1+1", "'+cmd", "'-x", "'@SUM(A1)", "'\tx", "'\rx", "'\uff1d1", *cells[7:]]
-    assert unescape(pl.Series(safe[:11])).to_list() == cells[:11]
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@SUM(A1)", "'@SUM(A1)"), ("\tx", "'\tx"),
+        ("\rx", "'\rx"), ("\nx", "'\nx"), ("\0x", "'\0x"), ("\uff1d1", "'\uff1d1"),
+        # Where another delimiter, or a line break, begins a cell.
+        ("x;=1+1", "x;'=1+1"), ("x,@y|+z\t-1+1", "x,'@y|'+z\t'-1+1"), ("x\n=1", "x\n'=1"),
+        ("x;\t=1", "x;\t'=1"),
+        ("x;;=1", "x;;'=1"), ('x;"=1+1;y', "x;'\"=1+1;y"), ("x;\0=1", "x;'\0=1"), ("=1;=1", "'=1;'=1"),
+        ("\t=1", "'\t'=1"), ("x|\uff0b1", "x|'\uff0b1"),
+        ("-5", "-5"), ("+1,234.50", "+1,234.50"), ("a=1", "a=1"), ("", ""), ("x; y", "x; y"), ("'x", "'x"),
+    ],
+)  # fmt: skip
+def test_what_a_spreadsheet_would_run_is_escaped_and_comes_back(cell: str, safe: str):
+    assert safe_frame(pl.DataFrame({"cell": ["x", cell]}), ["cell"])["cell"].to_list() == ["x", safe]
+    assert unescape(pl.Series([safe])).to_list() == [cell]
+
+
+def test_no_cell_runs_in_a_spreadsheet_that_splits_at_another_delimiter(score: ScoreBytes):
+    attack = 'x;=1+1;y|@z\t+1+a,=2,"\n=3\n"=4'
+    rows = [dict(row, customerID=f"{n}{attack}", Contract=attack, gender=attack) for n, row in enumerate(TEN)]
+    rows[0]["tenure"] = attack
+    for delimiter in ",;\t|":
+        _, folder = score(table(rows, delimiter=delimiter))
+        for name in (SCORES_CSV, REJECTED_CSV):
+            for splits_at in ",;\t|":
+                cells = [cell for row in read(folder / name, splits_at) for cell in row]
+                assert not [cell for cell in cells if cell[:1] in set("=@+\t\r\n")]
+        assert pl.read_parquet(folder / SCORES_PARQUET)["customer_id"][0] == f"1{attack}"
 
 
 def test_no_cell_of_a_customer_runs_in_a_spreadsheet(score: ScoreBytes):
@@ -105,7 +128,7 @@ def test_rejected_rows_are_as_they_were_and_can_be_sent_again(score: ScoreBytes)
     mended = (folder / REJECTED_CSV).read_text().replace(";bad;", f";{TEN[3]['tenure']};")
     again, again_folder = score(mended)
     assert (again.rows.scored, again.rows.rejected) == (1, 0)
-    assert again.summary.unused_columns == ("gender", "TotalCharges")
+    assert again.summary.unused_columns == ("gender", "Partner", "Dependents", "TotalCharges")
     _, plain_folder = score(german())
     expected = pl.read_parquet(plain_folder / SCORES_PARQUET).row(3, named=True)
     scored = pl.read_parquet(again_folder / SCORES_PARQUET).row(0, named=True)
