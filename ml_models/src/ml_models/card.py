@@ -23,6 +23,8 @@ UNSEEN_CODE = -1.0
 
 _REF = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)@(?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 _SEPARATORS = re.compile(r"[\W_]+")
+_QUALIFIED_NUMBER = re.compile(r"\s*(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])\s*")
+"""`-1`, `(1)`, `0 %`: what `normalise` would take for the number alone, and a word for Yes or No for it."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -85,10 +87,10 @@ class NumericWording(_Frozen):
         """Name the value: `Tenure of 2 months`, `Unknown tenure`."""
         if value is None or math.isnan(value):
             return self.missing
-        if value == 1 and self.one is not None:
-            return self.one
-        digits = 0 if float(value).is_integer() else self.decimals
-        return self.value.format(value=f"{value:.{digits}f}")
+        written = f"{value:.{self.decimals}f}"
+        if float(written).is_integer():  # as it is told: 11.98 months are told as 12
+            written = f"{float(written):.0f}"
+        return self.one if written == "1" and self.one is not None else self.value.format(value=written)
 
 
 class CategoricalWording(_Frozen):
@@ -123,8 +125,6 @@ def effect(contribution: float) -> str:
 class _Specification(_Frozen):
     name: str
     """Canonical header, as in the training data: `tenure`, `Contract`."""
-    required: bool = False
-    """Without this column no score is honest: a file that lacks it is refused."""
     label: str
     """The feature's name for people: `Monthly charge`."""
     aliases: tuple[str, ...] = ()
@@ -148,6 +148,22 @@ class NumericSpecification(_Specification):
         return f"{self.wording.subject(value)} {effect(contribution)}"
 
 
+class ImpliedCategory(_Frozen):
+    """What a word means where another feature makes it certain.
+
+    Of a customer without internet, "No" for online security says what the training data calls
+    "No internet service".
+    """
+
+    feature: str
+    category: str
+    """Of that feature."""
+    written: str
+    """The category as it is read by itself …"""
+    means: str
+    """… and the one it stands for there."""
+
+
 class CategoricalSpecification(_Specification):
     """What is known beforehand of a feature with a fixed set of categories.
 
@@ -159,6 +175,7 @@ class CategoricalSpecification(_Specification):
     """Canonical spellings; the position is the code in the model's input."""
     category_aliases: Mapping[str, str]
     """Normalised spelling to category: `m2m` → `Month-to-month`. The categories' own are included."""
+    implied: ImpliedCategory | None = None
     wording: CategoricalWording
 
     @model_validator(mode="after")
@@ -170,12 +187,16 @@ class CategoricalSpecification(_Specification):
             raise ValueError(f"{self.name}: an alias names a category that does not exist")
         if any(self.category(category) != category for category in self.categories):
             raise ValueError(f"{self.name}: a category is missing among its aliases")
+        if self.implied is not None and not {self.implied.written, self.implied.means} <= known:
+            raise ValueError(f"{self.name}: a category is implied that does not exist")
         if set(self.wording.categories) != known:
             raise ValueError(f"{self.name}: wording is needed for exactly its categories")
         return self
 
     def category(self, text: str) -> str | None:
         """Return the category a spelling stands for, None if the model has never seen it."""
+        if _QUALIFIED_NUMBER.fullmatch(text):
+            return None
         return self.category_aliases.get(normalise(text))
 
     def reason(self, value: str | None, contribution: float) -> str:
@@ -183,13 +204,18 @@ class CategoricalSpecification(_Specification):
         return f"{self.wording.subject(value)} {effect(contribution)}"
 
 
-class NumericFeature(NumericSpecification):
+class _Learnt(_Frozen):
+    required: bool = False
+    """Without this column no score is honest, as the validation found: a file that lacks it is refused."""
+
+
+class NumericFeature(NumericSpecification, _Learnt):
     """A feature the model reads as a number, and how it was in the training data."""
 
     statistics: NumericStatistics
 
 
-class CategoricalFeature(CategoricalSpecification):
+class CategoricalFeature(CategoricalSpecification, _Learnt):
     """A feature with a fixed set of categories, and how it was in the training data."""
 
     statistics: CategoricalStatistics
@@ -300,6 +326,18 @@ class Card(_Frozen):
             raise ValueError("two features have one name")
         if not {name for term in self.terms for name in term.features} <= set(names):
             raise ValueError("a term names a feature that does not exist")
+        implying = {
+            (feature.implied.feature, feature.implied.category)
+            for feature in self.features
+            if isinstance(feature, CategoricalFeature) and feature.implied is not None
+        }
+        if not implying <= {
+            (feature.name, category)
+            for feature in self.features
+            if isinstance(feature, CategoricalFeature)
+            for category in feature.categories
+        }:
+            raise ValueError("a category is implied by one that does not exist")
         return self
 
     @property

@@ -5,7 +5,7 @@ the card says a feature also goes by, at last by likeness. A mapping in the requ
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -30,10 +30,16 @@ _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alia
 _LIKE_ENOUGH = 88.0
 """Of 100: one wrong letter in eight. Below it, other things have names as close as a typing error."""
 _AMBIGUOUS_WITHIN = 4.0
-_WORTH_NAMING = 50.0
+_WORTH_NAMING = 65.0
+
+_SHORT_WORD = 3
+"""Letters. A word no longer than this is not misspelt but another word: `ip` is no `id`."""
+
+_OTHER_WORDS = ("change", "contact")
+"""Words of customer files that are one letter from a card's (charge, contract), and something else."""
 
 _KEYS = (["id"], ["no"], ["nr"], ["number"], ["code"], ["key"], ["date"])
-"""Last words of headers that are about a thing, not the thing: `partner id`."""
+"""Last words of headers that are about a thing, not the thing: `payment id`."""
 
 _DAYS_PER_MONTH = 365.25 / 12
 
@@ -41,11 +47,11 @@ _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
     # Unit of the feature: unit in the header: its factor and its spellings. Plurals alone where the singular
     # is as likely the name of a date's part.
     "months": {
-        "days": (1 / _DAYS_PER_MONTH, ("day", "days", "tage", "tagen")),
-        "weeks": (7 / _DAYS_PER_MONTH, ("week", "weeks", "wk", "wks", "wochen")),
-        "months": (1.0, ("month", "months", "mo", "mos", "mth", "mths", "monate", "monaten")),
+        "days": (1 / _DAYS_PER_MONTH, ("day", "days", "d", "tage", "tagen")),
+        "weeks": (7 / _DAYS_PER_MONTH, ("week", "weeks", "w", "wk", "wks", "wochen")),
+        "months": (1.0, ("month", "months", "m", "mo", "mos", "mth", "mths", "monate", "monaten")),
         "quarters": (3.0, ("quarters", "quartale")),
-        "years": (12.0, ("year", "years", "yr", "yrs", "jahre", "jahren")),
+        "years": (12.0, ("year", "years", "y", "yr", "yrs", "j", "jahre", "jahren")),
     },
     "currency": {
         "cents": (0.01, ("cent", "cents", "ct", "cts", "pence", "pennies")),
@@ -165,29 +171,29 @@ class _Target:
     normalised: frozenset[str]
     aliases: Mapping[str, int]
     """Spelling to rank: of two headers that are aliases the one named earlier wins."""
+    words: Mapping[str, frozenset[str]]
+    """The words of each of these spellings."""
 
-    def match(self, header: _Header) -> tuple[int, int, MappedColumn] | None:
+    def match(self, header: _Header) -> tuple[tuple[int, bool, int], MappedColumn] | None:
         """Return how well a header fits (lower is better) and the column it would be; None if it does not."""
         if header.text == self.name:
-            return self._column(header, "exact", 0)
+            return self._column(header, "exact", 0, 1.0, None)
+        matches = []
         for reading, factor, conversion in header.readings(self.unit):
             if reading in self.normalised:
-                return self._column(header, "normalised", 0, factor=factor, conversion=conversion)
-            if reading in self.aliases:
-                return self._column(
-                    header, "alias", self.aliases[reading], factor=factor, conversion=conversion
-                )
-        return None
+                matches.append(self._column(header, "normalised", 0, factor, conversion))
+            elif reading in self.aliases:
+                matches.append(self._column(header, "alias", self.aliases[reading], factor, conversion))
+        return min(matches, key=lambda match: match[0], default=None)
 
     def _column(
         self,
         header: _Header,
         method: Method,
         rank: int,
-        *,
-        factor: float = 1.0,
-        conversion: str | None = None,
-    ) -> tuple[int, int, MappedColumn]:
+        factor: float,
+        conversion: str | None,
+    ) -> tuple[tuple[int, bool, int], MappedColumn]:
         column = MappedColumn(
             feature=self.name,
             header=header.text,
@@ -197,7 +203,8 @@ class _Target:
             factor=factor,
             conversion=conversion,
         )
-        return _RANK[method], rank, column
+        # What needs no conversion is surer than what does.
+        return (_RANK[method], conversion is not None, rank), column
 
 
 def _words(text: str) -> list[str]:
@@ -242,22 +249,24 @@ class _Mapper:
 
     @cached_property
     def _targets(self) -> dict[str, _Target]:
-        customer_id = _Target(
-            name=CUSTOMER_ID,
-            unit=None,
-            normalised=frozenset({_compact(CUSTOMER_ID)}),
-            aliases=_ranked(self._card.id_aliases),
-        )
+        customer_id = _target(CUSTOMER_ID, (CUSTOMER_ID,), self._card.id_aliases, unit=None)
         features = (
-            _Target(
-                name=feature.name,
+            _target(
+                feature.name,
+                (feature.name, feature.label),
+                feature.aliases,
                 unit=feature.unit if feature.kind == "numeric" else None,
-                normalised=frozenset({_compact(feature.name), _compact(feature.label)}),
-                aliases=_ranked(feature.aliases),
             )
             for feature in self._card.features
         )
         return {target.name: target for target in (customer_id, *features)}
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        """All words of all names: what is one of them is not misspelt."""
+        return frozenset(
+            word for target in self._targets.values() for words in target.words.values() for word in words
+        )
 
     def map(self) -> ColumnMapping:
         self._take_explicit()
@@ -317,16 +326,15 @@ class _Mapper:
         """Take what a header says outright, the surest first, so that no column is lost to a lesser match."""
         matches = sorted(
             (
-                (rank, order, header.position, column)
+                match
                 for target in self._open_targets()
                 for header in self._free.values()
                 if (match := target.match(header)) is not None
-                for rank, order, column in [match]
             ),
-            key=lambda match: match[:3],
+            key=lambda match: (match[0], match[1].position),
         )
-        for _, _, position, column in matches:
-            if position in self._free:
+        for _, column in matches:
+            if column.position in self._free:
                 self._take_or_tell(column)
 
     def _take_likenesses(self) -> None:
@@ -342,7 +350,7 @@ class _Mapper:
         for header in self._free.values():
             if _compact(header.text) in known_otherwise:
                 continue
-            ranked = _likenesses(header, spellings)
+            ranked = _likenesses(header, spellings, self._vocabulary)
             if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _AMBIGUOUS_WITHIN:
                 names = " or ".join(column.feature for _, column in ranked[:2])
                 self._conflicts.append(
@@ -384,14 +392,22 @@ class _Mapper:
         return tuple(text for text in ranked if scores[text] >= _WORTH_NAMING)[:3]
 
 
-def _ranked(aliases: Sequence[str]) -> dict[str, int]:
+def _target(name: str, names: Sequence[str], aliases: Sequence[str], *, unit: str | None) -> _Target:
     ranks: dict[str, int] = {}
     for rank, alias in enumerate(aliases):
         ranks.setdefault(_compact(alias), rank)
-    return ranks
+    return _Target(
+        name=name,
+        unit=unit,
+        normalised=frozenset(map(_compact, names)),
+        aliases=ranks,
+        words={_compact(text): frozenset(_words(text)) for text in (*names, *aliases)},
+    )
 
 
-def _likenesses(header: _Header, spellings: Mapping[str, _Target]) -> list[tuple[float, MappedColumn]]:
+def _likenesses(
+    header: _Header, spellings: Mapping[str, _Target], vocabulary: Collection[str]
+) -> list[tuple[float, MappedColumn]]:
     """Return what a header may be a misspelling of, the likeliest first, with a score up to 100."""
     best: dict[str, tuple[float, MappedColumn]] = {}
     names_a_key = _words(header.text)[-1:] in _KEYS
@@ -403,6 +419,8 @@ def _likenesses(header: _Header, spellings: Mapping[str, _Target]) -> list[tuple
             ):
                 name = spellings[spelling].name
                 if _has_more_to_say(reading, spelling) or (names_a_key and name != CUSTOMER_ID):
+                    continue
+                if _has_other_words(header, spelling, spellings[spelling], vocabulary):
                     continue
                 if name in best and best[name][0] >= score:
                     continue
@@ -418,3 +436,18 @@ def _has_more_to_say(one: str, other: str) -> bool:
     """Tell whether one spelling is the other and more: `contractid` is no misspelt `contract`."""
     short, long = sorted((one, other), key=len)
     return len(long) - len(short) > 1 and (long.startswith(short) or long.endswith(short))
+
+
+def _has_other_words(header: _Header, spelling: str, target: _Target, vocabulary: Collection[str]) -> bool:
+    """Tell whether a header that is nearly a spelling says something else, in words that are none of its own.
+
+    `Contact Type` is no misspelt contract type, `Customer IP` no customer id, `Payments` no payment method.
+    """
+    if any(word in _compact(header.text) and word not in spelling for word in _OTHER_WORDS):
+        return True
+    own = target.words[spelling]
+    unit_words = {word for _, spellings in _UNITS.get(target.unit or "", {}).values() for word in spellings}
+    others = [word for word in _words(header.text) if word not in own and word not in unit_words]
+    return any(len(word) <= _SHORT_WORD or word in vocabulary for word in others) or any(
+        word == f"{known}s" for word in others for known in own if len(own) == 1
+    )

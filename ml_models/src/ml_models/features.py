@@ -10,6 +10,7 @@ from ml_models.card import (
     CategoricalSpecification,
     CategoricalWording,
     ExcludedColumn,
+    ImpliedCategory,
     NumericSpecification,
     NumericWording,
     Specification,
@@ -30,13 +31,11 @@ ID_ALIASES = (
     "customerID",
     "customer_id",
     "customer id",
-    "customer",
     "customer number",
     "customer no",
     "customer key",
     "cust id",
     "custid",
-    "account",
     "account_id",
     "accountid",
     "account number",
@@ -50,15 +49,20 @@ ID_ALIASES = (
     "member id",
     "contact id",
     "crm id",
-    "msisdn",
     "id",
     "kundennummer",
     "kunden id",
     "kundennr",
+    "numero client",
+    "n client",
+    # These may hold a name or a phone number: the last resort.
+    "account",
+    "customer",
+    "msisdn",
 )
 
-_YES = ("y", "true", "t", "1", "1.0", "on", "ja", "oui", "si", "sí")
-_NO = ("n", "false", "f", "0", "0.0", "off", "nein", "non")
+_YES = ("y", "true", "t", "1", "1.0", "on", "ja", "wahr", "oui", "vrai", "si", "sí")
+_NO = ("n", "false", "f", "0", "0.0", "off", "nein", "falsch", "non", "faux")
 
 
 def _spellings(categories: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -77,17 +81,17 @@ def _categorical(
     phrases: Mapping[str, str],
     *,
     aliases: tuple[str, ...],
-    required: bool = False,
+    implied: ImpliedCategory | None = None,
 ) -> CategoricalSpecification:
     """Put a categorical feature together from its categories with their other spellings and phrases."""
     inner = label[0].lower() + label[1:]
     return CategoricalSpecification(
         name=name,
         label=label,
-        required=required,
         aliases=aliases,
         categories=tuple(categories),
         category_aliases=_spellings(categories),
+        implied=implied,
         wording=CategoricalWording(
             categories=phrases, unseen=f"Unfamiliar {inner} “{{value}}”", missing=f"Unknown {inner}"
         ),
@@ -108,6 +112,9 @@ def _internet_add_on(
             "Yes": thing[0].upper() + thing[1:],
         },
         aliases=aliases,
+        implied=ImpliedCategory(
+            feature="InternetService", category="No", written="No", means="No internet service"
+        ),
     )
 
 
@@ -115,7 +122,6 @@ SPECIFICATION: tuple[Specification, ...] = (
     NumericSpecification(
         name="tenure",
         label="Tenure",
-        required=True,
         aliases=(
             "tenure months",
             "tenure in months",
@@ -124,12 +130,12 @@ SPECIFICATION: tuple[Specification, ...] = (
             "months as customer",
             "months with us",
             "customer tenure",
-            "account age",
             "customer age months",
             "length of service",
             "subscription length",
             "subscription months",
             "vertragsdauer",
+            "ancienneté",
         ),
         unit="months",
         valid_min=0,
@@ -193,7 +199,6 @@ SPECIFICATION: tuple[Specification, ...] = (
             "One year": "One-year contract",
             "Two year": "Two-year contract",
         },
-        required=True,
         aliases=(
             "contract type",
             "contract term",
@@ -206,6 +211,9 @@ SPECIFICATION: tuple[Specification, ...] = (
             "commitment",
             "vertrag",
             "vertragsart",
+            "vertragslaufzeit",
+            "type de contrat",
+            "contrat",
         ),
     ),
     _categorical(
@@ -223,10 +231,9 @@ SPECIFICATION: tuple[Specification, ...] = (
                 "fttp",
                 "glasfaser",
             ),
-            "No": (*_NO, "no internet", "no internet service", "without internet", "kein internet"),
+            "No": (*_NO, "none", "no internet", "no internet service", "without internet", "kein internet"),
         },
         {"DSL": "DSL internet", "Fiber optic": "Fiber-optic internet", "No": "No internet service"},
-        required=True,
         aliases=(
             "internet service",
             "internet",
@@ -257,6 +264,7 @@ SPECIFICATION: tuple[Specification, ...] = (
             "arpu",
             "monatsbeitrag",
             "monatliche kosten",
+            "mensualité",
         ),
         unit="currency",
         valid_min=0,
@@ -331,7 +339,7 @@ SPECIFICATION: tuple[Specification, ...] = (
         "OnlineSecurity",
         "Online security",
         "online security",
-        aliases=("online security", "internet security", "security", "security service"),
+        aliases=("online security", "internet security", "security service"),
     ),
     _internet_add_on(
         "OnlineBackup",
@@ -365,7 +373,7 @@ SPECIFICATION: tuple[Specification, ...] = (
         "Phone service",
         {"No": (*_NO, "no phone", "no phone service"), "Yes": _YES},
         {"No": "No phone service", "Yes": "Phone service"},
-        aliases=("phone service", "phone", "telephone", "telephone service", "telephony", "landline"),
+        aliases=("phone service", "has phone", "telephone service", "telephony", "landline"),
     ),
     _categorical(
         "MultipleLines",
@@ -381,25 +389,14 @@ SPECIFICATION: tuple[Specification, ...] = (
             "Yes": "Having multiple lines",
         },
         aliases=("multiple lines", "multi line", "multiple phone lines", "multiline", "several lines"),
-    ),
-    _categorical(
-        "Partner",
-        "Partner",
-        {"No": (*_NO, "single"), "Yes": (*_YES, "married")},
-        {"No": "Having no partner", "Yes": "Having a partner"},
-        aliases=("has partner", "partnered", "married", "spouse", "has spouse"),
-    ),
-    _categorical(
-        "Dependents",
-        "Dependents",
-        {"No": _NO, "Yes": _YES},
-        {"No": "Having no dependents", "Yes": "Having dependents"},
-        aliases=("has dependents", "dependants", "has dependants", "children", "has children", "kids"),
+        implied=ImpliedCategory(
+            feature="PhoneService", category="No", written="No", means="No phone service"
+        ),
     ),
 )
 """The features the model ships with."""
 
-PROTECTED: tuple[CategoricalSpecification, ...] = (
+GENDER_AND_AGE: tuple[CategoricalSpecification, ...] = (
     _categorical(
         "gender", "Gender", {"Female": (), "Male": ()}, {"Female": "Female", "Male": "Male"}, aliases=()
     ),
@@ -411,6 +408,23 @@ PROTECTED: tuple[CategoricalSpecification, ...] = (
         aliases=(),
     ),
 )
+FAMILY_STATUS: tuple[CategoricalSpecification, ...] = (
+    _categorical(
+        "Partner",
+        "Partner",
+        {"No": _NO, "Yes": _YES},
+        {"No": "Having no partner", "Yes": "Having a partner"},
+        aliases=(),
+    ),
+    _categorical(
+        "Dependents",
+        "Dependents",
+        {"No": _NO, "Yes": _YES},
+        {"No": "Having no dependents", "Yes": "Having dependents"},
+        aliases=(),
+    ),
+)
+PROTECTED = (*GENDER_AND_AGE, *FAMILY_STATUS)
 """Protected attributes. The training measures what they would add; the model does not read them."""
 
 TOTAL_CHARGES: Specification = NumericSpecification(
@@ -424,15 +438,9 @@ TOTAL_CHARGES: Specification = NumericSpecification(
 """Tenure times the monthly charge, nearly. The training measures what it would add."""
 
 EXCLUDED_COLUMNS = (
-    ExcludedColumn(
-        name="gender", reason="a protected attribute; it and SeniorCitizen together add next to nothing"
-    ),
-    ExcludedColumn(
-        name="SeniorCitizen", reason="a protected attribute; it and gender together add next to nothing"
-    ),
+    *(ExcludedColumn(name=feature.name, reason="a protected attribute") for feature in PROTECTED),
     ExcludedColumn(
         name="TotalCharges",
-        reason="tenure times the monthly charge, nearly: it adds next to nothing, and a model that reads it "
-        "is worse where a file lacks it",
+        reason="nearly tenure times the monthly charge; a model that reads it is worse where a file lacks it",
     ),
 )

@@ -51,6 +51,7 @@ def test_the_training_datas_own_headers_are_exact():
         ("MontlyCharges", "MonthlyCharges", "fuzzy"),
         ("Intenet Service", "InternetService", "fuzzy"),
         ("custmer id", CUSTOMER_ID, "fuzzy"),
+        ("Internet Services", "InternetService", "fuzzy"),
     ],
 )
 def test_headers_find_their_feature(header: str, feature: str, method: str):
@@ -62,14 +63,52 @@ def test_headers_find_their_feature(header: str, feature: str, method: str):
 @pytest.mark.parametrize(
     "header",
     [
-        "contract_id", "ContractId", "contract end date", "tech support tickets", "partner id",
+        "contract_id", "ContractId", "contract end date", "tech support tickets", "payment id",
         "TotalCharges", "total charge", "gender", "phone number", "day", "year", "month", "name", "email",
-        "churn", "", "online", "streaming",
+        "churn", "", "online", "streaming", "Phone", "Security", "Partner", "Payments", "Billing",
+        "Monthly Changes",
     ],
 )  # fmt: skip
 def test_other_things_are_left_alone(header: str):
     mapping = map_columns([*NEEDED, header], CARD)
     assert header not in [column.header for column in mapping.columns]
+
+
+@pytest.mark.parametrize(
+    ("header", "instead_of"),
+    [
+        ("Contact", "Contract"),
+        ("Contact Type", "Contract"),
+        ("contacttype", "Contract"),
+        ("Contracts", "Contract"),
+        ("Commitments", "Contract"),
+        ("Customer IP", "customerID"),
+        ("Accounts", "customerID"),
+        ("Customers", "customerID"),
+        ("Contract ID", "customerID"),
+        ("Tenure (z)", "tenure"),
+        ("account age", "tenure"),
+    ],
+)
+def test_a_header_of_another_thing_is_named_and_not_taken(header: str, instead_of: str):
+    headers = [header if name == instead_of else name for name in NEEDED]
+    with pytest.raises(RequiredColumnsMissing) as caught:
+        map_columns(headers, CARD)
+    assert caught.value.missing == (CUSTOMER_ID if instead_of == "customerID" else instead_of,)
+
+
+@pytest.mark.parametrize(
+    ("headers", "feature", "used"),
+    [
+        (["Tenure (years)", "Tenure"], "tenure", "Tenure"),
+        (["Tenure Years", "Tenure (months)"], "tenure", "Tenure (months)"),
+        (["Customer", "Account ID"], CUSTOMER_ID, "Account ID"),
+        (["MSISDN", "id"], CUSTOMER_ID, "id"),
+    ],
+)
+def test_of_two_columns_the_surer_one_is_used(headers: list[str], feature: str, used: str):
+    column = next(column for column in map_beside_needed(*headers).columns if column.feature == feature)
+    assert column.header == used
 
 
 @pytest.mark.parametrize(
@@ -82,6 +121,10 @@ def test_other_things_are_left_alone(header: str):
         ("years as customer", "tenure", 12, "years to months"),
         ("Tenure [quarters]", "tenure", 3, "quarters to months"),
         ("Tenure (months)", "tenure", 1, None),
+        ("Tenure (y)", "tenure", 12, "years to months"),
+        ("Tenure_y", "tenure", 12, "years to months"),
+        ("Tenure (d)", "tenure", 12 / 365.25, "days to months"),
+        ("Tenure (m)", "tenure", 1, None),
         ("MonthlyCharges (cents)", "MonthlyCharges", 0.01, "cents to currency"),
         ("monthly fee in EUR", "MonthlyCharges", 1, None),
         ("Tenur (years)", "tenure", 12, "years to months"),

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from ml_models.card import Estimate, load_card
 from ml_models.features import NAME, SPECIFICATION, VERSION
 from ml_models.runtime import load_model
-from ml_models.training.errors import DataNotUsable
+from ml_models.training.errors import DataNotUsable, ProtectedAttributesMatter, VersionTaken
 from ml_models.training.evaluation import (
     ALTERNATIVES,
     BOOSTED_TREES,
@@ -22,6 +23,7 @@ from ml_models.training.evaluation import (
     measure,
     reliability,
 )
+from ml_models.training.findings import Absence, Findings
 from ml_models.training.models import LogisticModel
 from ml_models.training.train import Validation, train
 
@@ -91,6 +93,40 @@ def test_the_model_card_tells_the_figures(trained_twice):
     assert "$" not in text
     for feature in card.features:
         assert f"| {feature.name} | {'**required**' if feature.required else ''} |" in text
+
+
+def test_a_version_that_is_there_is_not_replaced_by_another_model(trained_twice, training_file, tmp_path):
+    (directory, _), _ = trained_twice
+    shutil.copytree(directory, tmp_path / "models")
+    card = tmp_path / "models" / NAME / VERSION / "card.json"
+    released = card.read_text().replace(load_card(REF, directory).model_file.sha256, "0" * 64)
+    card.write_text(released)
+    with pytest.raises(VersionTaken, match="is another model: raise VERSION"):
+        train(
+            training_file,
+            tmp_path / "models",
+            seed=3,
+            validation=Validation(folds=2, repeats=1),
+            on_progress=lambda: pytest.fail("it should have stopped before the long part"),
+        )
+    assert card.read_text() == released
+
+
+def findings_with(*, gain: float = 0.0, loss: float = 0.0) -> Findings:
+    gains = {candidate.name: Estimate(mean=gain, std=0.0) for candidate in ALTERNATIVES}
+    absence = Absence(Estimate(mean=-loss, std=0.0), 0.0)
+    return Findings(gains, {"tenure": absence}, absence, (), 0.0)
+
+
+def test_a_column_is_required_if_a_file_loses_too_much_without_it():
+    assert findings_with(loss=0.0051).required == {"tenure"}
+    assert findings_with(loss=0.005).required == frozenset()
+
+
+def test_a_model_that_had_better_read_protected_attributes_is_not_written():
+    findings_with(gain=0.005).require_protected_unneeded()
+    with pytest.raises(ProtectedAttributesMatter, match=r"\+0.0051 ROC-AUC, more than 0.005"):
+        findings_with(gain=0.0051).require_protected_unneeded()
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path):

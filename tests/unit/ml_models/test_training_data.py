@@ -55,7 +55,7 @@ def test_a_file_that_does_not_exist_stops_the_training(tmp_path):
 
 def test_statistics_of_a_number():
     values = np.array([1, 1, 1, 1, 1, 2, 3, 4, 5, 6, np.nan, np.nan], dtype=np.float32)
-    statistics = describe(FEATURES["tenure"], values).statistics
+    statistics = describe(FEATURES["tenure"], values, required=False).statistics
     assert isinstance(statistics, NumericStatistics)
     assert statistics.missing_rate == pytest.approx(2 / 12, abs=1e-6)
     assert (statistics.min, statistics.max, statistics.mean) == (1, 6, 2.5)
@@ -64,12 +64,14 @@ def test_statistics_of_a_number():
 
 
 def test_statistics_of_a_number_that_never_changes():
-    statistics = describe(FEATURES["tenure"], np.full(5, 3, dtype=np.float32)).statistics
+    statistics = describe(FEATURES["tenure"], np.full(5, 3, dtype=np.float32), required=False).statistics
     assert isinstance(statistics, NumericStatistics)
     assert (statistics.edges, statistics.shares) == ((), (1.0,))
 
 
 def test_statistics_of_a_category():
-    statistics = describe(FEATURES["Contract"], np.array([0, 0, 2, np.nan], dtype=np.float32)).statistics
+    statistics = describe(
+        FEATURES["Contract"], np.array([0, 0, 2, np.nan], dtype=np.float32), required=False
+    ).statistics
     assert statistics.missing_rate == 0.25
     assert statistics.shares == pytest.approx((2 / 3, 0, 1 / 3), abs=1e-6)

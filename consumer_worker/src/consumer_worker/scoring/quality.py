@@ -41,9 +41,10 @@ NOTEWORTHY = 0.01
 
 _MOST_UNSEEN_KEPT = 1_000
 _MOST_UNSEEN_CATEGORIES = 20
+_FEW_UNSEEN = 3
 _FEWEST_TIMES = 2
-"""Categories are few and come again. A column whose unknown values are many or each its own holds something
-else, perhaps names: none of them is repeated in the report."""
+"""Categories come again, or are few among known ones. A column whose unknown values are many, or most of it and
+each its own, holds something else, perhaps names: none of them is repeated in the report."""
 _MOST_UNSEEN_TOLD = 5
 _LONGEST_VALUE_TOLD = 40
 
@@ -288,12 +289,14 @@ def _of_unseen_values(tally: FeatureTally) -> str:
 
 def _told_values(tally: FeatureTally) -> Sequence[str]:
     """Return the values never seen that may be told, the most frequent of them."""
-    if len(tally.unseen_values) > min(_MOST_UNSEEN_CATEGORIES, tally.unseen // _FEWEST_TIMES):
+    different = len(tally.unseen_values)
+    among_known = different <= _FEW_UNSEEN and 2 * tally.unseen <= tally.rows - tally.missing
+    if different > min(_MOST_UNSEEN_CATEGORIES, tally.unseen // _FEWEST_TIMES) and not among_known:
         return ()
     # Of equally frequent ones by name, so that the sentence is always the same.
     ranked = sorted(tally.unseen_values.items(), key=lambda item: (-item[1], item[0]))
     return [
         f"“{tellable(value, _LONGEST_VALUE_TOLD)}”"
         for value, count in ranked[:_MOST_UNSEEN_TOLD]
-        if count >= _FEWEST_TIMES
+        if count >= _FEWEST_TIMES or among_known
     ]

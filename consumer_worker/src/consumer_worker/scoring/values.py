@@ -22,7 +22,7 @@ _MISSING = frozenset(
         "", "-", "--", "---", "\u2013", "\u2014", ".", "?", "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "nan",
         "null", "nil", "none", "missing", "unknown", "not available", "not applicable", "blank", "(blank)",
         "empty", "(empty)", "undefined", "not set", "\\n", "#null!", "#value!", "#ref!", "#div/0!", "#name?",
-        "<na>", "k.a.", "keine angabe", "unbekannt",
+        "<na>", "#nv", "#bezug!", "#wert!", "k.a.", "keine angabe", "unbekannt", "inconnu",
     }
 )  # fmt: skip
 
@@ -216,7 +216,7 @@ def read_values(
             )
         else:
             values[feature.name] = _read_categories(*different[feature.name], feature)
-    return values
+    return {name: _as_implied(of_feature, values) for name, of_feature in values.items()}
 
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
@@ -274,6 +274,27 @@ def _read_categories(
             values.append(text.strip())
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
+
+
+def _as_implied(own: FeatureValues, values: Mapping[str, FeatureValues]) -> FeatureValues:
+    """Read a category as another feature of the same row implies it, see `ImpliedCategory`."""
+    if isinstance(own, NumericValues) or own.feature.implied is None:
+        return own
+    implied = own.feature.implied
+    other = values[implied.feature]
+    if isinstance(other, NumericValues):
+        return own
+    written = own.codes == own.feature.categories.index(implied.written)
+    rows = written & (other.codes == other.feature.categories.index(implied.category))
+    if not rows.any():
+        return own
+    means = np.float32(own.feature.categories.index(implied.means))
+    return CategoricalValues(
+        own.feature,
+        [*own.texts, implied.means],
+        np.append(own.text_codes, means),
+        np.where(rows, len(own.texts), own.positions),
+    )
 
 
 def _no_values(feature: Feature, rows: int) -> FeatureValues:

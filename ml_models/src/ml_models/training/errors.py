@@ -9,6 +9,14 @@ class DataNotUsable(TrainingFailed):
     """The training data is not what the features' specification says."""
 
 
+class VersionTaken(TrainingFailed):
+    """Another model of this name and version is there; a released one never changes."""
+
+
+class ProtectedAttributesMatter(TrainingFailed):
+    """A model that does not read the protected attributes would be worse than was decided to accept."""
+
+
 class ExportDisagrees(TrainingFailed):
     """The exported graph and the trained model differ by more than the tolerance."""
 

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from sklearn.model_selection import StratifiedKFold
 
 from ml_models.card import Estimate, Metrics, Specification
-from ml_models.features import PROTECTED, SPECIFICATION, TOTAL_CHARGES
+from ml_models.features import FAMILY_STATUS, GENDER_AND_AGE, SPECIFICATION, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet
 from ml_models.training.errors import DataNotUsable
 from ml_models.training.models import AdditiveModel, BoostedTreesModel, LogisticModel
@@ -48,14 +48,26 @@ class Candidate:
 
 
 SHIPPED = Candidate("Explainable boosting machine (shipped)", AdditiveModel, SPECIFICATION)
-WITH_PROTECTED = Candidate("… with gender and SeniorCitizen", AdditiveModel, (*SPECIFICATION, *PROTECTED))
+WITH_GENDER_AND_AGE = Candidate(
+    "… with gender and SeniorCitizen", AdditiveModel, (*SPECIFICATION, *GENDER_AND_AGE)
+)
+WITH_FAMILY_STATUS = Candidate(
+    "… with Partner and Dependents", AdditiveModel, (*SPECIFICATION, *FAMILY_STATUS)
+)
 WITH_TOTAL_CHARGES = Candidate("… with TotalCharges", AdditiveModel, (*SPECIFICATION, TOTAL_CHARGES))
 WITH_INTERACTIONS = Candidate(
     "… with ten interactions", partial(AdditiveModel, interactions=10), SPECIFICATION
 )
 LOGISTIC = Candidate("Logistic regression", LogisticModel, SPECIFICATION)
 BOOSTED_TREES = Candidate("LightGBM", BoostedTreesModel, SPECIFICATION)
-ALTERNATIVES = (WITH_PROTECTED, WITH_TOTAL_CHARGES, WITH_INTERACTIONS, LOGISTIC, BOOSTED_TREES)
+ALTERNATIVES = (
+    WITH_GENDER_AND_AGE,
+    WITH_FAMILY_STATUS,
+    WITH_TOTAL_CHARGES,
+    WITH_INTERACTIONS,
+    LOGISTIC,
+    BOOSTED_TREES,
+)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def to_onnx(model: AdditiveModel) -> bytes:
         nodes += _tree(term, shape)
     leaves = [node for node in nodes if node.mode == "LEAF"]
     terms = len(model.shapes)
-    intercept = helper.make_tensor("intercept", TensorProto.FLOAT, [1], [model.intercept])
+    intercept = helper.make_tensor("intercept", TensorProto.DOUBLE, [1], [np.float32(model.intercept)])
     term_axis = helper.make_tensor("term_axis", TensorProto.INT64, [1], [1])
     graph = helper.make_graph(
         [
@@ -55,9 +55,13 @@ def to_onnx(model: AdditiveModel) -> bytes:
                 target_ids=[leaf.tree for leaf in leaves],
                 target_weights=[leaf.weight for leaf in leaves],
             ),
-            helper.make_node("ReduceSum", [CONTRIBUTIONS, "term_axis"], ["sum"], keepdims=0),
+            # In double precision: a sum of float32 may be rounded otherwise in another place of the batch, and
+            # a customer's score must not depend on their neighbours.
+            helper.make_node("Cast", [CONTRIBUTIONS], ["addends"], to=TensorProto.DOUBLE),
+            helper.make_node("ReduceSum", ["addends", "term_axis"], ["sum"], keepdims=0),
             helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
-            helper.make_node("Sigmoid", ["log_odds"], [PROBABILITY]),
+            helper.make_node("Sigmoid", ["log_odds"], ["precise_probability"]),
+            helper.make_node("Cast", ["precise_probability"], [PROBABILITY], to=TensorProto.FLOAT),
         ],
         "additive_model",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", len(model.specification)])],

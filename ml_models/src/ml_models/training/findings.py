@@ -10,8 +10,11 @@ from sklearn.metrics import roc_auc_score
 from ml_models.card import Estimate
 from ml_models.features import PROTECTED, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet
+from ml_models.training.errors import ProtectedAttributesMatter
 from ml_models.training.evaluation import (
     SHIPPED,
+    WITH_FAMILY_STATUS,
+    WITH_GENDER_AND_AGE,
     WITH_TOTAL_CHARGES,
     Folds,
     OutOfFold,
@@ -19,6 +22,12 @@ from ml_models.training.evaluation import (
     by_fold,
     estimate,
 )
+
+PROTECTED_LIMIT = 0.005
+"""ROC-AUC that protected attributes would have to add before reading them were worth a discussion."""
+
+REQUIRED_LIMIT = 0.005
+"""ROC-AUC a file loses without a column from which on the column is required."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,23 @@ class Findings:
     groups: tuple[Group, ...]
     greatest_difference: float
     """Between the trained model and the exported graph."""
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The features without which a file would lose too much."""
+        return frozenset(
+            feature for feature, absence in self.absences.items() if -absence.roc_auc.mean > REQUIRED_LIMIT
+        )
+
+    def require_protected_unneeded(self) -> None:
+        """Raise ProtectedAttributesMatter if the model is much worse for not reading protected attributes."""
+        for candidate in (WITH_GENDER_AND_AGE, WITH_FAMILY_STATUS):
+            gain = self.gains[candidate.name].mean
+            if gain > PROTECTED_LIMIT:
+                raise ProtectedAttributesMatter(
+                    f"the model {candidate.name} has {gain:+.4f} ROC-AUC, more than {PROTECTED_LIMIT}: "
+                    "decide whether to read them, and say so in features.py"
+                )
 
 
 def gather(

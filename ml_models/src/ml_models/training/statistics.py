@@ -16,15 +16,16 @@ BINS = 10
 
 
 def describe(
-    specification: Specification, values: NDArray[np.float32]
+    specification: Specification, values: NDArray[np.float32], *, required: bool
 ) -> NumericFeature | CategoricalFeature:
-    """Add to a feature's specification the statistics of its encoded training values `[rows]`."""
+    """Add to a specification what was learnt, statistics of the encoded training values `[rows]` among it."""
     present = values[~np.isnan(values)].astype(np.float64)
     missing_rate = _rounded(1 - len(present) / len(values))
     if isinstance(specification, NumericSpecification):
         edges = _edges(present)
         return NumericFeature(
             **dict(specification),
+            required=required,
             statistics=NumericStatistics(
                 missing_rate=missing_rate,
                 min=_rounded(present.min()),
@@ -36,6 +37,7 @@ def describe(
         )
     return CategoricalFeature(
         **dict(specification),
+        required=required,
         statistics=CategoricalStatistics(
             missing_rate=missing_rate,
             shares=_shares(present.astype(np.int64), len(specification.categories)),

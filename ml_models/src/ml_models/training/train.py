@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,8 @@ from ml_models.card import (
     ModelFile,
     Term,
     TrainingData,
+    installed_models,
+    load_card,
 )
 from ml_models.features import (
     DESCRIPTION,
@@ -31,6 +33,7 @@ from ml_models.features import (
 )
 from ml_models.training import export
 from ml_models.training.data import TrainingSet, read_training_set
+from ml_models.training.errors import VersionTaken
 from ml_models.training.evaluation import (
     ALTERNATIVES,
     SHIPPED,
@@ -88,17 +91,28 @@ def train(
     Raises:
         DataNotUsable: the data is not what the features' specification says.
         ExportDisagrees: the graph is not the trained model.
+        VersionTaken: the artifact is there already and holds another model.
+        ProtectedAttributesMatter: the model had better read them, so somebody must decide.
     """
     everything = read_training_set(data_path, (*SPECIFICATION, *PROTECTED, TOTAL_CHARGES))
     data = everything.select(SPECIFICATION)
     folds = Folds.draw(data.churned, count=validation.folds, repeats=validation.repeats, seed=seed)
-    candidates = (SHIPPED, *ALTERNATIVES)
-    predictions = cross_validate(everything, candidates, folds, seed=seed, on_progress=on_progress)
     model = AdditiveModel(data, seed=seed)
     onnx_file = export.to_onnx(model)
     difference = export.check(onnx_file, model, data.features)
-    card = _card(model, data, onnx_file, seed=seed, evaluation=_evaluation(data, folds, predictions))
+    _require_version_free(output, onnx_file)  # before the long part
+    candidates = (SHIPPED, *ALTERNATIVES)
+    predictions = cross_validate(everything, candidates, folds, seed=seed, on_progress=on_progress)
     findings = gather(everything, folds, predictions, greatest_difference=difference)
+    findings.require_protected_unneeded()
+    card = _card(
+        model,
+        data,
+        onnx_file,
+        seed=seed,
+        evaluation=_evaluation(data, folds, predictions),
+        required=findings.required,
+    )
     bins = reliability(data.churned, predictions[SHIPPED.name].probability[0])
     ranges = list(zip(np.nanmin(data.features, axis=0), np.nanmax(data.features, axis=0), strict=True))
     return _write(
@@ -134,7 +148,13 @@ def _evaluation(data: TrainingSet, folds: Folds, predictions: Mapping[str, OutOf
 
 
 def _card(
-    model: AdditiveModel, data: TrainingSet, onnx_file: bytes, *, seed: int, evaluation: Evaluation
+    model: AdditiveModel,
+    data: TrainingSet,
+    onnx_file: bytes,
+    *,
+    seed: int,
+    evaluation: Evaluation,
+    required: Collection[str],
 ) -> Card:
     importances = np.abs(model.contributions(data.features)).mean(axis=0)
     return Card(
@@ -142,7 +162,8 @@ def _card(
         version=VERSION,
         description=DESCRIPTION,
         features=tuple(
-            describe(feature, data.features[:, column]) for column, feature in enumerate(data.specification)
+            describe(feature, data.features[:, column], required=feature.name in required)
+            for column, feature in enumerate(data.specification)
         ),
         terms=tuple(
             Term(name=feature.name, features=(feature.name,), importance=round(float(importance), 6))
@@ -171,6 +192,18 @@ def _card(
             **{library: version(library) for library in LIBRARIES},
         },
     )
+
+
+def _require_version_free(output: Path, onnx_file: bytes) -> None:
+    """Raise VersionTaken if writing this model would change one that is there."""
+    ref = f"{NAME}@{VERSION}"
+    if ref not in installed_models(output):
+        return
+    if load_card(ref, output).model_file.sha256 != hashlib.sha256(onnx_file).hexdigest():
+        raise VersionTaken(
+            f"{ref} is in {output} and is another model: raise VERSION in features.py, or write elsewhere "
+            "with --output"
+        )
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> Path:

@@ -136,22 +136,27 @@ def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
         assert "Jane" not in quality.model_dump_json()
 
 
-def test_a_value_that_does_not_come_again_is_only_counted(score: ScoreBytes):
-    assert unseen_sentences(score, "PaymentMethod", "Jane Doe") == (
-        "Payment method holds a value the model has never seen, in 10.0% of the rows. "
-        "Check that it is the right column."
+def test_a_few_values_among_known_ones_are_told(score: ScoreBytes):
+    assert unseen_sentences(score, "PaymentMethod", "Crypto", "Barter", "Shells") == (
+        "Payment method holds 3 values the model has never seen, in 30.0% of the rows: "
+        "“Barter”, “Crypto”, “Shells”."
     )
-    assert unseen_sentences(score, "PaymentMethod", "Jane Doe", "John Doe", "Ann Poe") == (
-        "Payment method holds 3 values the model has never seen, in 30.0% of the rows. "
+
+
+def test_values_that_are_most_of_a_column_and_each_its_own_are_only_counted(score: ScoreBytes):
+    names = [f"Jane {letter}. Doe" for letter in "ABCDEF"]
+    assert unseen_sentences(score, "PaymentMethod", *names) == (
+        "Payment method holds 6 values the model has never seen, in 60.0% of the rows. "
         "Check that it is the right column."
     )
     # One namesake among many names does not make categories of them.
-    assert "“" not in unseen_sentences(score, "PaymentMethod", "Jane Doe", "Jane Doe", "Ann Poe")
+    assert "“" not in unseen_sentences(score, "PaymentMethod", *names, names[0])
 
 
-def test_values_that_come_again_are_told_and_the_others_counted(score: ScoreBytes):
-    assert unseen_sentences(score, "PaymentMethod", "Crypto", "Crypto", "Crypto", "Kryptoh").endswith(
-        "holds 2 values the model has never seen, in 40.0% of the rows: “Crypto” and 1 more."
+def test_of_many_values_those_that_come_again_are_told(score: ScoreBytes):
+    values = ["Crypto"] * 5 + ["Barter", "Shells", "Gold"]
+    assert unseen_sentences(score, "PaymentMethod", *values).endswith(
+        "holds 4 values the model has never seen, in 80.0% of the rows: “Crypto” and 3 more."
     )
 
 

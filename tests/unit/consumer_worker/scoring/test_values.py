@@ -13,7 +13,7 @@ from consumer_worker.scoring.values import (
     read_numbers,
     read_values,
 )
-from ml_models.card import UNSEEN_CODE, NumericFeature
+from ml_models.card import UNSEEN_CODE, CategoricalFeature, NumericFeature
 from ml_models.runtime import ChurnModel
 
 NUMBERS = [
@@ -57,6 +57,7 @@ MISSING = [
     "#N/A",
     "Unknown",
     "\\N",
+    "#NV",
 ]
 
 
@@ -132,3 +133,37 @@ def test_a_feature_without_a_column_is_missing_everywhere(model: ChurnModel):
     assert list(values) == [feature.name for feature in model.card.features]
     assert isinstance(values["tenure"], NumericValues)
     assert all(of_rows.missing.all() for name, of_rows in values.items() if name != "tenure")
+
+
+def test_a_word_is_read_with_the_feature_that_makes_it_certain(model: ChurnModel):
+    texts = pl.DataFrame(
+        {
+            "InternetService": ["No", "No", "No", "DSL", ""],
+            "OnlineSecurity": ["No", "No internet service", "Yes", "No", "No"],
+            "PhoneService": ["No", "Yes", "No", "", "No"],
+            "MultipleLines": ["No", "No", "", "No", "no"],
+        }
+    )
+    values = read_values(texts, model.card, {}, ".")
+
+    def words(name):
+        of_feature = values[name]
+        assert isinstance(of_feature, CategoricalValues)
+        return [of_feature.texts[position] for position in of_feature.positions]
+
+    none = "No internet service"
+    assert words("OnlineSecurity") == [none, none, "Yes", "No", "No"]
+    assert words("MultipleLines") == ["No phone service", "No", None, "No", "No phone service"]
+    security = model.card.feature("OnlineSecurity")
+    assert isinstance(security, CategoricalFeature)
+    assert values["OnlineSecurity"].codes.tolist() == [
+        security.categories.index(word) for word in words("OnlineSecurity") if word
+    ]
+
+
+@pytest.mark.parametrize("text", ["-1", "+1", "(1)", "1-", "0%", "0 %", "\u22121", "-1 month"])
+def test_a_number_with_a_sign_is_no_word_for_yes_or_no(model: ChurnModel, text):
+    for name in ("PaperlessBilling", "Contract"):
+        feature = model.card.feature(name)
+        assert isinstance(feature, CategoricalFeature)
+        assert feature.category(text) is None
