@@ -43,8 +43,8 @@ _MOST_UNSEEN_KEPT = 1_000
 _MOST_UNSEEN_CATEGORIES = 20
 _FEW_UNSEEN = 3
 _FEWEST_TIMES = 2
-"""Categories come again, or are few among known ones. A column whose unknown values are many, or most of it and
-each its own, holds something else, perhaps names: none of them is repeated in the report."""
+"""Categories come again, or are few among known ones. A column whose unknown values are many, or most of it
+and each its own, holds something else, perhaps names: none of them is repeated in the report."""
 _MOST_UNSEEN_TOLD = 5
 _LONGEST_VALUE_TOLD = 40
 

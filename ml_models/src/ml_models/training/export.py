@@ -33,7 +33,7 @@ def to_onnx(model: AdditiveModel) -> bytes:
         nodes += _tree(term, shape)
     leaves = [node for node in nodes if node.mode == "LEAF"]
     terms = len(model.shapes)
-    intercept = helper.make_tensor("intercept", TensorProto.DOUBLE, [1], [np.float32(model.intercept)])
+    intercept = helper.make_tensor("intercept", TensorProto.DOUBLE, [1], [float(np.float32(model.intercept))])
     term_axis = helper.make_tensor("term_axis", TensorProto.INT64, [1], [1])
     graph = helper.make_graph(
         [
@@ -55,8 +55,8 @@ def to_onnx(model: AdditiveModel) -> bytes:
                 target_ids=[leaf.tree for leaf in leaves],
                 target_weights=[leaf.weight for leaf in leaves],
             ),
-            # In double precision: a sum of float32 may be rounded otherwise in another place of the batch, and
-            # a customer's score must not depend on their neighbours.
+            # In double precision: where a sum of float32 is rounded depends on the row's place in the batch,
+            # and a customer's score must not depend on their neighbours.
             helper.make_node("Cast", [CONTRIBUTIONS], ["addends"], to=TensorProto.DOUBLE),
             helper.make_node("ReduceSum", ["addends", "term_axis"], ["sum"], keepdims=0),
             helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
