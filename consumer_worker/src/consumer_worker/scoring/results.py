@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -153,8 +153,9 @@ def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:
     return digest(folder, MANIFEST)
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of what computes the scores."""
+@cache
+def library_versions() -> Mapping[str, str]:
+    """Return the versions of what computes the scores; read once, since that takes as long as 100 rows."""
     names = ("retainwise-consumer-worker", "retainwise-ml-models", "numpy", "onnxruntime", "polars")
     return {name: version(name) for name in names}
 
