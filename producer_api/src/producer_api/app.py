@@ -10,7 +10,7 @@ from producer_api.auth import authenticate
 from producer_api.cors import allow_origins
 from producer_api.errors import answer_problems
 from producer_api.settings import SETTINGS, Settings
-from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
+from producer_api.telemetry import METRICS, ApiMetrics, hide_software, observe_requests
 
 LARGEST_REQUEST_BODY_READ_WHOLE = 65_536
 """Nothing here reads a body whole; the stream of an upload is bounded by `MAX_UPLOAD_BYTES` as it is read."""
@@ -29,6 +29,7 @@ def create_app(
         ],
         client_max_size=LARGEST_REQUEST_BODY_READ_WHOLE,
     )
+    app.on_response_prepare.append(hide_software)
     app[SETTINGS] = settings
     app[resources.AWS] = aws or get_session()
     app[METRICS] = ApiMetrics(registry)

@@ -80,6 +80,11 @@ def _trace_id(span: trace.Span) -> str | None:
     return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
 
+async def hide_software(_: web.Request, response: web.StreamResponse) -> None:
+    """Name the service to the client, not which software in which version it runs on."""
+    response.headers["Server"] = "retainwise"
+
+
 @web.middleware
 async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Name the request, run it in a span that continues the caller's trace, count it and log how it ended."""
@@ -108,7 +113,6 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
         seconds = time.perf_counter() - started
         span.set_attribute("http.response.status_code", response.status)
         response.headers["X-Request-Id"] = request_id
-        response.headers["Server"] = "retainwise"  # not which software in which version
         code = response.get(PROBLEM_CODE, "")
         metrics = request.app[METRICS]
         # A method of the client's own making is no label: each value of a label costs memory for ever.

@@ -94,6 +94,7 @@ async def test_a_page_may_ask_and_read(api):
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
         assert "POST" in response.headers["Access-Control-Allow-Methods"]
         assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+        assert response.headers["Server"] == "retainwise"
     async with api.http.options(
         "/v1/predictions", headers=asked | {"Origin": "https://evil.example"}
     ) as response:
