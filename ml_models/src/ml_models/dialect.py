@@ -28,6 +28,11 @@ DELIMITERS = (",", ";", "\t", "|")
 _SAMPLED_RECORDS = 200
 _NO_DELIMITER = "No column delimiter was found: one of , ; | or a tab is expected."
 _MOST_TITLE_ROWS = 30
+_MOST_UNREADABLE = 0.1
+"""Share of the characters beyond ASCII that may be no UTF-8 before a file is taken for Windows-1252."""
+
+_LONE_RETURNS = 0.1
+"""Share of the line breaks that are carriage returns alone from which on these end rows, too."""
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -45,6 +50,7 @@ _SIGNATURES = (
 )
 _UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+_YEAR = re.compile(r"(?:19|20)\d\d(?:[-/. ]?(?:Q[1-4]|\d{1,2}))?|\d{1,2}[-/.](?:19|20)\d\d")
 _NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
 _DECIMAL_COMMA = re.compile(
     r"\D{0,4}(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:[. \u00a0\u202f]\d{3})+,\d+)\D{0,4}"
@@ -88,12 +94,16 @@ class Dialect:
     """How a file is written."""
 
     encoding: Encoding
-    """Of the head. A head in ASCII is taken as UTF-8: who reads on checks whether the rest is."""
+    """Of the head. A head in ASCII is taken as UTF-8: who reads on checks whether the rest is. A few bytes in
+    UTF-8 may be none, see `is_mostly_utf8`."""
     bom: bytes
     """The byte order mark the file starts with, empty if none."""
     delimiter: str
     quote: str
+    blank_before_quotes: bool
+    """Whether quoted cells begin with a blank: `"a", "b"`."""
     line_ending: Literal["\n", "\r\n", "\r"]
+    """`"\r"` also where carriage returns alone end rows among others: each of them ends one."""
     header_row: int
     """The line the header starts in, from 1. What is above are title rows."""
     lines_before_data: int
@@ -133,7 +143,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
     text = _text(head[len(bom) :], encoding, whole=whole)
     line_ending = _line_ending(text)
     if line_ending == "\r":
-        text = text.replace("\r", "\n")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not whole:
         text = text[: text.rfind("\n") + 1]
         if not text:
@@ -160,6 +170,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         bom=bom,
         delimiter=delimiter,
         quote=quote,
+        blank_before_quotes=text.count(f"{delimiter} {quote}") >= len(records),
         line_ending=line_ending,
         header_row=header.first_line,
         lines_before_data=header.last_line,
@@ -186,16 +197,29 @@ def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
         return utf16, b""
     if len(_CONTROL.findall(head)) > 0.01 * len(head):
         raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
-    return ("utf-8" if _is_utf8(head, whole=whole) else "windows-1252"), b""
+    return ("utf-8" if _utf8(head, whole=whole) is not None else "windows-1252"), b""
 
 
-def _is_utf8(data: bytes, *, whole: bool) -> bool:
+def _utf8(data: bytes, *, whole: bool) -> str | None:
+    """Read as UTF-8, with U+FFFD for what is none; None if too much is."""
     # Unless it is the whole file, a character may be cut at the end.
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
-    except UnicodeDecodeError:
-        return False
-    return True
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=whole)
+    return text if is_mostly_utf8(*count_utf8(text)) else None
+
+
+def count_utf8(text: str) -> tuple[int, int]:
+    """Count the characters beyond ASCII, and those among them that stand for bytes that were no UTF-8."""
+    if text.isascii():
+        return 0, 0
+    return len(text) - len(text.encode("ascii", "ignore")), text.count("\ufffd")
+
+
+def is_mostly_utf8(beyond_ascii: int, unreadable: int) -> bool:
+    """Tell whether a text is UTF-8 but for a character cut or copied wrongly here and there.
+
+    In any other encoding hardly a character beyond ASCII would read as UTF-8.
+    """
+    return unreadable <= _MOST_UNREADABLE * beyond_ascii
 
 
 def _utf16_without_bom(head: bytes) -> Encoding | None:
@@ -217,10 +241,13 @@ def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data, final=whole)
     except UnicodeDecodeError as error:
-        raise UnreadableEncoding(
-            f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
-            "Save the file as UTF-8 and send it again."
-        ) from error
+        lenient = _utf8(data, whole=whole) if encoding == "utf-8" else None
+        if lenient is None:
+            raise UnreadableEncoding(
+                f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
+                "Save the file as UTF-8 and send it again."
+            ) from error
+        text = lenient
     if not text.strip("\ufeff \t\r\n\0"):
         raise EmptyFile("It holds nothing but blanks. Export it again and look inside before you send it.")
     start = text.lstrip()[:200]
@@ -232,7 +259,9 @@ def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
 
 
 def _line_ending(text: str) -> Literal["\n", "\r\n", "\r"]:
-    if "\n" not in text and "\r" in text:
+    feeds = text.count("\n")
+    alone = text.count("\r") - text.count("\r\n")
+    if alone > _LONE_RETURNS * (alone + feeds):
         return "\r"
     return "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
 
@@ -240,8 +269,9 @@ def _line_ending(text: str) -> Literal["\n", "\r\n", "\r"]:
 def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
     """Yield the first records that are not blank, with the lines they stand in."""
     # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
-    lines = (line + "\n" for line in text.split("\n"))
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+    # A stray carriage return is a blank, as the csv module refuses it.
+    lines = (re.sub(r"\r(?!$)", " ", line) + "\n" for line in text.split("\n"))
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
     previous = found = 0
     try:
         for row in islice(reader, _SAMPLED_RECORDS):
@@ -254,7 +284,8 @@ def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
         if found > 1:  # enough to tell the dialect; who reads on will see to that row
             return
         raise RecordTooLong(
-            f"The row that starts in line {previous + 1:,} is too long: {error}. Check its quotes."
+            f"The row that starts in line {previous + 1:,} is longer than {MAX_RECORD_BYTES:,} characters. "
+            "Check its quotes."
         ) from error
 
 
@@ -293,7 +324,10 @@ def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
 
 
 def _header(records: Sequence[_Record]) -> _Record:
-    """Find the header: the first record as full as the table is wide. What is above are title rows."""
+    """Find the header: the fullest of the rows above the data that fill most of the columns in use.
+
+    What is above are title rows, even with many cells.
+    """
     widths = Counter(len(record.cells) for record in records if len(record.cells) > 1)
     if not widths:  # what split the rows a moment ago stands within quotes
         raise NotACsv(_NO_DELIMITER)
@@ -302,33 +336,29 @@ def _header(records: Sequence[_Record]) -> _Record:
         raise TooManyColumns(
             f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
         )
-    full = width if width <= 3 else width // 2 + 1
-    for number, record in enumerate(records[: _MOST_TITLE_ROWS + 1]):
-        if len(record.cells) > MAX_COLUMNS:
-            raise TooManyColumns(
-                f"Line {record.first_line:,} has {len(record.cells):,} columns, {MAX_COLUMNS:,} are read."
-            )
-        if record.filled >= full:
-            if _looks_like_data(record, records[number + 1 :]):
-                raise NotACsv(
-                    f"Line {record.first_line:,} should name the columns and holds data. Add a header row."
-                )
-            return record
-    raise NotACsv(f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top.")
-
-
-def _looks_like_data(record: _Record, below: Sequence[_Record]) -> bool:
-    """Tell whether a record holds numbers where the rows below it do, as names of columns would not."""
-    rows = [other.cells for other in below if len(other.cells) == len(record.cells)]
-    numeric = [
-        column
-        for column in range(len(record.cells))
-        if rows and sum(1 for row in rows if _NUMBER.fullmatch(row[column])) > 0.5 * len(rows)
-    ]
-    named = sum(1 for column in numeric if not re.fullmatch(r"[\d.,' -]+", record.cells[column]))
-    return bool(numeric) and named < 0.5 * len(numeric)
-
-
+    in_use = sum(1 for column in zip_longest(*(record.cells for record in records), fillvalue="") if any(column))
+    full = max(in_use, 2) if in_use <= 3 else in_use // 2 + 1
+    first = next((n for n, record in enumerate(records) if record.filled >= full), len(records))
+    if first > _MOST_TITLE_ROWS or first == len(records):
+        raise NotACsv(
+            f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top."
+        )
+    header = records[first]
+    numeric = _numeric_columns([r.cells for r in records[first + 1 :] if len(r.cells) == width])
+    if _looks_like_data(header, numeric):
+        raise NotACsv(
+            f"Line {header.first_line:,} should name the columns and holds data. Add a header row."
+        )
+    for record in records[first + 1 : _MOST_TITLE_ROWS + 1]:
+        if _looks_like_data(record, numeric):
+            break
+        if record.filled > header.filled and _names_most(record, numeric):
+            header = record
+    if len(header.cells) > MAX_COLUMNS:
+        raise TooManyColumns(
+            f"Line {header.first_line:,} has {len(header.cells):,} columns, {MAX_COLUMNS:,} are read."
+        )
+    return header
 def _printable(text: str) -> str:
     """Fold a header to what can be shown and stored: it is repeated in messages and summaries."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())

@@ -72,6 +72,69 @@ def test_title_rows_are_skipped(above: str, row: int, lines: int):
     assert dialect.headers == ("customerID", "tenure", "Contract")
 
 
+MONTHS = [f"2024-{month:02}" for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    "periods", [MONTHS, [str(year) for year in range(2019, 2025)], ["2024.01", "2024.02"], ["202401", "202402"]]
+)
+def test_years_and_months_can_name_columns(periods: list[str]):
+    rows = "".join(",".join(["A", "12", "29.85", *["17"] * len(periods)]) + "\n" for _ in range(9))
+    headers = ("customerID", "tenure", "MonthlyCharges", *periods)
+    assert detect(",".join(headers) + "\n" + rows).headers == headers
+
+
+@pytest.mark.parametrize("row", ["A-1,2019,12,29.85\n", "A-1,2019\n", "A-1,2019,2020,2021\n", "A-1,2019,12\n"])
+def test_a_column_of_years_names_nothing(row: str):
+    with pytest.raises(NotACsv, match="Line 1 should name the columns and holds data"):
+        detect(row + row.replace("A-1", "A-2").replace("2019", "2021"))
+
+
+WIDE = "customerID,tenure,Contract,MonthlyCharges\n" + "A-1,12,One year,29.85\nA-2,3,Two year,19.85\n"
+
+
+@pytest.mark.parametrize(
+    ("above", "row"),
+    [
+        ("Exported,by,Bob,\n", 2),
+        ("Exported,by,Bob\n", 2),
+        ("Exported,by,Bob,\nCustomers,at,risk,\n\n", 4),
+        ("Exported,in,2024,\n", 2),
+    ],
+)
+def test_title_rows_can_have_many_cells(above: str, row: int):
+    dialect = detect(above + WIDE)
+    assert (dialect.header_row, dialect.headers) == (
+        row,
+        ("customerID", "tenure", "Contract", "MonthlyCharges"),
+    )
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "customerID,tenure,Contract,,\nA-1,12,One year,x,y\nA-2,3,Two year,x,y\n",
+        "customerID,tenure,Contract,,\nA-1,N/A,One year,x,y\nA-2,3,Two year,x,y\nA-3,4,Two year,x,y\n",
+        "customerID,City,Contract,,\nA-1,Rome,One year,x,y\nA-2,Bonn,Two year,x,y\n",
+        "customerID,tenure,Contract,,\nA-1,$12,One year,$x,y\nA-2,$3,Two year,x,y\n",
+    ],
+)
+def test_a_fuller_row_of_data_is_no_header(table: str):
+    assert detect(table).header_row == 1
+
+
+def test_a_header_below_data_is_none():
+    with pytest.raises(NotACsv, match="Line 1"):
+        detect("A-1,12,One year,\n" + WIDE)
+
+
+def test_blank_columns_count_for_nothing():
+    dialect = detect("".join(",,,," + line + "\n" for line in ["Report,,,", *WIDE.splitlines()]))
+    assert (dialect.header_row, dialect.headers[3:5]) == (2, ("", "customerID"))
+    with pytest.raises(NotACsv, match="No header"):
+        detect("customers,\nAnna,\nBert,\n")
+
+
 def test_a_header_with_a_line_break_ends_where_it_ends():
     dialect = detect('"customer\nID",tenure\nA,1\n')
     assert (dialect.header_row, dialect.lines_before_data, dialect.headers) == (

@@ -154,6 +154,8 @@ class FileFacts:
     """Scored although they end before the last column."""
     duplicate_ids: int
     duplicate_rows: int
+    encoding: str
+    unreadable_characters: int
 
 
 def tallies_for(card: Card) -> dict[str, FeatureTally]:
@@ -209,6 +211,13 @@ def _of_the_rows(facts: FileFacts) -> Sequence[str]:
     if facts.short_rows:
         sentences.append(
             f"Rows that end before the last column: {facts.short_rows:,}; what they lack counts as missing."
+        )
+    if facts.encoding == "windows-1252":
+        sentences.append("The file is not UTF-8; it was read as Windows-1252.")
+    if facts.unreadable_characters:
+        sentences.append(
+            f"Characters that could not be read: {facts.unreadable_characters:,}; "
+            "\N{REPLACEMENT CHARACTER} stands for them."
         )
     if facts.blank_rows:
         sentences.append(f"Blank rows passed over: {facts.blank_rows:,}; they have no row number.")

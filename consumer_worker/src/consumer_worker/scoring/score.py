@@ -167,6 +167,7 @@ class _Scoring:
         parts: Path,
     ) -> None:
         self._dialect = source.dialect
+        self._unreadable_characters = source.unreadable_characters
         self._mapping = mapping
         self._factors = {name: column.factor for name, column in mapping.features.items()}
         self._model = model
@@ -274,6 +275,8 @@ class _Scoring:
             short_rows=self._short_rows,
             duplicate_ids=duplicate_ids,
             duplicate_rows=duplicate_rows,
+            encoding=self._dialect.encoding,
+            unreadable_characters=self._unreadable_characters,
         )
         return Summary(
             mean_probability=self._summary.mean_probability,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
@@ -27,9 +27,14 @@ from ml_models.dialect import (
     TooManyColumns,
     UnreadableEncoding,
     UnreadableFile,
+    count_utf8,
     detect_dialect,
+    is_mostly_utf8,
 )
 from retainwise_contracts.failures import FailureCode
+
+if TYPE_CHECKING:
+    from _csv import _reader
 
 SURPLUS = "surplus"
 """The column of a table with what a row has beyond the header's width; blank or null if nothing."""
@@ -78,8 +83,10 @@ class _Row:
 class Source:
     """A file that can be read as tables."""
 
-    def __init__(self, path: Path, dialect: Dialect) -> None:
+    def __init__(self, path: Path, dialect: Dialect, unreadable_characters: int) -> None:
         self.dialect = dialect
+        self.unreadable_characters = unreadable_characters
+        """Of UTF-8: bytes that are none, for which U+FFFD stands."""
         self._path = path
         self._width = len(dialect.headers)
         self._columns = [str(position) for position in range(self._width)]
@@ -123,19 +130,23 @@ class Source:
     def _pieces(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8, lines ended by a line feed."""
         dialect = self.dialect
-        decoder = codecs.getincrementaldecoder(dialect.encoding)()
+        as_it_is = dialect.encoding == "utf-8" and not self.unreadable_characters
+        errors = "replace" if dialect.encoding == "utf-8" else "strict"
+        decoder = codecs.getincrementaldecoder(dialect.encoding)(errors)
         with self._path.open("rb") as file:
             file.seek(len(dialect.bom))
             while piece := file.read(size):
-                if dialect.encoding != "utf-8":
+                if not as_it_is:
                     piece = _decoded(decoder, piece, dialect.encoding, final=False)
-                yield piece.replace(b"\r", b"\n") if dialect.line_ending == "\r" else piece
+                if dialect.line_ending == "\r":
+                    piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                yield piece
         yield _decoded(decoder, b"", dialect.encoding, final=True)
 
     def _read(self, buffer: bytearray) -> tuple[pl.DataFrame, int]:
         """Read the whole rows in the buffer; return them and the number of bytes they take."""
         end = self._end_of_rows(buffer)
-        if end:
+        if end and not self.dialect.blank_before_quotes:  # to Polars, such quotes would be part of the cell
             with suppress(pl.exceptions.PolarsError):
                 frame = pl.read_csv(
                     b"".join((self._header, memoryview(buffer)[:end])),
@@ -208,7 +219,7 @@ class Source:
         if quote not in first:
             return _Row(first.split(delimiter), 1)
         # A row that takes in the line behind the last one has a quote still open.
-        reader = csv.reader([*lines, ""], delimiter=delimiter, quotechar=quote, strict=True)
+        reader = self._reader([*lines, ""], strict=True)
         with suppress(csv.Error):
             cells = next(reader)
             if reader.line_num == 1 or (reader.line_num <= len(lines) and len(cells) == self._width):
@@ -218,8 +229,17 @@ class Source:
         cells = first.split(delimiter)
         if len(cells) != self._width:
             with suppress(csv.Error):
-                cells = next(csv.reader([first], delimiter=delimiter, quotechar=quote))
+                cells = next(self._reader([first], strict=False))
         return _Row(cells, 1, is_open=is_open)
+
+    def _reader(self, lines: Sequence[str], *, strict: bool) -> "_reader":
+        return csv.reader(
+            lines,
+            delimiter=self.dialect.delimiter,
+            quotechar=self.dialect.quote,
+            skipinitialspace=self.dialect.blank_before_quotes,
+            strict=strict,
+        )
 
     def _check_length(self, frame: pl.DataFrame, first_row: int) -> None:
         lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series()
@@ -245,26 +265,30 @@ def open_source(path: Path, *, max_bytes: int) -> Source:
             dialect = detect_dialect(head, whole=size <= HEAD_BYTES)
         except UnreadableFile as error:
             raise ScoringFailed(_CODES[type(error)], str(error)) from error
+        unreadable = 0
         # An old export can be in ASCII for long before its first umlaut shows that it is not UTF-8.
-        if dialect.encoding == "utf-8" and not _is_utf8(file):
-            if dialect.bom:
-                raise _undecodable(dialect.encoding)
-            dialect = replace(dialect, encoding="windows-1252")
-    return Source(path, dialect)
+        if dialect.encoding == "utf-8":
+            beyond_ascii, unreadable = _count_utf8(file)
+            if not is_mostly_utf8(beyond_ascii, unreadable):
+                if dialect.bom:
+                    raise _undecodable(dialect.encoding)
+                dialect, unreadable = replace(dialect, encoding="windows-1252"), 0
+    return Source(path, dialect, unreadable)
 
 
-def _is_utf8(file: BinaryIO) -> bool:
+def _count_utf8(file: BinaryIO) -> tuple[int, int]:
+    """Count the characters beyond ASCII of a whole file, and those of them that are no UTF-8."""
     file.seek(0)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while piece := file.read(_CHECK_BYTES):
-            # The check of ASCII is many times faster than decoding; a character may begin before the piece.
-            if not piece.isascii() or decoder.getstate()[0]:
-                decoder.decode(piece)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    beyond_ascii = unreadable = 0
+    while piece := file.read(_CHECK_BYTES):
+        # The check of ASCII is many times faster than decoding; a character may begin before the piece.
+        if not piece.isascii() or decoder.getstate()[0]:
+            of_piece = count_utf8(decoder.decode(piece))
+            beyond_ascii += of_piece[0]
+            unreadable += of_piece[1]
+    at_the_end = count_utf8(decoder.decode(b"", final=True))
+    return beyond_ascii + at_the_end[0], unreadable + at_the_end[1]
 
 
 def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:

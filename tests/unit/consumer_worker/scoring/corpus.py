@@ -167,8 +167,13 @@ ODD_FILES: tuple[OddFile, ...] = (
     same("pipes", table(TEN, delimiter="|")),
     same("crlf", table(TEN, newline="\r\n")),
     same("cr", table(TEN, newline="\r")),
+    same(
+        "cr, lf and crlf", "".join(x.rstrip("\n") + ("\r", "\n", "\r\n")[n % 3] for n, x in enumerate(LINES))
+    ),
+    same("a stray cr in a header", PLAIN.replace("MonthlyCharges", "Monthly\rCharges", 1)),
     same("no line end at the end", PLAIN.rstrip("\n")),
     same("everything quoted", "".join('"' + line.rstrip("\n").replace(",", '","') + '"\n' for line in LINES)),
+    same("quotes after a blank", "".join('"' + x.rstrip("\n").replace(",", '", "') + '"\n' for x in LINES)),
     same("apostrophes for quotes", "".join("'" + x.rstrip("\n").replace(",", "','") + "'\n" for x in LINES)),
     same("announced delimiter", "sep=;\r\n" + table(TEN, delimiter=";", newline="\r\n")),
     same("trailing delimiters", "".join(line.rstrip("\n") + ",\n" for line in LINES)),
@@ -190,11 +195,34 @@ ODD_FILES: tuple[OddFile, ...] = (
     same("utf-16 big endian with bom", b"\xfe\xff" + PLAIN.encode("utf-16-be")),
     same("utf-16 without bom", PLAIN.encode("utf-16-le")),
     same("utf-8 beyond ascii", changed("gender", "weiblich ♀", "Müller", "日本")),
-    same("windows-1252", changed("gender", "Müller", "80 €").encode("cp1252")),
+    same(
+        "windows-1252",
+        changed("gender", "Müller", "80 €").encode("cp1252"),
+        "The file is not UTF-8; it was read as Windows-1252.",
+    ),
+    same(
+        "utf-8 with a character cut",
+        every("gender", "Mär{}").encode().replace(b"M\xc3\xa4r", b"M\xc3r", 1),
+        "Characters that could not be read: 1; \N{REPLACEMENT CHARACTER} stands for them.",
+    ),
     same("windows-1252 far down", PLAIN.encode()[:-1].rpartition(b",")[0] + b",\xe4\n"),
     same("semicolons and decimal commas in utf-16", german().encode("utf-16")),
     # Title rows and headers
     same("title rows", "Customers at risk\nas of March 2026, all regions\n\n" + PLAIN),
+    same(
+        "a title row of many cells",
+        "Exported,by,Bob,on,Monday,for,all,of,the,teams,in,sales,,,,,,,\n" + PLAIN,
+    ),
+    same("empty leading columns", "".join(",,,,,,,,,,,,,,,,,,,,," + line for line in LINES)),
+    same(
+        "a column for each month",
+        "".join(
+            line.rstrip("\n") + "".join(f",{cell}" for cell in cells) + "\n"
+            for line, cells in zip(
+                LINES, [[f"2024-{month:02}" for month in range(1, 13)], *[range(12)] * 10], strict=True
+            )
+        ),
+    ),
     same("title rows padded with delimiters", "Customers" + "," * (len(HEADERS) - 1) + "\n" + PLAIN),
     same(
         "headers in other spellings",
@@ -335,6 +363,7 @@ ODD_FILES: tuple[OddFile, ...] = (
         same_scores=True,
         says="Rows that end before the last column: 10;",
     ),
+    rejecting("totals", PLAIN + "Total,,350" + "," * (len(HEADERS) - 3) + "\n", _R.MISSING_ID, scored=10),
     # No tables
     failing("nothing", b"", _F.EMPTY_FILE),
     failing("blanks", " \r\n \n", _F.EMPTY_FILE),

@@ -97,7 +97,7 @@ def test_what_is_read_quickly_is_what_care_would_read(
     text = io.StringIO()
     csv.writer(text, quoting=quoting, lineterminator="\n").writerows(rows)
     block = (text.getvalue() + ("" if odd_row is None else odd_row + "\n")).encode()
-    source = Source(Path("unused"), detect_dialect(b"id,name,tenure\n1,a,2\n", whole=True))
+    source = Source(Path("unused"), detect_dialect(b"id,name,tenure\n1,a,2\n", whole=True), 0)
     quick, used = source._read(bytearray(block))
     careful, _ = source._read_with_care(block[:used], final=True)
     assert quick.with_columns(pl.col(SURPLUS).replace("", None)).equals(careful)
