@@ -8,10 +8,10 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Literal
 
 HEAD_BYTES = 262_144
@@ -50,7 +50,8 @@ _SIGNATURES = (
 )
 _UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
-_YEAR = re.compile(r"(?:19|20)\d\d(?:[-/. ]?(?:Q[1-4]|\d{1,2}))?|\d{1,2}[-/.](?:19|20)\d\d")
+_PERIOD = re.compile(r"(?:19|20)\d\d(?:[-. ]?(?:0?[1-9]|1[0-2]))?|(?:0?[1-9]|1[0-2])[-. ](?:19|20)\d\d")
+_PLAIN_NUMBER = re.compile(r"[\d.,' -]+")
 _NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
 _DECIMAL_COMMA = re.compile(
     r"\D{0,4}(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{1,3}(?:[. \u00a0\u202f]\d{3})+,\d+)\D{0,4}"
@@ -122,6 +123,9 @@ class _Record:
     @property
     def filled(self) -> int:
         return sum(1 for cell in self.cells if cell)
+
+    def cell(self, position: int) -> str:
+        return self.cells[position] if position < len(self.cells) else ""
 
 
 def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
@@ -336,7 +340,9 @@ def _header(records: Sequence[_Record]) -> _Record:
         raise TooManyColumns(
             f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
         )
-    in_use = sum(1 for column in zip_longest(*(record.cells for record in records), fillvalue="") if any(column))
+    in_use = sum(
+        1 for column in zip_longest(*(record.cells for record in records), fillvalue="") if any(column)
+    )
     full = max(in_use, 2) if in_use <= 3 else in_use // 2 + 1
     first = next((n for n, record in enumerate(records) if record.filled >= full), len(records))
     if first > _MOST_TITLE_ROWS or first == len(records):
@@ -346,9 +352,7 @@ def _header(records: Sequence[_Record]) -> _Record:
     header = records[first]
     numeric = _numeric_columns([r.cells for r in records[first + 1 :] if len(r.cells) == width])
     if _looks_like_data(header, numeric):
-        raise NotACsv(
-            f"Line {header.first_line:,} should name the columns and holds data. Add a header row."
-        )
+        raise NotACsv(f"Line {header.first_line:,} should name the columns and holds data. Add a header row.")
     for record in records[first + 1 : _MOST_TITLE_ROWS + 1]:
         if _looks_like_data(record, numeric):
             break
@@ -359,6 +363,39 @@ def _header(records: Sequence[_Record]) -> _Record:
             f"Line {header.first_line:,} has {len(header.cells):,} columns, {MAX_COLUMNS:,} are read."
         )
     return header
+
+
+def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
+    """Find the columns that hold numbers in at least half of these rows, and whether those are years."""
+    columns = {}
+    for position, cells in enumerate(zip(*rows, strict=True)):
+        if 2 * sum(1 for cell in cells if _NUMBER.fullmatch(cell)) >= len(cells):
+            columns[position] = 2 * sum(1 for cell in cells if _PERIOD.fullmatch(cell)) >= len(cells)
+    return columns
+
+
+def _looks_like_data(record: _Record, numeric: Mapping[int, bool]) -> bool:
+    """Tell whether a record holds numbers in most numeric columns. Years and months can name a column."""
+    numbers = sum(
+        1
+        for position, of_years in numeric.items()
+        if _PLAIN_NUMBER.fullmatch(cell := record.cell(position))
+        and (of_years or not _PERIOD.fullmatch(cell))
+    )
+    return 2 * numbers > len(numeric)
+
+
+def _names_most(record: _Record, numeric: Mapping[int, bool]) -> bool:
+    """Tell whether a record has a word in most numeric columns, or what can name one."""
+    names = sum(
+        1
+        for position, of_years in numeric.items()
+        if (cell := record.cell(position))
+        and (not _NUMBER.fullmatch(cell) or (not of_years and _PERIOD.fullmatch(cell)))
+    )
+    return 2 * names > len(numeric)
+
+
 def _printable(text: str) -> str:
     """Fold a header to what can be shown and stored: it is repeated in messages and summaries."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())

@@ -76,7 +76,8 @@ MONTHS = [f"2024-{month:02}" for month in range(1, 13)]
 
 
 @pytest.mark.parametrize(
-    "periods", [MONTHS, [str(year) for year in range(2019, 2025)], ["2024.01", "2024.02"], ["202401", "202402"]]
+    "periods",
+    [MONTHS, [str(year) for year in range(2019, 2025)], ["2024.01", "2024.02"], ["202401", "202402"]],
 )
 def test_years_and_months_can_name_columns(periods: list[str]):
     rows = "".join(",".join(["A", "12", "29.85", *["17"] * len(periods)]) + "\n" for _ in range(9))
@@ -84,7 +85,9 @@ def test_years_and_months_can_name_columns(periods: list[str]):
     assert detect(",".join(headers) + "\n" + rows).headers == headers
 
 
-@pytest.mark.parametrize("row", ["A-1,2019,12,29.85\n", "A-1,2019\n", "A-1,2019,2020,2021\n", "A-1,2019,12\n"])
+@pytest.mark.parametrize(
+    "row", ["A-1,2019,12,29.85\n", "A-1,2019\n", "A-1,2019,2020,2021\n", "A-1,2019,12\n"]
+)
 def test_a_column_of_years_names_nothing(row: str):
     with pytest.raises(NotACsv, match="Line 1 should name the columns and holds data"):
         detect(row + row.replace("A-1", "A-2").replace("2019", "2021"))
