@@ -34,7 +34,7 @@ from ml_models.dialect import (
 from retainwise_contracts.failures import FailureCode
 
 if TYPE_CHECKING:
-    from _csv import _reader
+    from _csv import Reader
 
 SURPLUS = "surplus"
 """The column of a table with what a row has beyond the header's width; blank or null if nothing."""
@@ -232,7 +232,7 @@ class Source:
                 cells = next(self._reader([first], strict=False))
         return _Row(cells, 1, is_open=is_open)
 
-    def _reader(self, lines: Sequence[str], *, strict: bool) -> "_reader":
+    def _reader(self, lines: Sequence[str], *, strict: bool) -> "Reader":
         return csv.reader(
             lines,
             delimiter=self.dialect.delimiter,
