@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Literal
 
 HEAD_BYTES = 262_144
@@ -123,9 +123,6 @@ class _Record:
     @property
     def filled(self) -> int:
         return sum(1 for cell in self.cells if cell)
-
-    def cell(self, position: int) -> str:
-        return self.cells[position] if position < len(self.cells) else ""
 
 
 def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
@@ -340,9 +337,8 @@ def _header(records: Sequence[_Record]) -> _Record:
         raise TooManyColumns(
             f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
         )
-    in_use = sum(
-        1 for column in zip_longest(*(record.cells for record in records), fillvalue="") if any(column)
-    )
+    table = [record.cells for record in records if len(record.cells) == width]
+    in_use = sum(1 for column in zip(*table, strict=True) if any(column))
     full = max(in_use, 2) if in_use <= 3 else in_use // 2 + 1
     first = next((n for n, record in enumerate(records) if record.filled >= full), len(records))
     if first > _MOST_TITLE_ROWS or first == len(records):
@@ -350,13 +346,19 @@ def _header(records: Sequence[_Record]) -> _Record:
             f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top."
         )
     header = records[first]
-    numeric = _numeric_columns([r.cells for r in records[first + 1 :] if len(r.cells) == width])
-    if _looks_like_data(header, numeric):
-        raise NotACsv(f"Line {header.first_line:,} should name the columns and holds data. Add a header row.")
-    for record in records[first + 1 : _MOST_TITLE_ROWS + 1]:
-        if _looks_like_data(record, numeric):
+    numeric = _numeric_columns(
+        [record.cells for record in records[first + 1 :] if len(record.cells) == width]
+    )
+    for record in records[first : _MOST_TITLE_ROWS + 1]:
+        numbers, names = _numbers_and_names(record, numeric)
+        if numbers > names:  # the data begins here
+            if record is header:
+                raise NotACsv(
+                    f"Line {header.first_line:,} should name the columns and holds data. Add a header row."
+                )
             break
-        if record.filled > header.filled and _names_most(record, numeric):
+        # Data without numbers can be fuller, too, than a header with blank names; but it names no numbers.
+        if record.filled > header.filled and 2 * names > len(numeric):
             header = record
     if len(header.cells) > MAX_COLUMNS:
         raise TooManyColumns(
@@ -374,26 +376,21 @@ def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
     return columns
 
 
-def _looks_like_data(record: _Record, numeric: Mapping[int, bool]) -> bool:
-    """Tell whether a record holds numbers in most numeric columns. Years and months can name a column."""
-    numbers = sum(
-        1
-        for position, of_years in numeric.items()
-        if _PLAIN_NUMBER.fullmatch(cell := record.cell(position))
-        and (of_years or not _PERIOD.fullmatch(cell))
-    )
-    return 2 * numbers > len(numeric)
+def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[int, int]:
+    """Count the numeric columns in which a record holds a number, and those it has a name for.
 
-
-def _names_most(record: _Record, numeric: Mapping[int, bool]) -> bool:
-    """Tell whether a record has a word in most numeric columns, or what can name one."""
-    names = sum(
-        1
-        for position, of_years in numeric.items()
-        if (cell := record.cell(position))
-        and (not _NUMBER.fullmatch(cell) or (not of_years and _PERIOD.fullmatch(cell)))
-    )
-    return 2 * names > len(numeric)
+    A year or month is a name, unless the column holds years itself.
+    """
+    numbers = names = 0
+    for position, of_years in numeric.items():
+        cell = record.cells[position] if position < len(record.cells) else ""
+        if not of_years and _PERIOD.fullmatch(cell):
+            names += 1
+        elif _PLAIN_NUMBER.fullmatch(cell):
+            numbers += 1
+        elif cell and not _NUMBER.fullmatch(cell):
+            names += 1
+    return numbers, names
 
 
 def _printable(text: str) -> str:

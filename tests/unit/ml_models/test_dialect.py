@@ -131,6 +131,10 @@ def test_a_header_below_data_is_none():
         detect("A-1,12,One year,\n" + WIDE)
 
 
+def test_a_row_of_too_many_cells_hides_no_header():
+    assert detect(WIDE + "A-3,1,2,3,4,5,6,7,8,9\n").header_row == 1
+
+
 def test_blank_columns_count_for_nothing():
     dialect = detect("".join(",,,," + line + "\n" for line in ["Report,,,", *WIDE.splitlines()]))
     assert (dialect.header_row, dialect.headers[3:5]) == (2, ("", "customerID"))
