@@ -55,6 +55,8 @@ def make_customers(model: ChurnModel, count: int, draw: np.random.Generator) -> 
         columns[feature.name] = _draw(feature, count, draw)
     columns["gender"] = draw.choice(["Female", "Male"], count)
     columns["SeniorCitizen"] = draw.choice(["0", "1"], count)
+    columns["Partner"] = draw.choice(["Yes", "No"], count)
+    columns["Dependents"] = draw.choice(["Yes", "No"], count)
     columns["TotalCharges"] = np.round(columns["tenure"] * columns["MonthlyCharges"], 2)
     columns["Churn"] = draw.choice(["Yes", "No"], count)
     return pl.DataFrame(columns)

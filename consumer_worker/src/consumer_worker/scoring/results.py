@@ -3,13 +3,14 @@
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from retainwise_contracts.results import (
     REJECTED_COLUMNS,
@@ -141,10 +142,14 @@ class ResultWriter:
         self._scores.close()
         self._rejected.close()
         texts = self._thread.map(partial(digest, self._folder), (SCORES_CSV, REJECTED_CSV))
-        parts = [pl.scan_ipc(self._parts / f"{part:06}.arrow") for part in range(self._part_count)]
-        scores = pl.concat(parts) if parts else self._empty.lazy()
+        scores = register_io_source(self._read_parts, schema=self._empty.schema)
         scores.sink_parquet(self._folder / SCORES_PARQUET, row_group_size=_ROW_GROUP_ROWS)
         return (digest(self._folder, SCORES_PARQUET), *texts)
+
+    def _read_parts(self, *_: object) -> Iterator[pl.DataFrame]:
+        """Yield the scores part by part; as one lazy frame, Polars would begin with all of them at once."""
+        for part in range(self._part_count):
+            yield pl.read_ipc(self._parts / f"{part:06}.arrow")
 
 
 def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:
