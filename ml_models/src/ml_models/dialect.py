@@ -30,9 +30,6 @@ _NO_DELIMITER = "No column delimiter was found: one of , ; | or a tab is expecte
 _MOST_TITLE_ROWS = 30
 _MOST_UNREADABLE = 0.1
 """Share of the characters beyond ASCII that may be no UTF-8 before a file is taken for Windows-1252."""
-
-_LONE_RETURNS = 0.1
-"""Share of the line breaks that are carriage returns alone from which on these end rows, too."""
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -48,6 +45,7 @@ _SIGNATURES = (
     (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3", "a database"),
 )
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 _UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _PERIOD = re.compile(r"(?:19|20)\d\d(?:[-. ]?(?:0?[1-9]|1[0-2]))?|(?:0?[1-9]|1[0-2])[-. ](?:19|20)\d\d")
@@ -103,8 +101,8 @@ class Dialect:
     quote: str
     blank_before_quotes: bool
     """Whether quoted cells begin with a blank: `"a", "b"`."""
-    line_ending: Literal["\n", "\r\n", "\r"]
-    """`"\r"` also where carriage returns alone end rows among others: each of them ends one."""
+    carriage_return: Literal["\n", " "]
+    """What a carriage return without a line feed stands for: the end of a line, or a blank within a cell."""
     header_row: int
     """The line the header starts in, from 1. What is above are title rows."""
     lines_before_data: int
@@ -142,9 +140,8 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
     """
     encoding, bom = _encoding(head, whole=whole)
     text = _text(head[len(bom) :], encoding, whole=whole)
-    line_ending = _line_ending(text)
-    if line_ending == "\r":
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    carriage_return = _carriage_return(text)
+    text = _LONE_RETURN.sub(carriage_return, text)
     if not whole:
         text = text[: text.rfind("\n") + 1]
         if not text:
@@ -172,7 +169,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         delimiter=delimiter,
         quote=quote,
         blank_before_quotes=text.count(f"{delimiter} {quote}") >= len(records),
-        line_ending=line_ending,
+        carriage_return=carriage_return,
         header_row=header.first_line,
         lines_before_data=header.last_line,
         headers=tuple(_printable(cell) for cell in header.cells),
@@ -259,19 +256,33 @@ def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
     return text
 
 
-def _line_ending(text: str) -> Literal["\n", "\r\n", "\r"]:
-    feeds = text.count("\n")
-    alone = text.count("\r") - text.count("\r\n")
-    if alone > _LONE_RETURNS * (alone + feeds):
-        return "\r"
-    return "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+def _carriage_return(text: str) -> Literal["\n", " "]:
+    """Tell what lone carriage returns stand for: line ends, unless with blanks more rows are alike."""
+    if not _LONE_RETURN.search(text):
+        return "\n"
+    as_blanks, as_line_ends = (_most_alike(_LONE_RETURN.sub(stand_in, text)) for stand_in in " \n")
+    return " " if as_blanks > as_line_ends else "\n"
+
+
+def _most_alike(text: str) -> float:
+    shares = [0.0]
+    for delimiter in DELIMITERS:
+        with suppress(RecordTooLong):
+            shares.append(_alike(text, delimiter, '"')[0])
+    return max(shares)
+
+
+def _alike(text: str, delimiter: str, quote: str) -> tuple[float, int]:
+    """Return the share of the rows that are split into the commonest number of cells, and that number."""
+    widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+    count, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
+    return count / max(widths.total(), 1), width
 
 
 def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
     """Yield the first records that are not blank, with the lines they stand in."""
     # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
-    # A stray carriage return is a blank, as the csv module refuses it.
-    lines = (re.sub(r"\r(?!$)", " ", line) + "\n" for line in text.split("\n"))
+    lines = (line + "\n" for line in text.split("\n"))
     reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
     previous = found = 0
     try:
@@ -296,16 +307,14 @@ def _delimiter(text: str, quote: str) -> str:
     too_long: RecordTooLong | None = None
     for delimiter in DELIMITERS:
         try:
-            widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+            share, width = _alike(text, delimiter, quote)
         except (
             RecordTooLong
         ) as error:  # which tells nothing yet: to the wrong one, a row may be a single cell
             too_long = error
             continue
-        common = [(count, width) for width, count in widths.items() if width > 1]
-        if common:
-            count, width = max(common)
-            scores[delimiter] = (round(count / widths.total(), 1), width)
+        if width:
+            scores[delimiter] = (round(share, 1), width)
     if not scores:
         raise too_long or NotACsv(_NO_DELIMITER)
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)

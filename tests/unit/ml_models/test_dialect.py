@@ -23,10 +23,33 @@ def detect(text: str | bytes, *, whole: bool = True) -> Dialect:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("line_ending", ["\n", "\r\n", "\r"])
-def test_delimiter_and_line_ending_are_found(delimiter: str, line_ending: str):
+def test_delimiter_and_lines_are_found(delimiter: str, line_ending: str):
     dialect = detect(TABLE.replace(",", delimiter).replace("\n", line_ending))
-    assert (dialect.delimiter, dialect.line_ending) == (delimiter, line_ending)
+    assert (dialect.delimiter, dialect.carriage_return) == (delimiter, "\n")
     assert dialect.headers == ("customerID", "tenure", "Contract")
+
+
+@pytest.mark.parametrize(
+    ("data", "stands_for"),
+    [
+        (TABLE.replace("\n", "\r", 1) + "A-3,4,Two year\n" * 150, "\n"),
+        (TABLE + "A-3,4,Two year\r" * 150, "\n"),
+        (TABLE + "A-3,4,Two year\nA-4,5,One year\r" * 150, "\n"),
+        (TABLE.replace("\n", "\r\r\n"), "\n"),
+        (TABLE + 'A-3,4,"Two\ryear"\n' * 3, "\n"),
+        (TABLE.replace("ten", "ten\r"), " "),
+        (TABLE.replace("\n", "\r\n").replace("ten", "ten\r"), " "),
+        (TABLE + "A-3,4,Two\ryear\n" * 3, " "),
+    ],
+)
+def test_a_carriage_return_ends_lines_unless_rows_are_more_alike_without(data: str, stands_for: str):
+    dialect = detect(data)
+    assert (dialect.carriage_return, len(dialect.headers)) == (stands_for, 3)
+
+
+def test_what_python_says_of_a_row_is_not_told():
+    with pytest.raises(RecordTooLong, match=r"^The row that starts in line 2 is longer than 131,072 chara"):
+        detect('a,b\n1,"' + "x" * 200_000)
 
 
 @pytest.mark.parametrize(

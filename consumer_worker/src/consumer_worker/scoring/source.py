@@ -7,6 +7,7 @@ open costs one row and not all that follow.
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ MOST_ROWS = 65_536
 """In a table. What scoring needs of memory grows with the rows, and rows can be short."""
 
 _CHECK_BYTES = 1 << 20
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _LONGEST_ROW_IN_LINES = 200
 """A quoted cell may hold line breaks. A row of more lines than this has a quote left open."""
 
@@ -128,7 +130,20 @@ class Source:
             yield self._read_with_care(bytes(buffer), final=True)[0]
 
     def _pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the text as UTF-8, lines ended by a line feed."""
+        """Yield the text as UTF-8, with what the dialect says in place of a lone carriage return."""
+        held = b""
+        for piece in self._decoded_pieces(size):
+            text = held + piece
+            # Whether the last carriage return is alone, the next piece tells.
+            held = b"\r" if text.endswith(b"\r") else b""
+            text = text.removesuffix(held)
+            if text.count(b"\r") > text.count(b"\r\n"):
+                text = _LONE_RETURN.sub(self.dialect.carriage_return.encode(), text)
+            yield text
+        yield held and self.dialect.carriage_return.encode()
+
+    def _decoded_pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the file's text as UTF-8."""
         dialect = self.dialect
         as_it_is = dialect.encoding == "utf-8" and not self.unreadable_characters
         errors = "replace" if dialect.encoding == "utf-8" else "strict"
@@ -136,11 +151,7 @@ class Source:
         with self._path.open("rb") as file:
             file.seek(len(dialect.bom))
             while piece := file.read(size):
-                if not as_it_is:
-                    piece = _decoded(decoder, piece, dialect.encoding, final=False)
-                if dialect.line_ending == "\r":
-                    piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-                yield piece
+                yield piece if as_it_is else _decoded(decoder, piece, dialect.encoding, final=False)
         yield _decoded(decoder, b"", dialect.encoding, final=True)
 
     def _read(self, buffer: bytearray) -> tuple[pl.DataFrame, int]:

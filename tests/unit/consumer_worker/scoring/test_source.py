@@ -39,14 +39,32 @@ def read(folder: Path, content: str | bytes, block_bytes: int = 1 << 20) -> list
         HEADER + "".join(f"{n},Ann\n" if n % 3 else f"{n},Ann,{n},x\n" for n in range(100)),
         (HEADER + "".join(f"{n},Ünn,{n}\r\n" for n in range(200))).encode("utf-16"),
         (HEADER + "".join(f"{n},Ünn,{n}\r" for n in range(200))).encode("cp1252").replace(b"\n", b"\r"),
+        "A report\r\n" + HEADER + "".join(f'{n},"A\r\nB",{n}' + ("\r", "\r\n")[n % 2] for n in range(200)),
+        HEADER.replace("name", "na\rme") + "".join(f'{n},A{"\r" * (n % 2)}B,"{n}"\r\n' for n in range(200)),
     ],
-    ids=["plain", "line breaks", "a stray quote", "open quotes", "ragged", "utf-16", "cr"],
+    ids=["plain", "line breaks", "stray quote", "open quotes", "ragged", "utf-16", "cr", "mixed", "stray cr"],
 )
 def test_blocks_of_any_size_hold_the_same_rows(tmp_path: Path, content: str | bytes, block_bytes: int):
     rows = read(tmp_path, content, block_bytes)
     assert rows == read(tmp_path, content, 1 << 30)
     assert [row[0] for row in rows] == [str(n) for n in range(len(rows))]
     assert len(rows) >= 100
+
+
+def test_line_ends_can_be_mixed(tmp_path: Path):
+    assert read(tmp_path, HEADER + '1,Ann,2\r2,"B\rob\r\n",3\r\n3,Cy,4\n') == [
+        ("1", "Ann", "2", None),
+        ("2", "B\nob\r\n", "3", None),
+        ("3", "Cy", "4", None),
+    ]
+
+
+def test_a_stray_carriage_return_is_a_blank(tmp_path: Path):
+    assert read(tmp_path, HEADER + '1,An\rn,2\n2,B\rob,"3"\n3,"C",4\n') == [
+        ("1", "An n", "2", None),
+        ("2", "B ob", "3", None),
+        ("3", "C", "4", None),
+    ]
 
 
 def test_short_rows_do_not_make_long_tables(tmp_path: Path):
