@@ -40,7 +40,8 @@ def read(folder: Path, content: str | bytes, block_bytes: int = 1 << 20) -> list
         (HEADER + "".join(f"{n},Ünn,{n}\r\n" for n in range(200))).encode("utf-16"),
         (HEADER + "".join(f"{n},Ünn,{n}\r" for n in range(200))).encode("cp1252").replace(b"\n", b"\r"),
         "A report\r\n" + HEADER + "".join(f'{n},"A\r\nB",{n}' + ("\r", "\r\n")[n % 2] for n in range(200)),
-        HEADER.replace("name", "na\rme") + "".join(f'{n},A{"\r" * (n % 2)}B,"{n}"\r\n' for n in range(200)),
+        HEADER.replace("name", "na\rme")
+        + "".join(f'{n},A\rB,"{n}"\r\n' if n % 9 == 5 else f"{n},A,{n}\r\n" for n in range(200)),
     ],
     ids=["plain", "line breaks", "stray quote", "open quotes", "ragged", "utf-16", "cr", "mixed", "stray cr"],
 )
