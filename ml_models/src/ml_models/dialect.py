@@ -28,7 +28,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _SAMPLED_RECORDS = 200
 _NO_DELIMITER = "No column delimiter was found: one of , ; | or a tab is expected."
 _MOST_TITLE_ROWS = 30
-_MOST_UNREADABLE = 0.1
+_MOST_BROKEN = 0.1
 """Share of the characters beyond ASCII that may be no UTF-8 before a file is taken for Windows-1252."""
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
@@ -94,7 +94,7 @@ class Dialect:
 
     encoding: Encoding
     """Of the head. A head in ASCII is taken as UTF-8: who reads on checks whether the rest is. A few bytes in
-    UTF-8 may be none, see `is_mostly_utf8`."""
+    UTF-8 may be none, see `Utf8Tally`."""
     bom: bytes
     """The byte order mark the file starts with, empty if none."""
     delimiter: str
@@ -121,6 +121,32 @@ class _Record:
     @property
     def filled(self) -> int:
         return sum(1 for cell in self.cells if cell)
+
+
+class Utf8Tally:
+    """Counts, piece by piece, what of a text beyond ASCII is UTF-8 and what is not."""
+
+    def __init__(self) -> None:
+        self.valid = 0
+        """Characters beyond ASCII."""
+        self.broken = 0
+        """Characters that were cut or copied wrongly. U+FFFD in the text itself is none of them."""
+        self._replacing = codecs.getincrementaldecoder("utf-8")("replace")
+        self._ignoring = codecs.getincrementaldecoder("utf-8")("ignore")
+
+    def add(self, data: bytes, *, final: bool = False) -> None:
+        """Count the next piece; unless it is the `final` one, a character may go on in the next."""
+        valid = self._ignoring.decode(data, final)
+        self.valid += len(valid) - len(valid.encode("ascii", "ignore"))
+        self.broken += len(self._replacing.decode(data, final)) - len(valid)
+
+    @property
+    def is_mostly_utf8(self) -> bool:
+        """Whether the text is UTF-8, but for a character cut or copied wrongly here and there.
+
+        In another encoding hardly a character beyond ASCII would happen to be UTF-8.
+        """
+        return self.broken <= _MOST_BROKEN * (self.valid + self.broken)
 
 
 def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
@@ -195,29 +221,14 @@ def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
         return utf16, b""
     if len(_CONTROL.findall(head)) > 0.01 * len(head):
         raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
-    return ("utf-8" if _utf8(head, whole=whole) is not None else "windows-1252"), b""
+    return ("utf-8" if _is_mostly_utf8(head, whole=whole) else "windows-1252"), b""
 
 
-def _utf8(data: bytes, *, whole: bool) -> str | None:
-    """Read as UTF-8, with U+FFFD for what is none; None if too much is."""
+def _is_mostly_utf8(data: bytes, *, whole: bool) -> bool:
+    tally = Utf8Tally()
     # Unless it is the whole file, a character may be cut at the end.
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=whole)
-    return text if is_mostly_utf8(*count_utf8(text)) else None
-
-
-def count_utf8(text: str) -> tuple[int, int]:
-    """Count the characters beyond ASCII, and those among them that stand for bytes that were no UTF-8."""
-    if text.isascii():
-        return 0, 0
-    return len(text) - len(text.encode("ascii", "ignore")), text.count("\ufffd")
-
-
-def is_mostly_utf8(beyond_ascii: int, unreadable: int) -> bool:
-    """Tell whether a text is UTF-8 but for a character cut or copied wrongly here and there.
-
-    In any other encoding hardly a character beyond ASCII would read as UTF-8.
-    """
-    return unreadable <= _MOST_UNREADABLE * beyond_ascii
+    tally.add(data, final=whole)
+    return tally.is_mostly_utf8
 
 
 def _utf16_without_bom(head: bytes) -> Encoding | None:
@@ -236,16 +247,14 @@ def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
             f"Byte {undefined.start() + 1:,} is text in neither UTF-8 nor Windows-1252. "
             "Save the file as UTF-8 and send it again."
         )
+    errors = "replace" if encoding == "utf-8" and _is_mostly_utf8(data, whole=whole) else "strict"
     try:
-        text = codecs.getincrementaldecoder(encoding)().decode(data, final=whole)
+        text = codecs.getincrementaldecoder(encoding)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
-        lenient = _utf8(data, whole=whole) if encoding == "utf-8" else None
-        if lenient is None:
-            raise UnreadableEncoding(
-                f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
-                "Save the file as UTF-8 and send it again."
-            ) from error
-        text = lenient
+        raise UnreadableEncoding(
+            f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
+            "Save the file as UTF-8 and send it again."
+        ) from error
     if not text.strip("\ufeff \t\r\n\0"):
         raise EmptyFile("It holds nothing but blanks. Export it again and look inside before you send it.")
     start = text.lstrip()[:200]

@@ -72,6 +72,25 @@ def test_encoding_is_found(data: bytes, encoding: str, bom: int):
     assert dialect.headers == ("customerID", "tenure", "Contract")
 
 
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [
+        (["Müller".encode()] * 9 + [b"M\xc3ller"], "utf-8"),
+        (["Müller".encode()] * 7 + [b"M\xc3ller"], "windows-1252"),
+        (["M\ufffdller".encode()], "utf-8"),
+        (["日本".encode()] * 9 + ["日本".encode()[:-1]], "utf-8"),
+    ],
+)
+def test_a_few_broken_characters_leave_a_file_utf8(names: list[bytes], encoding: str):
+    dialect = detect(b"K\xc3\xbcrzel,tenure\n" + b"".join(name + b",1\n" for name in names))
+    assert dialect.encoding == encoding
+
+
+def test_a_broken_character_in_a_header_is_shown_as_such():
+    rows = "Müller,1\n" * 20
+    assert detect(b"K\xc3rzel,tenure\n" + rows.encode()).headers == ("K\ufffdrzel", "tenure")
+
+
 def test_a_character_cut_at_the_end_of_the_head_is_still_utf8():
     head = (TABLE + "ü").encode()[:-1]
     assert detect(head, whole=False).encoding == "utf-8"

@@ -217,7 +217,7 @@ def _of_the_rows(facts: FileFacts) -> Sequence[str]:
     if facts.unreadable_characters:
         sentences.append(
             f"Characters that could not be read: {facts.unreadable_characters:,}; "
-            "\N{REPLACEMENT CHARACTER} stands for them."
+            "they stand as \N{REPLACEMENT CHARACTER}."
         )
     if facts.blank_rows:
         sentences.append(f"Blank rows passed over: {facts.blank_rows:,}; they have no row number.")

@@ -28,9 +28,8 @@ from ml_models.dialect import (
     TooManyColumns,
     UnreadableEncoding,
     UnreadableFile,
-    count_utf8,
+    Utf8Tally,
     detect_dialect,
-    is_mostly_utf8,
 )
 from retainwise_contracts.failures import FailureCode
 
@@ -85,10 +84,10 @@ class _Row:
 class Source:
     """A file that can be read as tables."""
 
-    def __init__(self, path: Path, dialect: Dialect, unreadable_characters: int) -> None:
+    def __init__(self, path: Path, dialect: Dialect, *, unreadable_characters: int = 0) -> None:
         self.dialect = dialect
         self.unreadable_characters = unreadable_characters
-        """Of UTF-8: bytes that are none, for which U+FFFD stands."""
+        """In what is otherwise UTF-8. U+FFFD stands for each."""
         self._path = path
         self._width = len(dialect.headers)
         self._columns = [str(position) for position in range(self._width)]
@@ -276,30 +275,38 @@ def open_source(path: Path, *, max_bytes: int) -> Source:
             dialect = detect_dialect(head, whole=size <= HEAD_BYTES)
         except UnreadableFile as error:
             raise ScoringFailed(_CODES[type(error)], str(error)) from error
-        unreadable = 0
         # An old export can be in ASCII for long before its first umlaut shows that it is not UTF-8.
-        if dialect.encoding == "utf-8":
-            beyond_ascii, unreadable = _count_utf8(file)
-            if not is_mostly_utf8(beyond_ascii, unreadable):
-                if dialect.bom:
-                    raise _undecodable(dialect.encoding)
-                dialect, unreadable = replace(dialect, encoding="windows-1252"), 0
-    return Source(path, dialect, unreadable)
+        if dialect.encoding not in ("utf-8", "windows-1252") or _is_utf8(file):
+            return Source(path, dialect)
+        tally = _tally(file)
+    if tally.is_mostly_utf8:
+        return Source(path, replace(dialect, encoding="utf-8"), unreadable_characters=tally.broken)
+    if dialect.bom:
+        raise _undecodable(dialect.encoding)
+    return Source(path, replace(dialect, encoding="windows-1252"))
 
 
-def _count_utf8(file: BinaryIO) -> tuple[int, int]:
-    """Count the characters beyond ASCII of a whole file, and those of them that are no UTF-8."""
+def _is_utf8(file: BinaryIO) -> bool:
     file.seek(0)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    beyond_ascii = unreadable = 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := file.read(_CHECK_BYTES):
+            # The check of ASCII is many times faster than decoding; a character may begin before the piece.
+            if not piece.isascii() or decoder.getstate()[0]:
+                decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _tally(file: BinaryIO) -> Utf8Tally:
+    file.seek(0)
+    tally = Utf8Tally()
     while piece := file.read(_CHECK_BYTES):
-        # The check of ASCII is many times faster than decoding; a character may begin before the piece.
-        if not piece.isascii() or decoder.getstate()[0]:
-            of_piece = count_utf8(decoder.decode(piece))
-            beyond_ascii += of_piece[0]
-            unreadable += of_piece[1]
-    at_the_end = count_utf8(decoder.decode(b"", final=True))
-    return beyond_ascii + at_the_end[0], unreadable + at_the_end[1]
+        tally.add(piece)
+    tally.add(b"", final=True)
+    return tally
 
 
 def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:

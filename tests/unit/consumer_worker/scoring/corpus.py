@@ -203,7 +203,7 @@ ODD_FILES: tuple[OddFile, ...] = (
     same(
         "utf-8 with a character cut",
         every("gender", "Mär{}").encode().replace(b"M\xc3\xa4r", b"M\xc3r", 1),
-        "Characters that could not be read: 1; \N{REPLACEMENT CHARACTER} stands for them.",
+        "Characters that could not be read: 1; they stand as \N{REPLACEMENT CHARACTER}.",
     ),
     same("windows-1252 far down", PLAIN.encode()[:-1].rpartition(b",")[0] + b",\xe4\n"),
     same("semicolons and decimal commas in utf-16", german().encode("utf-16")),

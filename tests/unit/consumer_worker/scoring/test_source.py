@@ -1,3 +1,4 @@
+import codecs
 import csv
 import io
 from pathlib import Path
@@ -50,6 +51,32 @@ def test_blocks_of_any_size_hold_the_same_rows(tmp_path: Path, content: str | by
     assert rows == read(tmp_path, content, 1 << 30)
     assert [row[0] for row in rows] == [str(n) for n in range(len(rows))]
     assert len(rows) >= 100
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 1 << 20])
+@pytest.mark.parametrize("bom", [b"", codecs.BOM_UTF8])
+def test_broken_characters_are_replaced_and_counted(tmp_path: Path, bom: bytes, block_bytes: int):
+    broken = b"M\xc3ller,1\n2,\xe6\x97,2\n"
+    content = bom + HEADER.encode() + b"1," + broken + "3,Müller\ufffd,3\n".encode() * 9
+    rows = read(tmp_path, content, block_bytes)
+    assert [row[1] for row in rows] == ["M\ufffdller", "\ufffd", *["Müller\ufffd"] * 9]
+    source = open_source(tmp_path / "upload", max_bytes=1 << 30)
+    assert (source.dialect.encoding, source.unreadable_characters) == ("utf-8", 2)
+
+
+def test_characters_lost_before_the_upload_are_not_counted(tmp_path: Path):
+    path = tmp_path / "upload"
+    path.write_text(HEADER + "1,M\ufffdller,1\n" * 20)
+    source = open_source(path, max_bytes=1 << 30)
+    assert (source.dialect.encoding, source.unreadable_characters) == ("utf-8", 0)
+
+
+def test_what_is_broken_at_the_start_is_seen_in_the_light_of_the_whole_file(tmp_path: Path):
+    path = tmp_path / "upload"
+    lines = [HEADER.encode(), b"1,M\xc3ller,1\n", b"2,Ann,2\n" * (HEAD_BYTES // 8), "3,Bär,3\n".encode() * 20]
+    path.write_bytes(b"".join(lines))
+    source = open_source(path, max_bytes=1 << 30)
+    assert (source.dialect.encoding, source.unreadable_characters) == ("utf-8", 1)
 
 
 def test_line_ends_can_be_mixed(tmp_path: Path):
@@ -116,7 +143,7 @@ def test_what_is_read_quickly_is_what_care_would_read(
     text = io.StringIO()
     csv.writer(text, quoting=quoting, lineterminator="\n").writerows(rows)
     block = (text.getvalue() + ("" if odd_row is None else odd_row + "\n")).encode()
-    source = Source(Path("unused"), detect_dialect(b"id,name,tenure\n1,a,2\n", whole=True), 0)
+    source = Source(Path("unused"), detect_dialect(b"id,name,tenure\n1,a,2\n", whole=True))
     quick, used = source._read(bytearray(block))
     careful, _ = source._read_with_care(block[:used], final=True)
     assert quick.with_columns(pl.col(SURPLUS).replace("", None)).equals(careful)
