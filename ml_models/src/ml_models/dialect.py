@@ -100,7 +100,7 @@ class Dialect:
     delimiter: str
     quote: str
     blank_before_quotes: bool
-    """Whether quoted cells begin with a blank: `"a", "b"`."""
+    """Whether a blank may stand before the quote that opens a cell: `"a", "b"`."""
     carriage_return: Literal["\n", " "]
     """What a carriage return without a line feed stands for: the end of a line, or a blank within a cell."""
     header_row: int
@@ -194,7 +194,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         bom=bom,
         delimiter=delimiter,
         quote=quote,
-        blank_before_quotes=text.count(f"{delimiter} {quote}") >= len(records),
+        blank_before_quotes=_blank_before_quotes(text, delimiter, quote, records),
         carriage_return=carriage_return,
         header_row=header.first_line,
         lines_before_data=header.last_line,
@@ -288,11 +288,11 @@ def _alike(text: str, delimiter: str, quote: str) -> tuple[float, int]:
     return count / max(widths.total(), 1), width
 
 
-def _records(text: str, delimiter: str, quote: str) -> Iterator[_Record]:
+def _records(text: str, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Iterator[_Record]:
     """Yield the first records that are not blank, with the lines they stand in."""
     # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
     lines = (line + "\n" for line in text.split("\n"))
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=blank_before_quotes)
     previous = found = 0
     try:
         for row in islice(reader, _SAMPLED_RECORDS):
@@ -340,6 +340,14 @@ def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
     # Either end is enough: a delimiter within the quotes has cut the cell in two.
     quoted = sum(1 for cell in cells if cell[0] == "'" or cell[-1] == "'")
     return quoted > 0.5 * len(cells)
+
+
+def _blank_before_quotes(text: str, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
+    """Tell whether these would be other rows if no blank could stand before a quote that opens a cell."""
+    try:
+        return records != list(_records(text, delimiter, quote, blank_before_quotes=False))
+    except RecordTooLong:  # the quotes were read otherwise, and one was left open
+        return True
 
 
 def _header(records: Sequence[_Record]) -> _Record:

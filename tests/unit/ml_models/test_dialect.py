@@ -230,6 +230,24 @@ def test_decimal_commas_do_not_pass_for_delimiters():
     assert detect("customerID;MonthlyCharges;TotalCharges\n" + rows).delimiter == ";"
 
 
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [
+        ('"id", "name, first"\n"1", "a, b"\n', True),
+        ('id,  "name, first"\n1,  "a, b"\n', True),
+        ('id, "name, first"\n1, a\n2, b\n3, c\n', True),
+        ("'id', 'name, first'\n'1', 'a, b'\n", True),
+        ('id,"name, first"\n1,"a, ""b"""\n2,"c, "\n', False),
+        ('id,name\n1, "a,"b\n' + "2,b\n" * 40_000, True),
+        ("id, name\n1, a\n", False),
+    ],
+)
+def test_quotes_behind_a_blank_are_quotes(text: str, blank: bool):
+    dialect = detect(text)
+    assert dialect.blank_before_quotes is blank
+    assert dialect.headers in (("id", "name, first"), ("id", "name"))
+
+
 def test_apostrophes_can_quote():
     dialect = detect("'id','name, first'\n'1','a, b'\n'2','c'\n")
     assert (dialect.quote, dialect.headers) == ("'", ("id", "name, first"))

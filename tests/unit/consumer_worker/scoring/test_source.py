@@ -79,6 +79,16 @@ def test_what_is_broken_at_the_start_is_seen_in_the_light_of_the_whole_file(tmp_
     assert (source.dialect.encoding, source.unreadable_characters) == ("utf-8", 1)
 
 
+@pytest.mark.parametrize("block_bytes", [7, 1 << 20])
+def test_quotes_behind_a_blank_are_quotes(tmp_path: Path, block_bytes: int):
+    rows = read(tmp_path, HEADER + '1, "Ann, ""A""",  "2"\n"2", "Bob\nB", 3\n3, Cy, 4\n', block_bytes)
+    assert [tuple((cell or "").strip() for cell in row[:3]) for row in rows] == [
+        ("1", 'Ann, "A"', "2"),
+        ("2", "Bob\nB", "3"),
+        ("3", "Cy", "4"),
+    ]
+
+
 def test_line_ends_can_be_mixed(tmp_path: Path):
     assert read(tmp_path, HEADER + '1,Ann,2\r2,"B\rob\r\n",3\r\n3,Cy,4\n') == [
         ("1", "Ann", "2", None),
