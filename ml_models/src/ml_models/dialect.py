@@ -122,6 +122,10 @@ class _Record:
     def filled(self) -> int:
         return sum(1 for cell in self.cells if cell)
 
+    @property
+    def is_distinct(self) -> bool:
+        return len({cell for cell in self.cells if cell}) == self.filled
+
 
 class Utf8Tally:
     """Counts, piece by piece, what of a text beyond ASCII is UTF-8 and what is not."""
@@ -372,9 +376,8 @@ def _header(records: Sequence[_Record]) -> _Record:
             f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top."
         )
     header = records[first]
-    numeric = _numeric_columns(
-        [record.cells for record in records[first + 1 :] if len(record.cells) == width]
-    )
+    below = [record.cells for record in records[first + 1 :] if len(record.cells) == width]
+    numeric = _numeric_columns(below)
     for record in records[first : _MOST_TITLE_ROWS + 1]:
         numbers, names = _numbers_and_names(record, numeric)
         if numbers > names:  # the data begins here
@@ -383,8 +386,9 @@ def _header(records: Sequence[_Record]) -> _Record:
                     f"Line {header.first_line:,} should name the columns and holds data. Add a header row."
                 )
             break
-        # Data without numbers can be fuller, too, than a header with blank names; but it names no numbers.
-        if record.filled > header.filled and 2 * names > len(numeric):
+        # Data can be fuller, too, than a header with blank names; but it says the same in several columns.
+        is_fuller = record.filled > header.filled and record.is_distinct
+        if is_fuller and names > 0.5 * len(numeric):
             header = record
     if len(header.cells) > MAX_COLUMNS:
         raise TooManyColumns(
@@ -394,11 +398,11 @@ def _header(records: Sequence[_Record]) -> _Record:
 
 
 def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
-    """Find the columns that hold numbers in at least half of these rows, and whether those are years."""
+    """Find the columns that hold numbers in most of these rows, and whether those are years."""
     columns = {}
     for position, cells in enumerate(zip(*rows, strict=True)):
-        if 2 * sum(1 for cell in cells if _NUMBER.fullmatch(cell)) >= len(cells):
-            columns[position] = 2 * sum(1 for cell in cells if _PERIOD.fullmatch(cell)) >= len(cells)
+        if sum(1 for cell in cells if _NUMBER.fullmatch(cell)) > 0.5 * len(cells):
+            columns[position] = sum(1 for cell in cells if _PERIOD.fullmatch(cell)) > 0.5 * len(cells)
     return columns
 
 

@@ -148,7 +148,7 @@ WIDE = "customerID,tenure,Contract,MonthlyCharges\n" + "A-1,12,One year,29.85\nA
     ],
 )
 def test_title_rows_can_have_many_cells(above: str, row: int):
-    dialect = detect(above + WIDE)
+    dialect = detect(above + WIDE + "A-3,4,One year,39.85\n")
     assert (dialect.header_row, dialect.headers) == (
         row,
         ("customerID", "tenure", "Contract", "MonthlyCharges"),
@@ -160,6 +160,8 @@ def test_title_rows_can_have_many_cells(above: str, row: int):
     [
         "customerID,tenure,Contract,,\nA-1,12,One year,x,y\nA-2,3,Two year,x,y\n",
         "customerID,tenure,Contract,,\nA-1,N/A,One year,x,y\nA-2,3,Two year,x,y\nA-3,4,Two year,x,y\n",
+        "customerID,,tenure,Partner,\nA-1,Yes,12,Yes,No\nA-2,Yes,N/A,No,No\n" + "A-3,No,4,No,No\n" * 5,
+        "customerID,,Contract,Partner,\nA-1,Yes,x,Yes,No\nN/A,Yes,x,No,No\n" + "A-3,No,x,No,No\n" * 5,
         "customerID,City,Contract,,\nA-1,Rome,One year,x,y\nA-2,Bonn,Two year,x,y\n",
         "customerID,tenure,Contract,,\nA-1,$12,One year,$x,y\nA-2,$3,Two year,x,y\n",
     ],
