@@ -83,6 +83,7 @@ class Child:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=asyncio.subprocess.STDOUT,
+                    close_fds=False,  # what is to be inherited is marked so: the lock of the living parts
                     start_new_session=True,
                     user=self._user,
                     group=self._user,

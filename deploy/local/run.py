@@ -5,15 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.local.emulator import prepare_environment
+from deploy.local.errors import LocalStackError
 from deploy.local.issuer import Issuer
 from deploy.local.ports import Ports
 from deploy.local.stack import Stack
-from deploy.local.supervision import Supervisor, find_supervisor, supervise
+from deploy.local.supervision import Supervision, find_supervisor, supervise
 
 DEVELOPMENT_TENANT = "acme"
 
-LETTING_GO_SECONDS = 15.0
-"""What the parts of a supervisor that was killed may take to stop: their grace and a margin."""
+LETTING_GO_SECONDS = 30.0
+"""What the parts of a killed supervisor may take to stop: the emulator waits for its last long poll."""
 
 
 async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[str], None]) -> None:
@@ -22,9 +23,13 @@ async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[st
     Raises:
         LocalStackError: it cannot be started.
     """
-    with supervise(folder, ports) as killed:
-        if killed:
-            await _let_go(killed, tell)
+    with supervise(folder, ports) as supervision:
+        if supervision.killed:
+            tell(
+                f"the local stack was killed (process {supervision.killed.pid}); picking up where it was, "
+                "as soon as its parts have ended"
+            )
+        await _take_over(supervision)
         ports.require_free()
         environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
         stack = Stack(folder, ports, emulator_environment=environment, tell=tell)
@@ -49,12 +54,14 @@ def mint_token(folder: Path, tenant: str) -> str:
     return Issuer(folder, find_supervisor(folder).ports.issuer).mint(tenant)
 
 
-async def _let_go(killed: Supervisor, tell: Callable[[str], None]) -> None:
-    """Wait for the parts of a killed supervisor; they were told to stop by its death."""
-    tell(f"the local stack was killed (process {killed.pid}); picking up where it was")
+async def _take_over(supervision: Supervision) -> None:
+    """Wait for the parts of a killed supervisor to end; they were told to by its death."""
     try:
         async with asyncio.timeout(LETTING_GO_SECONDS):
-            while killed.ports.taken():  # noqa: ASYNC110 no event tells that a port is free
+            while not supervision.take_over():  # noqa: ASYNC110 no event tells that a lock is free
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        pass  # somebody else's, then: whoever wants the port says so
+        raise LocalStackError(
+            f"parts of the local stack before have not ended in {LETTING_GO_SECONDS:.0f} s: end them, "
+            "they are `ministack`, `postgres`, `producer_api` and `consumer_worker`"
+        ) from None

@@ -16,6 +16,9 @@ from deploy.local.ports import Ports
 _FILE = "supervisor.json"
 """Locked for as long as a supervisor lives, by the kernel, so that no kind of death leaves it locked."""
 
+_PARTS_FILE = "parts.lock"
+"""Locked likewise for as long as any of its parts lives: each inherits the lock."""
+
 
 @dataclass(frozen=True)
 class Supervisor:
@@ -28,15 +31,31 @@ class Supervisor:
 _JSON = TypeAdapter(Supervisor)
 
 
+class Supervision:
+    """The right to start the parts of a state folder, once those of a supervisor before have ended."""
+
+    def __init__(self, killed: Supervisor | None, parts: TextIO) -> None:
+        self.killed = killed
+        """The supervisor before, if it did not stop by itself."""
+        self._parts = parts
+
+    def take_over(self) -> bool:
+        """Have the parts that are started from now on hold the lock; False while others still do."""
+        if not _lock(self._parts):
+            return False
+        os.set_inheritable(self._parts.fileno(), True)
+        return True
+
+
 @contextmanager
-def supervise(folder: Path, ports: Ports) -> Iterator[Supervisor | None]:
-    """Be the one supervisor of a state folder; gives the one before if it was killed, None if it stopped.
+def supervise(folder: Path, ports: Ports) -> Iterator[Supervision]:
+    """Be the one supervisor of a state folder.
 
     Raises:
         LocalStackError: another one supervises the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _FILE).open("a+") as file:
+    with (folder / _FILE).open("a+") as file, (folder / _PARTS_FILE).open("a") as parts:
         if not _lock(file):
             other = _read(file)
             stop = f"`kill {other.pid}`" if other else "SIGTERM"
@@ -46,7 +65,7 @@ def supervise(folder: Path, ports: Ports) -> Iterator[Supervisor | None]:
         killed = _read(file)
         _write(file, _JSON.dump_json(Supervisor(os.getpid(), ports)).decode())
         try:
-            yield killed
+            yield Supervision(killed, parts)
         finally:
             _write(file, "")
 

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
+from deploy.local.process import Child
 from deploy.local.supervision import find_supervisor, supervise
 
 PORTS = Ports.documented(replicas=3, offset=7)
@@ -20,8 +21,8 @@ def supervise_until_killed(folder, started) -> None:
 
 
 def test_supervisor_is_found_while_it_runs_and_keeps_others_out(tmp_path):
-    with supervise(tmp_path / "state", PORTS) as killed:
-        assert killed is None
+    with supervise(tmp_path / "state", PORTS) as supervision:
+        assert supervision.killed is None
         found = find_supervisor(tmp_path / "state")
         assert (found.pid, found.ports) == (os.getpid(), PORTS)
         with (
@@ -38,8 +39,8 @@ def test_clean_stop_leaves_no_one_to_wait_for_even_after_an_error(tmp_path):
     with pytest.raises(RuntimeError), supervise(tmp_path, PORTS):
         raise RuntimeError
 
-    with supervise(tmp_path, PORTS) as killed:
-        assert killed is None
+    with supervise(tmp_path, PORTS) as supervision:
+        assert supervision.killed is None
 
 
 def test_killed_supervisor_is_told_to_the_next(tmp_path):
@@ -53,13 +54,24 @@ def test_killed_supervisor_is_told_to_the_next(tmp_path):
 
     with pytest.raises(LocalStackError, match="no local stack is running"):
         find_supervisor(tmp_path)
-    with supervise(tmp_path, Ports()) as killed:
-        assert killed is not None
-        assert (killed.pid, killed.ports) == (process.pid, PORTS)
+    with supervise(tmp_path, Ports()) as supervision:
+        assert supervision.killed is not None
+        assert (supervision.killed.pid, supervision.killed.ports) == (process.pid, PORTS)
 
 
 def test_damaged_record_does_not_keep_the_stack_from_starting(tmp_path):
     (tmp_path / "supervisor.json").write_text('{"pid": 1')
 
-    with supervise(tmp_path, PORTS) as killed:
-        assert killed is None
+    with supervise(tmp_path, PORTS) as supervision:
+        assert supervision.killed is None
+
+
+async def test_parts_hold_the_lock_until_the_last_has_ended(tmp_path):
+    with supervise(tmp_path, PORTS) as supervision:
+        assert supervision.take_over()
+        part = Child("part", ["sleep", "60"], env=os.environ, log=tmp_path / "part.log")
+        await part.start()
+    with supervise(tmp_path, PORTS) as following:
+        assert not following.take_over()
+        await part.stop()
+        assert following.take_over()
