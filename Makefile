@@ -67,7 +67,7 @@ clean: ## Remove the environments and the local stack's state
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 or newer is needed, name one with PYTHON=…"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # The packages are installed editable, without a look at any registry: all they need is in the lock.
 $(VENV)/.run: requirements.lock $(foreach package,$(PACKAGES),$(package)/pyproject.toml) | $(BIN)/python

@@ -1,6 +1,7 @@
 """`run`: the whole system on this machine, until it is told to stop."""
 
 import asyncio
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from deploy.local.emulator import prepare_environment
 from deploy.local.errors import LocalStackError
 from deploy.local.issuer import Issuer
 from deploy.local.ports import Ports
+from deploy.local.sample import SAMPLE
 from deploy.local.stack import Stack
 from deploy.local.supervision import Supervision, find_supervisor, supervise
 
@@ -39,7 +41,7 @@ async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[st
             tell(f"TOKEN={token}")
             tell(
                 'curl -sS -H "Authorization: Bearer $TOKEN" -H "Content-Type: text/csv" '
-                f"--data-binary @deploy/local/samples/customers.csv {stack.api_url}/v1/predictions"
+                f"--data-binary @{shlex.quote(str(SAMPLE))} {stack.api_url}/v1/predictions"
             )
             tell(f"\nLogs are in {stack.logs}. Ctrl-C stops everything and keeps the state in {folder}.")
             await asyncio.Event().wait()

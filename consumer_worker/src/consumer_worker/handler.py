@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Never, cast
 from uuid import UUID
 
-import asyncpg
 import structlog
 from structlog.contextvars import bound_contextvars
 
@@ -151,7 +150,7 @@ class PredictionHandler:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
             # Where this fails the lease lapses by itself.
-            with suppress(asyncpg.PostgresError, OSError):
+            with suppress(Exception):
                 async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                     if isinstance(claimed := await claiming, Claim):
                         await self._give_back(claimed)
@@ -165,7 +164,7 @@ class PredictionHandler:
                 continue
             try:
                 ended = await self._store.find_ended(self._running)
-            except (asyncpg.PostgresError, OSError) as error:
+            except Exception as error:  # whatever it is must not end the watch
                 log.warning("cancellation_check_failed", error=repr(error))
                 continue
             for prediction_id in ended:
@@ -296,8 +295,8 @@ class PredictionHandler:
 
     async def _give_back(self, claim: Claim) -> None:
         """Release the claim of a handler that is being cancelled, so that the next worker need not wait."""
-        # Where this fails (a TimeoutError is an OSError), the lease lapses by itself.
-        with suppress(FenceLost, asyncpg.PostgresError, OSError):
+        # Where this fails, for whatever reason, the lease lapses by itself.
+        with suppress(Exception):
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._store.release_prediction(
                     claim, retry_reason="interrupted", retry_seconds=0, interrupted=True

@@ -100,21 +100,45 @@ for update skip locked;
 -- What has used up its attempts and whose last worker died without a word; locked until it is ended.
 select prediction_id, fence
 from predictions
-where status = 'RUNNING'
+where finished_at is null
+    and status = 'RUNNING'
     and attempt >= :max_attempts
     and lease_until < now() - make_interval(secs => :silent_seconds)
 order by lease_until
 limit :at_most
 for update skip locked;
 
--- name: find_parked_prediction(prediction_id)^
--- The prediction of a message that SQS gave up on, unless it has ended or a worker is at it after all.
+-- name: find_parked_prediction(prediction_id, silent_seconds)^
+-- The prediction of a message that SQS gave up on, unless it has ended, or a worker is at it or will be: the
+-- parked message may have been a duplicate.
 select prediction_id, fence
 from predictions
 where prediction_id = :prediction_id
     and finished_at is null
-    and (lease_until is null or lease_until < now())
+    and (lease_until is null or lease_until < now() - make_interval(secs => :silent_seconds))
+    and (retry_at is null or retry_at < now() - make_interval(secs => :silent_seconds))
 for update;
+
+-- name: find_unsendable_predictions(silent_seconds, at_most)
+-- What was never sent although it was tried for so long; locked until it is ended.
+select predictions.prediction_id, predictions.fence
+from predictions
+join outbox using (prediction_id)
+where finished_at is null
+    and sqs_queued_at is null
+    and requested_at < now() - make_interval(secs => :silent_seconds)
+    and destination = 'predictions'
+    and sent_at is null
+    and attempts > 0
+order by requested_at
+limit :at_most
+for update of predictions skip locked;
+
+-- name: give_up_message(prediction_id)!
+-- Have the API's relay try no more.
+update outbox
+set sent_at = now()
+where prediction_id = :prediction_id and destination = 'predictions' and sent_at is null;
 
 -- name: requeue_lost_predictions(silent_seconds, at_most)
 -- Have the API's relay send the message again, of what nobody has touched for so long.

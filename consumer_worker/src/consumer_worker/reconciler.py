@@ -21,6 +21,9 @@ DIED_AFTER_LEASES = 2
 LOST_AFTER_SECONDS_AT_MOST = 4 * 24 * 3600.0
 """The queue's retention: a message that was sent before this is gone, however long the queue is."""
 
+UNSENDABLE_AFTER_SECONDS = 4 * 24 * 3600.0
+"""Longer than any outage of SQS: a message that was refused for so long is never taken."""
+
 PARKED_VISIBILITY_SECONDS = 300
 """A parked message that stays parked is looked at again after this."""
 
@@ -34,6 +37,11 @@ class ReconcilerSettings:
     sweep_seconds: float
     lease_seconds: float
     max_attempts: int
+
+    @property
+    def died_after_seconds(self) -> float:
+        """How long after a lease lapsed its worker counts as dead."""
+        return DIED_AFTER_LEASES * self.lease_seconds
 
 
 class Reconciler:
@@ -74,7 +82,7 @@ class Reconciler:
             asyncpg.PostgresError, OSError: the database cannot be reached.
             QueueError: one of the queues cannot be reached.
         """
-        died_after = DIED_AFTER_LEASES * self._settings.lease_seconds
+        died_after = self._settings.died_after_seconds
         # Where nothing waits and nothing is in flight, whatever is unfinished has lost its message. Otherwise
         # it may be waiting its turn, and only the retention tells.
         nothing_on_its_way = await self._queue.count_messages() == 0
@@ -82,6 +90,7 @@ class Reconciler:
             max_attempts=self._settings.max_attempts,
             died_after_seconds=died_after,
             lost_after_seconds=died_after if nothing_on_its_way else LOST_AFTER_SECONDS_AT_MOST,
+            unsendable_after_seconds=UNSENDABLE_AFTER_SECONDS,
         )
         if reconciled is not None:
             self._tell("expired", reconciled.expired)
@@ -110,7 +119,9 @@ class Reconciler:
         if not isinstance(request, PredictionRequestedV1):
             return False
         end = await self._store.fail_parked_prediction(
-            request.prediction_id, Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
+            request.prediction_id,
+            Failure.of(FailureCode.ATTEMPTS_EXHAUSTED),
+            died_after_seconds=self._settings.died_after_seconds,
         )
         if end is ParkedEnd.FAILED_NOW:
             self._tell("failed", (request.prediction_id,))

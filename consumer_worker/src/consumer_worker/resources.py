@@ -117,7 +117,7 @@ async def _open_store(settings: Settings) -> AsyncIterator[Store]:
             command_timeout=COMMAND_TIMEOUT_SECONDS,
             server_settings={"application_name": "retainwise-consumer-worker"},
         )
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise StartRefused(f"DATABASE_URL: the database at {where} lets no one in: {_told(error)}") from error
     try:
         store = Store(

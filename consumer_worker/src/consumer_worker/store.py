@@ -215,10 +215,14 @@ class Store:
                 message.traceparent,
             )
 
-    async def fail_parked_prediction(self, prediction_id: UUID, failure: Failure) -> ParkedEnd:
-        """End the prediction of a parked message, unless it has ended or is being worked on."""
+    async def fail_parked_prediction(
+        self, prediction_id: UUID, failure: Failure, *, died_after_seconds: float
+    ) -> ParkedEnd:
+        """End the prediction of a parked message, unless it has ended or is worked on, now or soon."""
         async with self._connection() as connection, connection.transaction():
-            parked = await _queries.find_parked_prediction(connection, prediction_id=prediction_id)
+            parked = await _queries.find_parked_prediction(
+                connection, prediction_id=prediction_id, silent_seconds=died_after_seconds
+            )
             if parked is not None:
                 await self._end(connection, parked, PredictionStatus.FAILED, failure)
                 return ParkedEnd.FAILED_NOW
@@ -227,12 +231,18 @@ class Store:
         return ParkedEnd.ALREADY_FINAL if final else ParkedEnd.NOT_YET
 
     async def reconcile_predictions(
-        self, *, max_attempts: int, died_after_seconds: float, lost_after_seconds: float
+        self,
+        *,
+        max_attempts: int,
+        died_after_seconds: float,
+        lost_after_seconds: float,
+        unsendable_after_seconds: float,
     ) -> Reconciled | None:
         """End or re-queue what nobody is working on any more; None where another replica is doing so.
 
         A worker is taken for dead `died_after_seconds` after its lease lapsed, a message for lost when its
-        prediction was not touched for `lost_after_seconds`.
+        prediction was not touched for `lost_after_seconds`, and for one that can never be sent when that was
+        tried for `unsendable_after_seconds`.
         """
         async with self._connection() as connection, connection.transaction():
             if not await _queries.lock_reconciler(connection):
@@ -251,13 +261,21 @@ class Store:
             for row in failed:
                 failure = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
                 await self._end(connection, row, PredictionStatus.FAILED, failure)
+            never_sent = _queries.find_unsendable_predictions(
+                connection, silent_seconds=unsendable_after_seconds, at_most=SWEEP_ROWS
+            )
+            unsendable = [row async for row in never_sent]
+            for row in unsendable:
+                failure = Failure.of(FailureCode.INTERNAL_ERROR)
+                await self._end(connection, row, PredictionStatus.FAILED, failure)
+                await _queries.give_up_message(connection, prediction_id=row["prediction_id"])
             lost = _queries.requeue_lost_predictions(
                 connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
             )
             requeued = [row async for row in lost]
         return Reconciled(
             expired=_ids(expired),
-            failed=_ids(failed),
+            failed=_ids(failed + unsendable),
             requeued=_ids(requeued),
         )
 

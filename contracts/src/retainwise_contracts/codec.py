@@ -40,6 +40,10 @@ def schema_name(message_type: str) -> str:
     return f"{message_type}.json"
 
 
+_ESCAPED = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
+"""SQS and SNS take no message with these characters; all others they refuse are escaped in JSON anyway."""
+
+
 def wrap(
     data: Message,
     *,
@@ -73,7 +77,7 @@ def encode(envelope: Envelope[Message]) -> str:
     for path, value in _leaves(envelope, "message"):
         if isinstance(value, OpenEnum) and value.name == "UNKNOWN":
             raise NotWritable(f"{path} is UNKNOWN, which only a reader may hold")
-    return envelope.model_dump_json()
+    return envelope.model_dump_json().translate(_ESCAPED)
 
 
 def decode(body: str | bytes) -> Envelope[Message]:

@@ -21,7 +21,7 @@ class PredictionStatus(OpenEnum):
     CANCELLED = "CANCELLED"
     """The tenant withdrew it."""
     EXPIRED = "EXPIRED"
-    """Its deadline passed before a worker finished it."""
+    """Its deadline passed before a worker began it."""
     UNKNOWN = "UNKNOWN"
     """A status newer than this reader. Never written."""
 

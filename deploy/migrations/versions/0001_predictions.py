@@ -94,7 +94,7 @@ STATEMENTS = (
         sent_at        timestamptz
     )
     """,
-    "create index outbox_unsent on outbox (outbox_id) where sent_at is null",
+    "create index outbox_unsent on outbox (destination, attempts, outbox_id) where sent_at is null",
     "create index outbox_sent on outbox (sent_at) where sent_at is not null",
     "create index outbox_by_prediction on outbox (prediction_id)",
     # The moves of retainwise_contracts.status.ALLOWED_MOVES; a test holds the two equal.
@@ -139,7 +139,7 @@ STATEMENTS = (
     """,
     # Each role may do what its service's queries.sql does, and no more.
     "grant select on alembic_version to retainwise_producer, retainwise_worker",
-    "grant insert, select on uploads to retainwise_producer",
+    "grant insert on uploads to retainwise_producer",
     """
     grant select,
           insert (prediction_id, tenant_id, upload_id, model_name, model_version, requested_at, deadline),
@@ -158,7 +158,7 @@ STATEMENTS = (
           on predictions to retainwise_worker
     """,
     """
-    grant select (destination, prediction_id, sent_at),
+    grant select (destination, prediction_id, sent_at, attempts),
           insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body),
           update (sent_at)
           on outbox to retainwise_worker

@@ -5,9 +5,19 @@ import sys
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from producer_api.health import SERVICE
 from retainwise_contracts.health import LogField
+
+
+def _without_request(record: logging.LogRecord) -> bool:
+    """Let a line on a request that is no HTTP tell nothing of the request: a token may be in it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = f"unreadable request: {type(error).__name__}", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def configure_logs(level: str) -> None:
@@ -42,5 +52,6 @@ def configure_logs(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("aiohttp.server").addFilter(_without_request)
     for chatty in ("aiobotocore", "botocore", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -138,7 +138,7 @@ def _phase(prediction: Prediction) -> PredictionPhase:
         return PredictionPhase.DONE
     if status is PredictionStatus.QUEUED:
         return PredictionPhase.WAITING
-    return PredictionPhase.SCORING if prediction.lease_until is not None else PredictionPhase.RETRYING
+    return PredictionPhase.SCORING if prediction.is_held else PredictionPhase.RETRYING
 
 
 def _loaded(document: str | None) -> dict[str, Any] | None:

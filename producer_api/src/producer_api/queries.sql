@@ -21,7 +21,7 @@ values (:destination, :message_id, :message_type, :prediction_id, :tenant_id, :t
 -- name: read_prediction(prediction_id, tenant_id)^
 -- One prediction of one tenant. Another tenant's is no row, as an unknown one is.
 select prediction_id, status, model_name, model_version, requested_at, sqs_queued_at, started_at, finished_at,
-    deadline, attempt, retry_reason, retry_at, lease_until, rows_total, rows_scored, rows_rejected,
+    deadline, attempt, retry_reason, retry_at, coalesce(lease_until > now(), false) as is_held, rows_total, rows_scored, rows_rejected,
     summary, result, failure
 from predictions
 where prediction_id = :prediction_id and tenant_id = :tenant_id;
@@ -57,10 +57,16 @@ from unnest(:prediction_ids::uuid[], :sqs_message_ids::text[]) as queued (predic
 where predictions.prediction_id = queued.prediction_id;
 
 -- name: measure_outbox(destination)^
--- How many messages wait, and for how long the oldest of them has.
+-- How many messages wait, and for how long the oldest of them has; of a backlog its first 10,000 alone, since
+-- this is asked every second.
 select count(*) as unsent, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as lag_seconds
-from outbox
-where sent_at is null and destination = :destination;
+from (
+    select created_at
+    from outbox
+    where sent_at is null and destination = :destination
+    order by attempts, outbox_id
+    limit 10000
+) as first;
 
 -- name: purge_messages(sent_seconds_ago, at_most)!
 -- Forget messages sent long ago, of predictions that have ended: of others one may have to be sent again.

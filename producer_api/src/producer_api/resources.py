@@ -80,7 +80,7 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
             command_timeout=COMMAND_TIMEOUT_SECONDS,
             server_settings={"application_name": "retainwise-producer-api"},
         )
-    except (asyncpg.PostgresError, OSError) as error:  # a TimeoutError is an OSError
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise StartRefused(f"DATABASE_URL: the database at {where} lets no one in: {_told(error)}") from error
     try:
         store = Store(pool)

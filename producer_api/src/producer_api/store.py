@@ -44,7 +44,8 @@ class Prediction:
     attempt: int
     retry_reason: str | None
     retry_at: datetime | None
-    lease_until: datetime | None
+    is_held: bool
+    """Whether a worker has a live lease on it."""
     rows_total: int | None
     rows_scored: int | None
     rows_rejected: int | None
@@ -198,6 +199,7 @@ class Store:
         except (
             OSError,  # a TimeoutError is one
             asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
             asyncpg.PostgresConnectionError,
             asyncpg.InsufficientResourcesError,
             asyncpg.OperatorInterventionError,

@@ -143,6 +143,10 @@ def _refuse_by_headers(request: web.Request, settings: Settings) -> None:
         raise ContentEncodingUnsupported
     if request.content_type not in RAW_MEDIA_TYPES and request.content_type != FORM_MEDIA_TYPE:
         raise MediaTypeUnsupported
+    if request.content_type == FORM_MEDIA_TYPE and "boundary=" not in request.headers[hdrs.CONTENT_TYPE]:
+        raise MalformedMultipart(
+            "The Content-Type names no boundary. Do not set this header by hand: the browser or client does."
+        )
     overhead = FORM_OVERHEAD_BYTES if request.content_type == FORM_MEDIA_TYPE else 0
     if (request.content_length or 0) > settings.max_upload_bytes + overhead:
         raise FileTooLarge(settings.max_upload_bytes)

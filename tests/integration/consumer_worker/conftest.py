@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from consumer_worker.resources import open_resources
 from consumer_worker.scoring import ScoringRequest, score_file
 from consumer_worker.settings import Settings
-from consumer_worker.worker import build_consumer, build_handler
+from consumer_worker.worker import build_consumer, build_handler, build_reconciler
 from ml_models.runtime import load_model
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, ResultLocation
@@ -256,6 +256,18 @@ def run_worker_here(worker_settings):
                 await running
 
     return run
+
+
+@pytest.fixture
+def run_reconciler_here(worker_settings):
+    """Make one sweep of the reconciler, in this process."""
+
+    async def sweep():
+        settings = worker_settings()
+        async with open_resources(settings) as resources:
+            await build_reconciler(resources, settings, registry=CollectorRegistry()).sweep()
+
+    return sweep
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import time
 from typing import Any
 
+import asyncpg
 import pytest
 
 from consumer_worker.scoring import ScoringCancelled, score_file
@@ -172,6 +173,65 @@ async def test_the_reconciler_ends_what_nobody_will(backend, start_worker):
     assert (row["status"], json.loads(row["failure"])["code"]) == ("FAILED", FailureCode.ATTEMPTS_EXHAUSTED)
     assert (await backend.wait_for(overdue))["status"] == "EXPIRED"
     assert len(await backend.events(died)) == len(await backend.events(overdue)) == 1
+
+
+async def test_a_parked_duplicate_does_not_end_what_will_be_tried_again(backend, run_reconciler_here):
+    prediction_id = await backend.accept(customers(3), send=0)
+    await backend.owner.execute(
+        "update predictions set status = 'RUNNING', fence = 1, attempt = 1, started_at = now(),"
+        " retry_reason = 'x', retry_at = now() + interval '4 minutes' where prediction_id = $1",
+        prediction_id,
+    )
+    body = await backend.owner.fetchval("select body from outbox where prediction_id = $1", prediction_id)
+    await backend.sqs.send_message(QueueUrl=backend.aws.dlq_url, MessageBody=body)
+    await run_reconciler_here()
+    assert (await backend.row(prediction_id))["status"] == "RUNNING"
+    await backend.wait_for_messages(backend.aws.dlq_url, 0, 1)
+
+
+async def test_what_could_never_be_sent_fails_in_the_end(backend, run_reconciler_here):
+    refused, paused = [await backend.accept(customers(3), send=0) for _ in range(2)]
+    await backend.owner.execute(
+        "update predictions set sqs_message_id = null, sqs_queued_at = null,"
+        " requested_at = now() - interval '5 days'"
+    )
+    await backend.owner.execute("update outbox set sent_at = null")
+    await backend.owner.execute("update outbox set attempts = 9 where prediction_id = $1", refused)
+    await run_reconciler_here()
+    row = await backend.row(refused)
+    assert (row["status"], json.loads(row["failure"])["code"]) == ("FAILED", FailureCode.INTERNAL_ERROR)
+    assert (await backend.row(paused))["status"] == "QUEUED"
+    unsent = await backend.owner.fetch(
+        "select prediction_id from outbox where destination = 'predictions' and sent_at is null"
+    )
+    assert [row["prediction_id"] for row in unsent] == [paused]
+
+
+async def test_the_watch_for_cancellations_outlives_any_error(backend, run_worker_here, monkeypatch):
+    errors = [asyncpg.InternalClientError("cannot switch to state 11"), RuntimeError("anything")]
+    find_ended = Store.find_ended
+
+    async def fail_first(self, prediction_ids):
+        if errors:
+            raise errors.pop()
+        return await find_ended(self, prediction_ids)
+
+    def wait_for_cancellation(*_, cancelled, **__):
+        cancelled.wait(30)
+        raise ScoringCancelled
+
+    monkeypatch.setattr(Store, "find_ended", fail_first)
+    monkeypatch.setattr("consumer_worker.handler.score_file", wait_for_cancellation)
+    async with run_worker_here():
+        prediction_id = await backend.accept(customers(10))
+        await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
+        await backend.owner.execute(
+            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
+            " lease_until = null where prediction_id = $1",
+            prediction_id,
+        )
+        await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
+    assert errors == []
 
 
 async def test_the_prediction_of_a_parked_message_gets_its_end(backend, start_worker):

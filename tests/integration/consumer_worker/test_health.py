@@ -77,6 +77,11 @@ async def test_a_queue_that_is_deleted_ends_the_worker_and_is_named(backend, sta
             "postgresql://consumer_worker@127.0.0.1:9/retainwise",
             "the database at 127.0.0.1:9",
         ),
+        (
+            "DATABASE_URL",
+            "postgresql://127.0.0.1/x?sslmode=bogus",
+            "the database at 127.0.0.1:5432/x",
+        ),
         ("PREDICTIONS_QUEUE_URL", "{endpoint}/000000000000/unknown", "sqs:GetQueueAttributes on"),
         ("PREDICTIONS_DLQ_URL", "{queue}", "does not redrive to"),
         ("BUCKET_NAME", "no-such-bucket", "s3:ListBucket on no-such-bucket"),

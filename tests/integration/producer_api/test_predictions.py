@@ -38,6 +38,8 @@ async def test_the_stations_of_a_prediction(api, prediction, owner):
     )
     assert (now["status"], now["phase"], now["attempt"]) == ("RUNNING", "scoring", 1)
     assert now["started_at"] is not None
+    now = await move("lease_until = now() - interval '1 s'")
+    assert (now["status"], now["phase"]) == ("RUNNING", "retrying")
     now = await move(
         "lease_owner = null, lease_until = null, retry_reason = 'the storage was away', "
         "retry_at = '2026-11-23T12:00:00Z'"

@@ -208,3 +208,10 @@ async def test_a_fault_of_ours_says_nothing_of_itself(api, owner, customers):
     await owner.execute("revoke insert on uploads from retainwise_producer")
     problem = assert_problem(await api.post(customers), 500, "internal_error")
     assert "uploads" not in json.dumps(problem)
+
+
+async def test_a_form_without_a_boundary_is_told_why(api):
+    problem = assert_problem(
+        await api.post(b"x", headers={"Content-Type": "multipart/form-data"}), 400, "malformed_multipart"
+    )
+    assert "names no boundary" in problem["detail"]

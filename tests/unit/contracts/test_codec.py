@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -25,6 +26,17 @@ def changed(message_type: str, **changes: object) -> str:
         where, _, member = name.rpartition("__")
         (message[where] if where else message)[member] = value
     return json.dumps(message)
+
+
+def test_a_message_holds_no_character_that_sqs_refuses():
+    text = "tenure\ufffe\uffff\x00\x1f\x7f"
+    body = encode(decode(changed(REQUESTED, data__mapping={"tenure": text})))
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+    assert allowed.fullmatch(body)
+    message = decode(body).data
+    assert isinstance(message, PredictionRequestedV1)
+    assert message.mapping == {"tenure": text}
 
 
 @pytest.mark.parametrize("message_type", MESSAGES)
