@@ -119,8 +119,6 @@ class Stack:
     def _prepare_folders(self) -> None:
         for name in ("emulator", "scratch"):  # customers' files are nobody else's business
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in (self.folder / "scratch").iterdir():  # of a worker that was killed
-            shutil.rmtree(leftover)
 
     async def _start_postgres(self) -> None:
         await self._server.start()

@@ -91,7 +91,7 @@ class PredictionHandler:
         max_attempts: int,
         max_handling_seconds: float,
         max_receive_count: int,
-        scratch_directory: str | None = None,
+        scratch: Path,
     ) -> None:
         self._store = store
         self._objects = objects
@@ -100,7 +100,7 @@ class PredictionHandler:
         self._max_attempts = max_attempts
         self._max_handling_seconds = max_handling_seconds
         self._max_receive_count = max_receive_count
-        self._scratch_directory = scratch_directory
+        self._scratch = scratch
         self._running: dict[UUID, Delivery] = {}
 
     async def __call__(self, delivery: Delivery) -> Outcome:
@@ -308,8 +308,8 @@ class PredictionHandler:
         """A folder for one attempt; nothing of it outlives the attempt."""
         folder = await asyncio.to_thread(
             tempfile.TemporaryDirectory,
-            prefix="retainwise-",
-            dir=self._scratch_directory,
+            prefix="prediction-",
+            dir=self._scratch,
             ignore_cleanup_errors=True,
         )
         try:

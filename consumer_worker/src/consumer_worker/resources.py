@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumer_worker.errors import StartRefused
 from consumer_worker.objects import STALLED_AFTER_SECONDS, Objects
 from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scratch import open_scratch
 from consumer_worker.settings import Settings
 from consumer_worker.sqs import SqsQueue, client_config
 from consumer_worker.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, Store
@@ -53,6 +55,7 @@ class Resources:
     max_receive_count: int
     models: Mapping[str, ChurnModel]
     scoring_pool: ScoringPool
+    scratch: Path
 
 
 @asynccontextmanager
@@ -90,6 +93,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         async with _proving("s3:ListBucket", settings.bucket_name):
             await objects.probe()
         log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
+        try:
+            scratch = await asyncio.to_thread(stack.enter_context, open_scratch(settings.scratch_directory))
+        except OSError as error:
+            raise StartRefused(
+                f"SCRATCH_DIRECTORY: nothing can be written to {settings.scratch_directory}: {error.strerror}"
+            ) from error
         scoring_pool = ScoringPool(settings.scoring_threads)
         stack.callback(scoring_pool.close)
         yield Resources(
@@ -100,6 +109,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             max_receive_count=max_receive_count,
             models=await _load_models(),
             scoring_pool=scoring_pool,
+            scratch=scratch,
         )
 
 

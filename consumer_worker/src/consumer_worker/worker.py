@@ -71,7 +71,7 @@ def build_handler(resources: Resources, settings: Settings) -> PredictionHandler
         max_attempts=settings.max_attempts,
         max_handling_seconds=settings.max_handling_seconds,
         max_receive_count=resources.max_receive_count,
-        scratch_directory=settings.scratch_directory,
+        scratch=resources.scratch,
     )
 
 

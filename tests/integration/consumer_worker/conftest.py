@@ -208,7 +208,7 @@ async def backend(database, aws, aws_session):
 
 
 @pytest.fixture
-def worker_env(database, aws, unused_port):
+def worker_env(database, aws, unused_port, tmp_path):
     """The environment of one worker; a short visibility, so that a lost worker is noticed soon."""
     return {
         **aws.env,
@@ -217,6 +217,7 @@ def worker_env(database, aws, unused_port):
         "PREDICTIONS_DLQ_URL": aws.dlq_url,
         "BUCKET_NAME": aws.bucket,
         "VISIBILITY_TIMEOUT_SECONDS": "2",
+        "SCRATCH_DIRECTORY": str(tmp_path),
         "HEALTH_HOST": "127.0.0.1",
         "SHUTDOWN_GRACE_SECONDS": "8",
         "RECONCILE_SECONDS": "0.5",

@@ -84,6 +84,11 @@ async def test_a_queue_that_is_deleted_ends_the_worker_and_is_named(backend, sta
         ),
         ("PREDICTIONS_QUEUE_URL", "{endpoint}/000000000000/unknown", "sqs:GetQueueAttributes on"),
         ("PREDICTIONS_DLQ_URL", "{queue}", "does not redrive to"),
+        (
+            "SCRATCH_DIRECTORY",
+            "/nowhere",
+            "SCRATCH_DIRECTORY: nothing can be written to /nowhere: No such file",
+        ),
         ("BUCKET_NAME", "no-such-bucket", "s3:ListBucket on no-such-bucket"),
     ],
 )

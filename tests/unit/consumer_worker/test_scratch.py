@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from consumer_worker.scratch import PREFIX, open_scratch
+
+HOLD = """
+import sys, time
+from consumer_worker.scratch import open_scratch
+with open_scratch(sys.argv[1]) as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def make_old(folder):
+    long_ago = time.time() - 3_600
+    os.utime(folder, (long_ago, long_ago))
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    """A process that holds a scratch folder, and the folder."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process, os.fsdecode(process.stdout.readline()).strip()
+        process.kill()
+
+
+def test_a_folder_goes_with_its_block_whatever_is_in_it(tmp_path):
+    with open_scratch(str(tmp_path)) as folder:
+        (folder / "upload").write_text("a customer")
+        assert folder.parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path, other_process):
+    process, folder = other_process
+    make_old(folder)
+    with open_scratch(str(tmp_path)):
+        assert Path(folder).exists()
+    process.kill()
+    process.wait()
+    make_old(folder)
+    with open_scratch(str(tmp_path)) as own:
+        assert list(tmp_path.iterdir()) == [own]
+
+
+def test_what_is_not_ours_or_perhaps_just_being_made_is_left_alone(tmp_path):
+    young, theirs = tmp_path / f"{PREFIX}young", tmp_path / "theirs"
+    for folder in (young, theirs):
+        folder.mkdir()
+    make_old(theirs)
+    with open_scratch(str(tmp_path)):
+        pass
+    assert sorted(tmp_path.iterdir()) == sorted([young, theirs])
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), open_scratch(str(tmp_path / "nowhere")):
+        pytest.fail("there is no such folder")
