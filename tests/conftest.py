@@ -93,12 +93,36 @@ async def database(postgres_server) -> AsyncIterator[DatabaseUrls]:
 
 
 @pytest.fixture(scope="session")
-async def emulator(tmp_path_factory, unused_port) -> AsyncIterator[Emulator]:
+async def emulator_environment(tmp_path_factory) -> Path:
+    """The Python environment of every emulator."""
+    log = tmp_path_factory.mktemp("emulator-environment") / "install.log"
+    return await prepare_environment(ROOT / ".local" / "environments", log)
+
+
+@pytest.fixture
+async def durable_emulator(tmp_path, unused_port, emulator_environment) -> AsyncIterator[Emulator]:
+    """An emulator of the test's own, which keeps its state over a clean stop."""
+    emulator = Emulator(
+        tmp_path / "emulator",
+        unused_port(),
+        environment=emulator_environment,
+        log=tmp_path / "emulator.log",
+    )
+    await emulator.start()
+    yield emulator
+    await emulator.stop()
+
+
+@pytest.fixture(scope="session")
+async def emulator(tmp_path_factory, unused_port, emulator_environment) -> AsyncIterator[Emulator]:
     """The session's SQS/SNS/S3 emulator; tests take `aws`."""
     folder = tmp_path_factory.mktemp("emulator")
-    environment = await prepare_environment(ROOT / ".local" / "environments", folder / "install.log")
     emulator = Emulator(
-        folder / "state", unused_port(), environment=environment, log=folder / "emulator.log", durable=False
+        folder / "state",
+        unused_port(),
+        environment=emulator_environment,
+        log=folder / "emulator.log",
+        durable=False,
     )
     await emulator.start()
     try:

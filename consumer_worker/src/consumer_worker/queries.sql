@@ -134,11 +134,11 @@ order by requested_at
 limit :at_most
 for update of predictions skip locked;
 
--- name: give_up_message(prediction_id)!
+-- name: give_up_messages(prediction_ids)!
 -- Have the API's relay try no more.
 update outbox
 set sent_at = now()
-where prediction_id = :prediction_id and destination = 'predictions' and sent_at is null;
+where prediction_id = any(:prediction_ids::uuid[]) and destination = 'predictions' and sent_at is null;
 
 -- name: requeue_lost_predictions(silent_seconds, at_most)
 -- Have the API's relay send the message again, of what nobody has touched for so long.

@@ -97,7 +97,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             scratch = await asyncio.to_thread(stack.enter_context, open_scratch(settings.scratch_directory))
         except OSError as error:
             raise StartRefused(
-                f"SCRATCH_DIRECTORY: nothing can be written to {settings.scratch_directory}: {error.strerror}"
+                "SCRATCH_DIRECTORY: nothing can be written to "
+                f"{settings.scratch_directory or 'the temporary folder'}: {error.strerror}"
             ) from error
         scoring_pool = ScoringPool(settings.scoring_threads)
         stack.callback(scoring_pool.close)

@@ -247,37 +247,50 @@ class Store:
         async with self._connection() as connection, connection.transaction():
             if not await _queries.lock_reconciler(connection):
                 return None
-            overdue = _queries.find_overdue_predictions(connection, at_most=SWEEP_ROWS)
-            expired = [row async for row in overdue]
-            for row in expired:
-                await self._end(connection, row, PredictionStatus.EXPIRED, None)
-            exhausted = _queries.find_exhausted_predictions(
+            expired = await self._end_each(
                 connection,
-                max_attempts=max_attempts,
-                silent_seconds=died_after_seconds,
-                at_most=SWEEP_ROWS,
+                _queries.find_overdue_predictions(connection, at_most=SWEEP_ROWS),
+                PredictionStatus.EXPIRED,
+                None,
             )
-            failed = [row async for row in exhausted]
-            for row in failed:
-                failure = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
-                await self._end(connection, row, PredictionStatus.FAILED, failure)
-            never_sent = _queries.find_unsendable_predictions(
-                connection, silent_seconds=unsendable_after_seconds, at_most=SWEEP_ROWS
+            exhausted = await self._end_each(
+                connection,
+                _queries.find_exhausted_predictions(
+                    connection,
+                    max_attempts=max_attempts,
+                    silent_seconds=died_after_seconds,
+                    at_most=SWEEP_ROWS,
+                ),
+                PredictionStatus.FAILED,
+                Failure.of(FailureCode.ATTEMPTS_EXHAUSTED),
             )
-            unsendable = [row async for row in never_sent]
-            for row in unsendable:
-                failure = Failure.of(FailureCode.INTERNAL_ERROR)
-                await self._end(connection, row, PredictionStatus.FAILED, failure)
-                await _queries.give_up_message(connection, prediction_id=row["prediction_id"])
+            unsendable = await self._end_each(
+                connection,
+                _queries.find_unsendable_predictions(
+                    connection, silent_seconds=unsendable_after_seconds, at_most=SWEEP_ROWS
+                ),
+                PredictionStatus.FAILED,
+                Failure.of(FailureCode.INTERNAL_ERROR),
+            )
+            await _queries.give_up_messages(connection, prediction_ids=list(unsendable))
             lost = _queries.requeue_lost_predictions(
                 connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
             )
-            requeued = [row async for row in lost]
-        return Reconciled(
-            expired=_ids(expired),
-            failed=_ids(failed + unsendable),
-            requeued=_ids(requeued),
-        )
+            requeued = _ids([row async for row in lost])
+        return Reconciled(expired=expired, failed=exhausted + unsendable, requeued=requeued)
+
+    async def _end_each(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        found: AsyncIterator[asyncpg.Record],
+        status: PredictionStatus,
+        failure: Failure | None,
+    ) -> tuple[UUID, ...]:
+        """End the predictions that were found and locked, all in the same way."""
+        rows = [row async for row in found]
+        for row in rows:
+            await self._end(connection, row, status, failure)
+        return _ids(rows)
 
     async def _end(
         self,

@@ -145,6 +145,14 @@ class Backend:
         """Send a message to the queue of requests."""
         await self.sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 
+    async def cancel(self, prediction_id):
+        """Cancel a prediction as the worker's README says."""
+        await self.owner.execute(
+            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
+            " lease_until = null where prediction_id = $1 and finished_at is null",
+            prediction_id,
+        )
+
     async def row(self, prediction_id):
         """How a prediction stands."""
         return await self.owner.fetchrow("select * from predictions where prediction_id = $1", prediction_id)

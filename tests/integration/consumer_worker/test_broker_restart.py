@@ -4,21 +4,13 @@ import asyncio
 
 import pytest
 
-from deploy.local.emulator import Emulator, prepare_environment
-from tests.conftest import ROOT
 from tests.integration.consumer_worker.conftest import FAULTY_RUN
 
 
 @pytest.fixture
-async def emulator(tmp_path, unused_port):
-    """An emulator of the test's own, which keeps its state as SQS and S3 do."""
-    environment = await prepare_environment(ROOT / ".local" / "environments", tmp_path / "install.log")
-    emulator = Emulator(
-        tmp_path / "state", unused_port(), environment=environment, log=tmp_path / "emulator.log"
-    )
-    await emulator.start()
-    yield emulator
-    await emulator.stop()
+def emulator(durable_emulator):
+    """In place of the session's: one that keeps its state, as SQS and S3 do."""
+    return durable_emulator
 
 
 async def test_the_broker_restarted_in_mid_job(

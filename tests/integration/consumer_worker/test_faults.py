@@ -115,11 +115,7 @@ async def test_a_cancelled_prediction_stops_within_a_second(
     async with run_worker_here():
         prediction_id = await backend.accept(customers(10))
         await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
-        await backend.owner.execute(
-            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
-            " lease_until = null where prediction_id = $1",
-            prediction_id,
-        )
+        await backend.cancel(prediction_id)
         cancelled_at = loop.time()
         await asyncio.wait_for(stopped.wait(), 20)
         record_property(*figure(f"stopped {loop.time() - cancelled_at:.2f} s after it was cancelled"))
@@ -225,11 +221,7 @@ async def test_the_watch_for_cancellations_outlives_any_error(backend, run_worke
     async with run_worker_here():
         prediction_id = await backend.accept(customers(10))
         await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
-        await backend.owner.execute(
-            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
-            " lease_until = null where prediction_id = $1",
-            prediction_id,
-        )
+        await backend.cancel(prediction_id)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert errors == []
 

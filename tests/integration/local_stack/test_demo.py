@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-from deploy.local.emulator import prepare_environment
 from deploy.local.postgres import PostgresServer
 from deploy.local.sample import SAMPLE
 from tests.integration.local_stack.command import ROOT, find_living, start_command
@@ -18,13 +17,12 @@ NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
 @pytest.fixture(scope="module")
-async def checkout(tmp_path_factory):
+def checkout(tmp_path_factory, emulator_environment):
     """A checkout in a path that is none of the simple ones, with the emulator installed."""
     checkout = tmp_path_factory.mktemp("demo") / "Kündigungen & mehr"
-    environment = await prepare_environment(ROOT / ".local" / "environments", checkout / "install.log")
     shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / ".local" / "environments").mkdir(parents=True)
-    (checkout / ".local" / "environments" / environment.name).symlink_to(environment)
+    (checkout / ".local" / "environments" / emulator_environment.name).symlink_to(emulator_environment)
     return checkout
 
 

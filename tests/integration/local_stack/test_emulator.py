@@ -7,20 +7,8 @@ import signal
 import aiohttp
 import pytest
 
-from deploy.local.emulator import Emulator, prepare_environment
+from deploy.local.emulator import Emulator
 from deploy.local.provision import CREDENTIALS, REGION, Names, provision
-from tests.conftest import ROOT
-
-
-@pytest.fixture
-async def durable_emulator(tmp_path, unused_port):
-    environment = await prepare_environment(ROOT / ".local" / "environments", tmp_path / "install.log")
-    emulator = Emulator(
-        tmp_path / "emulator", unused_port(), environment=environment, log=tmp_path / "emulator.log"
-    )
-    await emulator.start()
-    yield emulator
-    await emulator.stop()
 
 
 @pytest.fixture
