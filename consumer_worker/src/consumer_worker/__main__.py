@@ -12,9 +12,9 @@ from consumer_worker.errors import StartRefused
 from consumer_worker.logs import configure_logs
 from consumer_worker.resources import open_resources
 from consumer_worker.settings import Settings, SettingsRefused, read_settings
-from consumer_worker.sqs import QueueRefused
+from consumer_worker.sqs.queue import QueueRefused
 from consumer_worker.worker import run_worker
-from retainwise_contracts.health import StartupEvent
+from retainwise_contracts.logs import StartupEvent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

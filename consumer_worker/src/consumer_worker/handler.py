@@ -20,18 +20,19 @@ from uuid import UUID
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from consumer_worker.consumer import Delivery, full_jitter
 from consumer_worker.objects import Objects, UploadChanged, UploadMissing
-from consumer_worker.outcomes import Ack, Outcome, Reject, Retry
 from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
 from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.sqs.backoff import full_jitter
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack, Outcome, Reject, Retry
 from consumer_worker.store import AlreadyFinal, Claim, FenceLost, HeldElsewhere, Store, UnknownPrediction
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.codec import decode
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.errors import MalformedMessage, UnsupportedVersion
 from retainwise_contracts.failures import Failure, FailureCode
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 from retainwise_contracts.results import MEDIA_TYPES, ResultFile
@@ -280,7 +281,7 @@ class PredictionHandler:
         if claim.attempt >= self._max_attempts or delivery.receive_count >= self._max_receive_count:
             await self._fail(message, claim, Failure.of(code))
             return Ack()
-        delay = full_jitter(RETRY_BASE_SECONDS * 2 ** (claim.attempt - 1), RETRY_CAP_SECONDS)
+        delay = full_jitter(claim.attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
         await self._store.release_prediction(claim, retry_reason=code.value, retry_seconds=delay)
         return Retry(delay, reason=type(error).__name__)
 

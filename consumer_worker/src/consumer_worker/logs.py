@@ -7,7 +7,7 @@ import orjson
 import structlog
 
 from consumer_worker.health import SERVICE
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 
 
 def configure_logs(level: str) -> None:

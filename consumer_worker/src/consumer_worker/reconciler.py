@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from consumer_worker.sqs import BATCH_SIZE, SqsQueue
+from consumer_worker.sqs.queue import BATCH_SIZE, SqsQueue
 from consumer_worker.store import ParkedEnd, Store
 from retainwise_contracts.codec import decode
 from retainwise_contracts.errors import ContractError

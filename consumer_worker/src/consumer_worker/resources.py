@@ -22,12 +22,12 @@ from consumer_worker.objects import STALLED_AFTER_SECONDS, Objects
 from consumer_worker.scoring_pool import ScoringPool
 from consumer_worker.scratch import open_scratch
 from consumer_worker.settings import Settings
-from consumer_worker.sqs import SqsQueue, client_config
+from consumer_worker.sqs.queue import SqsQueue, client_config
 from consumer_worker.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, Store
 from ml_models.card import installed_models
 from ml_models.errors import ModelRefused
 from ml_models.runtime import ChurnModel, load_model
-from retainwise_contracts.health import StartupEvent
+from retainwise_contracts.logs import StartupEvent
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient

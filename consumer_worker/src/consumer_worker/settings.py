@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from consumer_worker.consumer import ConsumerSettings
-from consumer_worker.sqs import MAX_LONG_POLL_SECONDS, MAX_VISIBILITY_SECONDS
+from consumer_worker.sqs.queue import MAX_LONG_POLL_SECONDS, MAX_VISIBILITY_SECONDS
+from consumer_worker.sqs.settings import ConsumerSettings
 
 HANDLING_MARGIN_SECONDS = 30
 """What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""

@@ -9,14 +9,14 @@ from typing import Never
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from consumer_worker.consumer import Consumer
 from consumer_worker.handler import PredictionHandler
 from consumer_worker.health import NotHealthy, serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
 from consumer_worker.settings import Settings
-from consumer_worker.telemetry import ConsumerMetrics
-from retainwise_contracts.health import StartupEvent
+from consumer_worker.sqs.consumer import Consumer
+from consumer_worker.sqs.telemetry import ConsumerMetrics
+from retainwise_contracts.logs import StartupEvent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

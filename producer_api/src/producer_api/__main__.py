@@ -13,7 +13,7 @@ from producer_api.logs import configure_logs
 from producer_api.resources import check_resources
 from producer_api.server import serve
 from producer_api.settings import Settings, SettingsRefused, read_settings
-from retainwise_contracts.health import StartupEvent
+from retainwise_contracts.logs import StartupEvent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

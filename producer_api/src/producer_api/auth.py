@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from pydantic import TypeAdapter, ValidationError
 
 from producer_api.errors import TokenExpired, TokenInvalid, TokenMissing
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 from retainwise_contracts.model import TenantId
 
 ALGORITHMS = ("RS256", "ES256")

@@ -14,8 +14,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ml_models.columns import InvalidMapping, RequiredColumnsMissing
-from ml_models.dialect import (
+from ml_models.errors import ModelNotFound
+from ml_models.intake.columns import InvalidMapping, RequiredColumnsMissing
+from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
     NotACsv,
@@ -23,7 +24,6 @@ from ml_models.dialect import (
     TooManyColumns,
     UnreadableEncoding,
 )
-from ml_models.errors import ModelNotFound
 from retainwise_contracts.failures import FAILURES, FailureCode
 from retainwise_contracts.status import PredictionStatus
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
 from producer_api.health import SERVICE
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 
 
 def _without_request(record: logging.LogRecord) -> bool:

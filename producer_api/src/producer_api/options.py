@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 
 from ml_models.card import Card
-from ml_models.columns import InvalidMapping
+from ml_models.intake.columns import InvalidMapping
 from producer_api.errors import InvalidParameter
 from producer_api.models import Models
 from retainwise_contracts.prediction_requested import MAX_REASONS, ModelReference, ScoringOptions

@@ -19,7 +19,8 @@ from producer_api.errors import ApiError
 from producer_api.store import Destination, OutboxMessage, Store
 from producer_api.telemetry import ApiMetrics
 from retainwise_contracts.envelope import MessageAttribute
-from retainwise_contracts.health import Check, HealthState, LogField
+from retainwise_contracts.health import Check, HealthState
+from retainwise_contracts.logs import LogField
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns.client import SNSClient

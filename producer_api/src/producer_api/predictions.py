@@ -15,7 +15,7 @@ from producer_api.outbox import OUTBOX
 from producer_api.store import STORE, Prediction
 from producer_api.telemetry import current_traceparent
 from producer_api.uploads import create_upload
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
 from retainwise_contracts.status import PredictionPhase, PredictionStatus
 

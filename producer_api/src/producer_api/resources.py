@@ -26,7 +26,7 @@ from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueuePublisher, Top
 from producer_api.settings import SETTINGS, Settings
 from producer_api.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, STORE, Store
 from producer_api.telemetry import METRICS
-from retainwise_contracts.health import StartupEvent
+from retainwise_contracts.logs import StartupEvent
 
 if TYPE_CHECKING:
     from types_aiobotocore_sns.client import SNSClient

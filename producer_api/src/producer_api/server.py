@@ -11,7 +11,7 @@ from producer_api.app import create_app
 from producer_api.errors import StartRefused
 from producer_api.settings import Settings
 from producer_api.uploads import UPLOAD_GATE
-from retainwise_contracts.health import StartupEvent
+from retainwise_contracts.logs import StartupEvent
 
 ANSWER_SECONDS = 5.0
 """What requests other than uploads are given to be answered once the API stops listening."""

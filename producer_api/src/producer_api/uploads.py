@@ -16,8 +16,8 @@ import structlog
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ml_models.columns import map_columns
-from ml_models.dialect import HEAD_BYTES, detect_dialect
+from ml_models.intake.columns import map_columns
+from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
 from producer_api.auth import CALLER
 from producer_api.errors import (
     ContentEncodingUnsupported,
@@ -35,7 +35,7 @@ from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
 from producer_api.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics
-from retainwise_contracts.health import LogField
+from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
     {"text/csv", "application/csv", "application/vnd.ms-excel", "application/octet-stream"}

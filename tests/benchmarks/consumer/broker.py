@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from consumer_worker.flow import FairBuffer
+from consumer_worker.sqs.flow import FairBuffer
 
 Body = dict[str, Any]
 

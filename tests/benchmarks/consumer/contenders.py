@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from aiobotocore.session import get_session
 
-from consumer_worker.consumer import Consumer, ConsumerSettings, Delivery
 from consumer_worker.logs import configure_logs
-from consumer_worker.outcomes import Ack
-from consumer_worker.sqs import BATCH_SIZE, SqsQueue, client_config
+from consumer_worker.sqs.consumer import Consumer
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack
+from consumer_worker.sqs.queue import BATCH_SIZE, SqsQueue, client_config
+from consumer_worker.sqs.settings import ConsumerSettings
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient

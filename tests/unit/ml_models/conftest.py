@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml_models.card import NumericSpecification
-from ml_models.features import LABEL, PROTECTED, SPECIFICATION, TOTAL_CHARGES
+from ml_models.telco_churn import LABEL, PROTECTED, SPECIFICATION, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet, read_training_set
 from ml_models.training.models import AdditiveModel
 

@@ -16,7 +16,7 @@ from ml_models.card import (
     normalise,
 )
 from ml_models.errors import ModelNotFound, ModelRefused
-from ml_models.features import NAME, SPECIFICATION, VERSION
+from ml_models.telco_churn import NAME, SPECIFICATION, VERSION
 
 REF = f"{NAME}@{VERSION}"
 

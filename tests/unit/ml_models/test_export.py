@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from scipy.special import expit
 
 from ml_models.card import NumericSpecification
-from ml_models.features import SPECIFICATION
+from ml_models.telco_churn import SPECIFICATION
 from ml_models.training import export
 from ml_models.training.errors import ExportDisagrees
 from ml_models.training.models import AdditiveModel, Shape

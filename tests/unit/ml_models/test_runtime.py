@@ -14,8 +14,8 @@ from onnx import TensorProto, helper
 
 from ml_models.card import CARD_FILE, MODEL_FILE, CategoricalFeature, load_card, model_directory
 from ml_models.errors import ModelNotFound, ModelRefused
-from ml_models.features import NAME, VERSION
 from ml_models.runtime import load_model
+from ml_models.telco_churn import NAME, VERSION
 
 REF = f"{NAME}@{VERSION}"
 Tree = dict[int, dict[str, Any]]

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ml_models.card import Estimate, load_card
-from ml_models.features import NAME, SPECIFICATION, VERSION
 from ml_models.runtime import load_model
+from ml_models.telco_churn import NAME, SPECIFICATION, VERSION
 from ml_models.training.errors import DataNotUsable, ProtectedAttributesMatter, VersionTaken
 from ml_models.training.evaluation import (
     ALTERNATIVES,

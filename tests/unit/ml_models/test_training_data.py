@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml_models.card import NumericStatistics
-from ml_models.features import SPECIFICATION, TOTAL_CHARGES
+from ml_models.telco_churn import SPECIFICATION, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet, read_training_set
 from ml_models.training.errors import DataNotUsable
 from ml_models.training.statistics import describe

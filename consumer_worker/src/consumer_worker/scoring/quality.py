@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consumer_worker.scoring.disclosure import tellable
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
-from ml_models.columns import ColumnMapping
+from ml_models.intake.columns import ColumnMapping
 from retainwise_contracts.results import DataQuality, FeatureQuality, QualityGrade
 
 PSI_LARGE = 0.25

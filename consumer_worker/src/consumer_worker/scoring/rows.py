@@ -11,7 +11,7 @@ from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
 from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
 from ml_models.card import NumericFeature
-from ml_models.columns import ColumnMapping, MappedColumn
+from ml_models.intake.columns import ColumnMapping, MappedColumn
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
 _TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt"})

@@ -37,7 +37,7 @@ from consumer_worker.scoring.summary import (
 )
 from consumer_worker.scoring.values import FeatureValues, read_values
 from ml_models.card import Card
-from ml_models.columns import (
+from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
     ColumnMapping,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import polars as pl
 
 from consumer_worker.scoring.errors import ScoringFailed
-from ml_models.dialect import (
+from ml_models.intake.dialect import (
     HEAD_BYTES,
     MAX_RECORD_BYTES,
     Dialect,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.reasons import Reasons
 from ml_models.card import Card
-from ml_models.columns import ColumnMapping
+from ml_models.intake.columns import ColumnMapping
 from ml_models.runtime import Scores
 from retainwise_contracts.results import (
     HIGH_FROM,

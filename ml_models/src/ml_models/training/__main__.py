@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from ml_models.card import ARTIFACTS, load_card
-from ml_models.features import NAME, VERSION
+from ml_models.telco_churn import NAME, VERSION
 from ml_models.training.errors import TrainingFailed
 from ml_models.training.train import Validation, train
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml_models.card import UNSEEN_CODE, NumericSpecification, Specification
-from ml_models.features import LABEL, NEGATIVE, POSITIVE
+from ml_models.telco_churn import LABEL, NEGATIVE, POSITIVE
 from ml_models.training.errors import DataNotUsable
 
 

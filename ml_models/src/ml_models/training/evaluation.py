@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from sklearn.model_selection import StratifiedKFold
 
 from ml_models.card import Estimate, Metrics, Specification
-from ml_models.features import FAMILY_STATUS, GENDER_AND_AGE, SPECIFICATION, TOTAL_CHARGES
+from ml_models.telco_churn import FAMILY_STATUS, GENDER_AND_AGE, SPECIFICATION, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet
 from ml_models.training.errors import DataNotUsable
 from ml_models.training.models import AdditiveModel, BoostedTreesModel, LogisticModel

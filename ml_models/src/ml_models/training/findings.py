@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ml_models.card import Estimate
-from ml_models.features import PROTECTED, TOTAL_CHARGES
+from ml_models.telco_churn import PROTECTED, TOTAL_CHARGES
 from ml_models.training.data import TrainingSet
 from ml_models.training.errors import ProtectedAttributesMatter
 from ml_models.training.evaluation import (

@@ -20,7 +20,7 @@ from ml_models.card import (
     installed_models,
     load_card,
 )
-from ml_models.features import (
+from ml_models.telco_churn import (
     DESCRIPTION,
     EXCLUDED_COLUMNS,
     ID_ALIASES,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumer_worker.scoring import ScoringFailed
 from consumer_worker.scoring.source import MOST_ROWS, SURPLUS, Source, open_source
-from ml_models.dialect import HEAD_BYTES, MAX_RECORD_BYTES, detect_dialect
+from ml_models.intake.dialect import HEAD_BYTES, MAX_RECORD_BYTES, detect_dialect
 from retainwise_contracts.failures import FailureCode
 
 HEADER = "id,name,tenure\n"

@@ -1,7 +1,7 @@
 import pytest
 
 from ml_models.card import load_card, normalise
-from ml_models.columns import (
+from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
     ColumnMapping,

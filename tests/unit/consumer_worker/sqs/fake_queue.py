@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from consumer_worker.sqs import MAX_VISIBILITY_SECONDS, Entry, Message
+from consumer_worker.sqs.queue import MAX_VISIBILITY_SECONDS, Entry, Message
 
 Action = Literal["receive", "delete", "change_visibility", "dead_letter"]
 Fault = Exception | Callable[[Any], list[Entry]] | float

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from consumer_worker.consumer import Delivery
-from consumer_worker.outcomes import Ack, Reject, Retry
-from consumer_worker.sqs import Entry, Message
-from consumer_worker.telemetry import link_to_sender
-from tests.unit.consumer_worker.consumer.virtual_time import stand_still
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack, Reject, Retry
+from consumer_worker.sqs.queue import Entry, Message
+from consumer_worker.sqs.telemetry import link_to_sender
+from tests.unit.consumer_worker.sqs.virtual_time import stand_still
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 
@@ -104,7 +104,7 @@ async def test_rule_21_the_handlers_span_carries_the_link(queue, consuming, monk
             started.append((name, options))
             return nullcontext()
 
-    monkeypatch.setattr("consumer_worker.consumer._tracer", Tracer())
+    monkeypatch.setattr("consumer_worker.sqs.consumer._tracer", Tracer())
 
     async def handle(_):
         return Ack()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.outcomes import Ack
+from consumer_worker.sqs.outcomes import Ack
 from tests.conftest import figure
-from tests.unit.consumer_worker.consumer.virtual_time import now
+from tests.unit.consumer_worker.sqs.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 

@@ -8,10 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from consumer_worker.consumer import Consumer, ConsumerSettings, Handler
-from consumer_worker.telemetry import ConsumerMetrics
-from tests.unit.consumer_worker.consumer.fake_queue import FakeQueue
-from tests.unit.consumer_worker.consumer.virtual_time import VirtualTimeLoop
+from consumer_worker.sqs.consumer import Consumer, Handler
+from consumer_worker.sqs.settings import ConsumerSettings
+from consumer_worker.sqs.telemetry import ConsumerMetrics
+from tests.unit.consumer_worker.sqs.fake_queue import FakeQueue
+from tests.unit.consumer_worker.sqs.virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.outcomes import Ack, Outcome, PermanentError, Reject, Retry
-from consumer_worker.sqs import Entry, QueueUnavailable
-from tests.unit.consumer_worker.consumer.fake_queue import Action, FakeQueue, Fault
-from tests.unit.consumer_worker.consumer.virtual_time import now
+from consumer_worker.sqs.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.sqs.queue import Entry, QueueUnavailable
+from tests.unit.consumer_worker.sqs.fake_queue import Action, FakeQueue, Fault
+from tests.unit.consumer_worker.sqs.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 

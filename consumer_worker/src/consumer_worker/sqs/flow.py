@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from consumer_worker.sqs import BATCH_SIZE, Entry
+from consumer_worker.sqs.queue import BATCH_SIZE, Entry
 
 T = TypeVar("T")
 

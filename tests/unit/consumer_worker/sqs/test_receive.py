@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.consumer import Delivery
-from consumer_worker.outcomes import Ack
-from consumer_worker.sqs import QueueRefused, QueueUnavailable
-from tests.unit.consumer_worker.consumer.virtual_time import now, stand_still
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack
+from consumer_worker.sqs.queue import QueueRefused, QueueUnavailable
+from tests.unit.consumer_worker.sqs.virtual_time import now, stand_still
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 

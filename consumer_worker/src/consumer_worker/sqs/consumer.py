@@ -11,285 +11,40 @@ alone, unless SQS itself doubles it; that, and a process that was paused, is wha
 import asyncio
 import contextvars
 import math
-import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import TypeVar
 
 import structlog
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
-from consumer_worker.flow import SLACK_SECONDS, Batcher, FairBuffer, Permits
-from consumer_worker.outcomes import Ack, Outcome, PermanentError, Reject, Retry
-from consumer_worker.sqs import (
+from consumer_worker.sqs.backoff import full_jitter
+from consumer_worker.sqs.delivery import EXTENDED_STATES, SPENT_ON, Clock, Delivery, OnExtended, State
+from consumer_worker.sqs.flow import SLACK_SECONDS, Batcher, FairBuffer, Permits
+from consumer_worker.sqs.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.sqs.queue import (
     BATCH_SIZE,
-    MAX_LONG_POLL_SECONDS,
     MAX_VISIBILITY_SECONDS,
     Entry,
-    Message,
     Queue,
     QueueError,
     QueueRefused,
     QueueUnavailable,
 )
-from consumer_worker.telemetry import ConsumerMetrics, link_to_sender
+from consumer_worker.sqs.settings import ConsumerSettings
+from consumer_worker.sqs.telemetry import ConsumerMetrics, link_to_sender
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _tracer = trace.get_tracer(__name__)
 
-Clock = Callable[[], float]
-Handler = Callable[["Delivery"], Awaitable[Outcome]]
-OnExtended = Callable[[float], Awaitable[None]]
+Handler = Callable[[Delivery], Awaitable[Outcome]]
 T = TypeVar("T")
 R = TypeVar("R")
 
 _RELEASE = Retry(0, reason="the consumer stops")
 _BUSY_POLL_SECONDS = 1.0
 """A poll of a queue that holds messages has returned by then."""
-_MAX_DOUBLINGS = 30
-"""Beyond these every cap is reached."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerSettings:
-    """How much is held at once and for how long; the defaults suit a visibility timeout of 300 seconds.
-
-    `ConsumerSettings.for_visibility` derives the lease's times from another one. Raises ValueError for times
-    that could not keep a lease.
-    """
-
-    max_handlers: int = 8
-    prefetch: int = 10
-    """Messages held beyond those being handled, so that a handler never waits for a receive or for an ack."""
-    max_handlers_per_group: int | None = None
-    """Handlers that one message group (a tenant) may have at once; the rest of its messages wait for them.
-    Messages that wait keep their permits: give prefetch at least max_handlers with it."""
-    max_receivers: int = 6
-
-    visibility_seconds: int = 300
-    heartbeat_seconds: float = 15.0
-    extend_below_seconds: float = 150.0
-    """A lease with less left is extended: at half its visibility."""
-    lease_margin_seconds: float = 30.0
-    """A lease with less left counts as lost: what a handler needs to notice that it is cancelled."""
-    max_handling_seconds: float = 3_600.0
-    """From the receive; a handler still running then is cancelled and its message tried again."""
-    round_trip_seconds: float = 1.0
-    """How long an answer may be under way: a lease counts from that long before its receive returned."""
-
-    long_poll_seconds: int = MAX_LONG_POLL_SECONDS
-    full_batch_wait_seconds: float = 0.1
-    """How long a receive waits, under load, for permits enough for a full batch."""
-    ack_wait_seconds: float = 0.05
-    """How long a delete or a backoff waits for nine others to go with it."""
-
-    retry_base_seconds: float = 2.0
-    retry_cap_seconds: float = 900.0
-    """A message that failed comes again after up to min(cap, base · 2^(receive count - 1)), at random."""
-    request_retry_base_seconds: float = 0.5
-    request_retry_cap_seconds: float = 30.0
-    """Likewise for a request to the queue that failed."""
-
-    grace_seconds: float = 30.0
-    """From `drain` to the end of the process, at most: what the platform gives before it kills."""
-    grace_margin_seconds: float = 3.0
-    """What is kept of it to cancel the handlers still running and to release their messages."""
-    poll_drain_seconds: float = MAX_LONG_POLL_SECONDS + 1.0
-    """How long a stop waits, within the grace, for polls in the air: until even the longest has ended. SQS
-    assigns messages to a poll that was abandoned too, and hides them for a visibility timeout."""
-
-    def __post_init__(self) -> None:
-        for broken, rule in (
-            (self.max_handlers < 1, "max_handlers must be at least 1"),
-            (self.prefetch < 0, "prefetch must not be negative"),
-            (self.max_receivers < 1, "max_receivers must be at least 1"),
-            (
-                self.max_handlers_per_group is not None and self.max_handlers_per_group < 1,
-                "max_handlers_per_group must be at least 1",
-            ),
-            (
-                not 0 < self.heartbeat_seconds < self.lease_margin_seconds,
-                "heartbeat_seconds must be above 0 and below lease_margin_seconds",
-            ),
-            (
-                not self.lease_margin_seconds < self.extend_below_seconds < self.visibility_seconds,
-                "extend_below_seconds must be between lease_margin_seconds and visibility_seconds",
-            ),
-            (
-                not self.visibility_seconds <= self.max_handling_seconds <= MAX_VISIBILITY_SECONDS,
-                f"max_handling_seconds must be between visibility_seconds and {MAX_VISIBILITY_SECONDS}",
-            ),
-            (self.round_trip_seconds < 0, "round_trip_seconds must not be negative"),
-            (
-                not 0 <= self.long_poll_seconds <= MAX_LONG_POLL_SECONDS,
-                f"long_poll_seconds must be between 0 and {MAX_LONG_POLL_SECONDS}",
-            ),
-            (
-                min(self.full_batch_wait_seconds, self.ack_wait_seconds) < 0,
-                "full_batch_wait_seconds and ack_wait_seconds must not be negative",
-            ),
-            (
-                not 0 < self.retry_base_seconds <= self.retry_cap_seconds <= MAX_VISIBILITY_SECONDS,
-                f"retry_cap_seconds must be from retry_base_seconds (above 0) to {MAX_VISIBILITY_SECONDS}",
-            ),
-            (
-                not 0 < self.request_retry_base_seconds <= self.request_retry_cap_seconds,
-                "request_retry_base_seconds must be above 0 and at most request_retry_cap_seconds",
-            ),
-            (
-                not 0 <= self.grace_margin_seconds < self.grace_seconds,
-                "grace_margin_seconds must be below grace_seconds",
-            ),
-            (self.poll_drain_seconds < 0, "poll_drain_seconds must not be negative"),
-        ):
-            if broken:
-                raise ValueError(f"{rule}: {self}")
-
-    @classmethod
-    def for_visibility(cls, visibility_seconds: int, **others: float | None) -> "ConsumerSettings":
-        """Return settings that look at leases each 1/20 of the visibility, extend at 1/2, give up at 1/10."""
-        times = {
-            "heartbeat_seconds": visibility_seconds / 20,
-            "extend_below_seconds": visibility_seconds / 2,
-            "lease_margin_seconds": visibility_seconds / 10,
-            "max_handling_seconds": max(3_600.0, visibility_seconds),
-        }
-        return cls(visibility_seconds=visibility_seconds, **(times | others))  # type: ignore[arg-type]
-
-    @property
-    def permits(self) -> int:
-        """Messages held at once, at most."""
-        return self.max_handlers + self.prefetch
-
-    @property
-    def max_connections(self) -> int:
-        """HTTP connections that receivers, deletes, backoffs and heartbeats can use at the same time."""
-        return self.max_receivers + 3 * -(-self.permits // BATCH_SIZE) + 1
-
-
-class State(StrEnum):
-    """Where a delivery is in its life; the second line of them are its ends."""
-
-    BUFFERED = "buffered"
-    RUNNING = "running"
-    ACK_PENDING = "ack_pending"
-    BACKOFF = "backoff"
-    DEAD = "dead"
-
-    DELETED = "deleted"
-    RELEASED = "released"
-    LEASE_LOST = "lease_lost"
-
-
-_EXTENDED: Final = frozenset({State.BUFFERED, State.RUNNING, State.ACK_PENDING, State.DEAD})
-"""A backoff ends the lease, so it is not extended."""
-
-_SPENT_ON: Final = {State.BUFFERED: "waiting_seconds", State.RUNNING: "handling_seconds"}
-"""What a delivery's time in a state is told as; in all others it is being settled."""
-
-
-class Delivery:
-    """One receive of one message, and its lease. Handlers read it; only the consumer changes it."""
-
-    __slots__ = (
-        "_clock",
-        "busy",
-        "extension",
-        "if_stopped",
-        "lease_deadline",
-        "message",
-        "notes",
-        "on_extended",
-        "received_at",
-        "scope",
-        "seconds",
-        "since",
-        "state",
-    )
-
-    def __init__(self, message: Message, received_at: float, visibility_seconds: float, clock: Clock) -> None:
-        self._clock = clock
-        self.message = message
-        self.state = State.BUFFERED
-        self.received_at = received_at
-        """On the consumer's clock, in seconds; not later than SQS counts from."""
-        self.lease_deadline = received_at + visibility_seconds
-        """On the consumer's clock; another consumer may get the message from then on."""
-        self.on_extended: OnExtended | None = None
-        """Set by a handler that has a lease of its own: called after each extension while the handler runs,
-        with the seconds the message is surely ours yet."""
-        self.extension: asyncio.Task[None] | None = None
-        """The extension of this lease that is in the air."""
-        self.busy = False
-        """Another request about the receipt is in the air or about to be: no extension may start."""
-        self.scope: asyncio.Timeout | None = None
-        """The running handler's; rescheduling it cancels the handler."""
-        self.if_stopped: Outcome = Retry(reason="handling took longer than max_handling_seconds")
-        """What stands for the handler's outcome if it is cancelled."""
-        self.since = clock()
-        """When it came into its state."""
-        self.seconds = {"waiting_seconds": self._seconds_in_queue()}
-        """Where its time went: waiting since it was sent, being handled, being settled with SQS."""
-        self.notes: dict[str, object] = {}
-        """What the handler adds to the line that is logged at the end."""
-
-    @property
-    def message_id(self) -> str:
-        """SQS's id of the message; the same in every delivery, until a redrive."""
-        return self.message.message_id
-
-    @property
-    def receipt_handle(self) -> str:
-        """SQS's id of this delivery."""
-        return self.message.receipt_handle
-
-    @property
-    def body(self) -> str:
-        """What was sent."""
-        return self.message.body
-
-    @property
-    def attributes(self) -> Mapping[str, str]:
-        """SQS's attributes of the message, by their SQS names."""
-        return self.message.attributes
-
-    @property
-    def message_attributes(self) -> Mapping[str, str]:
-        """The sender's attributes of the message."""
-        return self.message.message_attributes
-
-    @property
-    def receive_count(self) -> int:
-        """How often the message was received, this time included; drained and lost deliveries count too."""
-        return int(self.message.attributes.get("ApproximateReceiveCount", 1))
-
-    @property
-    def group_id(self) -> str | None:
-        """The message group: whom the message is for, as far as fairness goes."""
-        return self.message.attributes.get("MessageGroupId")
-
-    @property
-    def sent_at(self) -> float | None:
-        """When the message was sent, in seconds since 1970; a redrive sets it anew."""
-        sent = self.message.attributes.get("SentTimestamp")
-        return None if sent is None else int(sent) / 1000
-
-    def _seconds_in_queue(self) -> float:
-        """Return how long ago the message was sent, earlier deliveries included; 0 if SQS does not say."""
-        return 0.0 if self.sent_at is None else max(0.0, time.time() - self.sent_at)
-
-    def lease_seconds_left(self) -> float:
-        """Return how long the message is surely ours yet."""
-        return self.lease_deadline - self._clock()
-
-    def stop_handler(self, outcome: Outcome) -> None:
-        """Cancel the handler if it runs; `outcome` then stands for what it would have said."""
-        if self.scope is not None and not self.scope.expired():
-            self.if_stopped = outcome
-            self.scope.reschedule(asyncio.get_running_loop().time())
 
 
 class Consumer:
@@ -675,16 +430,16 @@ class Consumer:
         """Return the delay asked for, else full jitter; within the 12 hours SQS allows from the receive."""
         delay = retry.delay
         if delay is None:
-            doublings = min(delivery.receive_count - 1, _MAX_DOUBLINGS)
             settings = self.settings
-            delay = full_jitter(settings.retry_base_seconds * 2**doublings, settings.retry_cap_seconds)
+            delay = full_jitter(
+                delivery.receive_count, settings.retry_base_seconds, settings.retry_cap_seconds
+            )
         allowed = delivery.received_at + MAX_VISIBILITY_SECONDS - self._clock()
         return max(0, int(min(round(delay), allowed)))
 
     def _request_pause(self, failures: int) -> float:
         settings = self.settings
-        ceiling = settings.request_retry_base_seconds * 2 ** min(failures - 1, _MAX_DOUBLINGS)
-        return full_jitter(ceiling, settings.request_retry_cap_seconds)
+        return full_jitter(failures, settings.request_retry_base_seconds, settings.request_retry_cap_seconds)
 
     # The lease, all the while
 
@@ -716,7 +471,7 @@ class Consumer:
                 self._lose(delivery, "its lease could not be kept")
             elif (
                 left <= self.settings.extend_below_seconds
-                and delivery.state in _EXTENDED
+                and delivery.state in EXTENDED_STATES
                 and delivery.extension is None
                 and self._extension_seconds(delivery) > left
             ):
@@ -798,15 +553,10 @@ class Consumer:
     def _count_time(self, delivery: Delivery) -> None:
         """Add the time in the state that is left to what it was spent on."""
         now = self._clock()
-        spent_on = _SPENT_ON.get(delivery.state, "settling_seconds")
+        spent_on = SPENT_ON.get(delivery.state, "settling_seconds")
         delivery.seconds[spent_on] = delivery.seconds.get(spent_on, 0.0) + now - delivery.since
         delivery.since = now
 
 
 def _batches(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
     return (deliveries[n : n + BATCH_SIZE] for n in range(0, len(deliveries), BATCH_SIZE))
-
-
-def full_jitter(ceiling: float, cap: float) -> float:
-    """Return a random number of seconds from 0 to the smaller of the two; it spreads what failed together."""
-    return random.uniform(0, min(ceiling, cap))  # noqa: S311  # spreads load, guards nothing

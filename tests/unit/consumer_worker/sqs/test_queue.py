@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from consumer_worker.sqs import (
+from consumer_worker.sqs.queue import (
     REASON_ATTRIBUTE,
     Entry,
     Message,

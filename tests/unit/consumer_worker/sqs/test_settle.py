@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.consumer import Delivery, Handler
-from consumer_worker.outcomes import Ack, PermanentError, Reject, Retry
-from consumer_worker.sqs import Entry, QueueRefused, QueueUnavailable
-from tests.unit.consumer_worker.consumer.fake_queue import Stored
-from tests.unit.consumer_worker.consumer.virtual_time import now
+from consumer_worker.sqs.consumer import Handler
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack, PermanentError, Reject, Retry
+from consumer_worker.sqs.queue import Entry, QueueRefused, QueueUnavailable
+from tests.unit.consumer_worker.sqs.fake_queue import Stored
+from tests.unit.consumer_worker.sqs.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 

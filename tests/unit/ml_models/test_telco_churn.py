@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from ml_models.card import CategoricalSpecification, normalise
-from ml_models.features import EXCLUDED_COLUMNS, ID_ALIASES, PROTECTED, SPECIFICATION, TOTAL_CHARGES
+from ml_models.telco_churn import EXCLUDED_COLUMNS, ID_ALIASES, PROTECTED, SPECIFICATION, TOTAL_CHARGES
 
 CATEGORICAL = [feature for feature in SPECIFICATION if isinstance(feature, CategoricalSpecification)]
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.consumer import ConsumerSettings, Delivery, Handler
-from consumer_worker.outcomes import Ack, Outcome, Retry
-from consumer_worker.sqs import MAX_VISIBILITY_SECONDS, Entry, QueueUnavailable
-from tests.unit.consumer_worker.consumer.virtual_time import now, stand_still
+from consumer_worker.sqs.consumer import Handler
+from consumer_worker.sqs.delivery import Delivery
+from consumer_worker.sqs.outcomes import Ack, Outcome, Retry
+from consumer_worker.sqs.queue import MAX_VISIBILITY_SECONDS, Entry, QueueUnavailable
+from consumer_worker.sqs.settings import ConsumerSettings
+from tests.unit.consumer_worker.sqs.virtual_time import now, stand_still
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 

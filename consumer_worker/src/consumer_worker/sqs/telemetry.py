@@ -7,7 +7,7 @@ from opentelemetry.trace.propagation import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from consumer_worker.sqs import Message
+from consumer_worker.sqs.queue import Message
 
 _BATCH_SIZES = tuple(range(1, 11))
 _LEASE_SECONDS = (0, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)

@@ -1,6 +1,6 @@
 import pytest
 
-from ml_models.dialect import (
+from ml_models.intake.dialect import (
     HEAD_BYTES,
     MAX_COLUMNS,
     Dialect,

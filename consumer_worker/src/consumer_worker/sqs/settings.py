@@ -1,0 +1,122 @@
+"""How much a consumer holds at once, and for how long."""
+
+from dataclasses import dataclass
+
+from consumer_worker.sqs.queue import BATCH_SIZE, MAX_LONG_POLL_SECONDS, MAX_VISIBILITY_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """How much is held at once and for how long; the defaults suit a visibility timeout of 300 seconds.
+
+    `ConsumerSettings.for_visibility` derives the lease's times from another one. Raises ValueError for times
+    that could not keep a lease.
+    """
+
+    max_handlers: int = 8
+    prefetch: int = 10
+    """Messages held beyond those being handled, so that a handler never waits for a receive or for an ack."""
+    max_handlers_per_group: int | None = None
+    """Handlers that one message group (a tenant) may have at once; the rest of its messages wait for them.
+    Messages that wait keep their permits: give prefetch at least max_handlers with it."""
+    max_receivers: int = 6
+
+    visibility_seconds: int = 300
+    heartbeat_seconds: float = 15.0
+    extend_below_seconds: float = 150.0
+    """A lease with less left is extended: at half its visibility."""
+    lease_margin_seconds: float = 30.0
+    """A lease with less left counts as lost: what a handler needs to notice that it is cancelled."""
+    max_handling_seconds: float = 3_600.0
+    """From the receive; a handler still running then is cancelled and its message tried again."""
+    round_trip_seconds: float = 1.0
+    """How long an answer may be under way: a lease counts from that long before its receive returned."""
+
+    long_poll_seconds: int = MAX_LONG_POLL_SECONDS
+    full_batch_wait_seconds: float = 0.1
+    """How long a receive waits, under load, for permits enough for a full batch."""
+    ack_wait_seconds: float = 0.05
+    """How long a delete or a backoff waits for nine others to go with it."""
+
+    retry_base_seconds: float = 2.0
+    retry_cap_seconds: float = 900.0
+    """A message that failed comes again after up to min(cap, base · 2^(receive count - 1)), at random."""
+    request_retry_base_seconds: float = 0.5
+    request_retry_cap_seconds: float = 30.0
+    """Likewise for a request to the queue that failed."""
+
+    grace_seconds: float = 30.0
+    """From `drain` to the end of the process, at most: what the platform gives before it kills."""
+    grace_margin_seconds: float = 3.0
+    """What is kept of it to cancel the handlers still running and to release their messages."""
+    poll_drain_seconds: float = MAX_LONG_POLL_SECONDS + 1.0
+    """How long a stop waits, within the grace, for polls in the air: until even the longest has ended. SQS
+    assigns messages to a poll that was abandoned too, and hides them for a visibility timeout."""
+
+    def __post_init__(self) -> None:
+        for broken, rule in (
+            (self.max_handlers < 1, "max_handlers must be at least 1"),
+            (self.prefetch < 0, "prefetch must not be negative"),
+            (self.max_receivers < 1, "max_receivers must be at least 1"),
+            (
+                self.max_handlers_per_group is not None and self.max_handlers_per_group < 1,
+                "max_handlers_per_group must be at least 1",
+            ),
+            (
+                not 0 < self.heartbeat_seconds < self.lease_margin_seconds,
+                "heartbeat_seconds must be above 0 and below lease_margin_seconds",
+            ),
+            (
+                not self.lease_margin_seconds < self.extend_below_seconds < self.visibility_seconds,
+                "extend_below_seconds must be between lease_margin_seconds and visibility_seconds",
+            ),
+            (
+                not self.visibility_seconds <= self.max_handling_seconds <= MAX_VISIBILITY_SECONDS,
+                f"max_handling_seconds must be between visibility_seconds and {MAX_VISIBILITY_SECONDS}",
+            ),
+            (self.round_trip_seconds < 0, "round_trip_seconds must not be negative"),
+            (
+                not 0 <= self.long_poll_seconds <= MAX_LONG_POLL_SECONDS,
+                f"long_poll_seconds must be between 0 and {MAX_LONG_POLL_SECONDS}",
+            ),
+            (
+                min(self.full_batch_wait_seconds, self.ack_wait_seconds) < 0,
+                "full_batch_wait_seconds and ack_wait_seconds must not be negative",
+            ),
+            (
+                not 0 < self.retry_base_seconds <= self.retry_cap_seconds <= MAX_VISIBILITY_SECONDS,
+                f"retry_cap_seconds must be from retry_base_seconds (above 0) to {MAX_VISIBILITY_SECONDS}",
+            ),
+            (
+                not 0 < self.request_retry_base_seconds <= self.request_retry_cap_seconds,
+                "request_retry_base_seconds must be above 0 and at most request_retry_cap_seconds",
+            ),
+            (
+                not 0 <= self.grace_margin_seconds < self.grace_seconds,
+                "grace_margin_seconds must be below grace_seconds",
+            ),
+            (self.poll_drain_seconds < 0, "poll_drain_seconds must not be negative"),
+        ):
+            if broken:
+                raise ValueError(f"{rule}: {self}")
+
+    @classmethod
+    def for_visibility(cls, visibility_seconds: int, **others: float | None) -> "ConsumerSettings":
+        """Return settings that look at leases each 1/20 of the visibility, extend at 1/2, give up at 1/10."""
+        times = {
+            "heartbeat_seconds": visibility_seconds / 20,
+            "extend_below_seconds": visibility_seconds / 2,
+            "lease_margin_seconds": visibility_seconds / 10,
+            "max_handling_seconds": max(3_600.0, visibility_seconds),
+        }
+        return cls(visibility_seconds=visibility_seconds, **(times | others))  # type: ignore[arg-type]
+
+    @property
+    def permits(self) -> int:
+        """Messages held at once, at most."""
+        return self.max_handlers + self.prefetch
+
+    @property
+    def max_connections(self) -> int:
+        """HTTP connections that receivers, deletes, backoffs and heartbeats can use at the same time."""
+        return self.max_receivers + 3 * -(-self.permits // BATCH_SIZE) + 1
