@@ -42,7 +42,7 @@ _SYSTEM_ATTRIBUTES: "list[MessageSystemAttributeNameType]" = [
 ]
 
 _NO_SUCH_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
-_DENIED = frozenset(
+ACCESS_DENIED_CODES = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
@@ -259,7 +259,7 @@ def _translate(error: ClientError, action: str, url: str) -> QueueError:
     if short in _NO_SUCH_QUEUE:
         return QueueRefused(f"{action} on {url}: there is no such queue; check the URL and its region")
     key_trouble = code.lower().startswith("kms") and "throttl" not in code.lower()
-    if short in _DENIED or key_trouble:
+    if short in ACCESS_DENIED_CODES or key_trouble:
         found = re.search(r"arn:aws[\w-]*:(?:sts|iam)::\S+", message)
         role = found.group() if found else "the role of this process"
         permission = (
