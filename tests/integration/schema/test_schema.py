@@ -36,7 +36,7 @@ async def prediction_id(owner):
 
 async def test_the_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
     # A copy without the checks: the guard of the moves alone decides.
-    await owner.execute("create temp table moves (like predictions)")
+    await owner.execute("create temp table moves (like predictions including defaults)")
     await owner.execute(
         "create trigger guard before update on moves for each row execute function require_allowed_move()"
     )

@@ -1,0 +1,152 @@
+"""What the schema keeps anybody from forging: another tenant's rows, finished predictions, requests."""
+
+import uuid
+
+import asyncpg
+import pytest
+
+COMPLETED = (
+    "status = 'COMPLETED', finished_at = now(), result = '{}', summary = '{}', "
+    "rows_total = 1, rows_scored = 1, rows_rejected = 0"
+)
+RUNNING = "status = 'RUNNING', fence = 1, started_at = now()"
+
+
+@pytest.fixture
+async def connections(database):
+    opened = {
+        user: await asyncpg.connect(getattr(database, user)) for user in ("owner", "producer", "worker")
+    }
+    yield opened
+    for connection in opened.values():
+        await connection.close()
+
+
+@pytest.fixture
+async def insert_upload(connections):
+    async def insert(tenant_id: str) -> uuid.UUID:
+        upload_id = uuid.uuid4()
+        await connections["producer"].execute(
+            "insert into uploads (upload_id, tenant_id, bucket, object_key, size_bytes, sha256)"
+            " values ($1, $2, 'files', $3, 3, repeat('a', 64))",
+            upload_id,
+            tenant_id,
+            f"uploads/{tenant_id}/{upload_id}.csv",
+        )
+        return upload_id
+
+    return insert
+
+
+@pytest.fixture
+async def insert_prediction(connections):
+    async def insert(tenant_id: str, upload_id: uuid.UUID) -> uuid.UUID:
+        prediction_id = uuid.uuid4()
+        await connections["producer"].execute(
+            "insert into predictions (prediction_id, tenant_id, upload_id, model_name, model_version)"
+            " values ($1, $2, $3, 'telco-churn', '1.0.0')",
+            prediction_id,
+            tenant_id,
+            upload_id,
+        )
+        return prediction_id
+
+    return insert
+
+
+@pytest.fixture
+async def insert_message(connections):
+    async def insert(user: str, destination: str, tenant_id: str, prediction_id: uuid.UUID) -> None:
+        await connections[user].execute(
+            "insert into outbox (destination, message_id, message_type, prediction_id, tenant_id, body)"
+            " values ($1, gen_random_uuid(), 't', $2, $3, '{}')",
+            destination,
+            prediction_id,
+            tenant_id,
+        )
+
+    return insert
+
+
+async def test_prediction_of_another_tenants_upload_is_refused(insert_upload, insert_prediction):
+    upload_id = await insert_upload("acme")
+    with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
+        await insert_prediction("globex", upload_id)
+    assert refused.value.constraint_name == "upload_of_the_same_tenant"
+
+
+async def test_message_of_another_tenants_prediction_is_refused(
+    insert_upload, insert_prediction, insert_message
+):
+    prediction_id = await insert_prediction("acme", await insert_upload("acme"))
+    for user, destination in (("producer", "predictions"), ("worker", "events")):
+        with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
+            await insert_message(user, destination, "globex", prediction_id)
+        assert refused.value.constraint_name == "prediction_of_the_same_tenant"
+
+
+@pytest.mark.parametrize("user", ["owner", "worker"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "summary = '{\"mean_probability\": 0}'",
+        'result = \'{"bucket": "mine"}\'',
+        "status = 'FAILED', failure = '{\"code\": \"x\"}'",
+        "fence = 2",
+        "attempt = 9",
+        "crashes = 9",
+        "lease_owner = 'me', lease_until = now()",
+        "finished_at = null, status = 'RUNNING', summary = null, result = null",
+        "rows_scored = 0, rows_rejected = 1",
+    ],
+)
+async def test_finished_prediction_cannot_be_rewritten(
+    connections, insert_upload, insert_prediction, user, change
+):
+    await insert_prediction("acme", await insert_upload("acme"))
+    await connections["worker"].execute(f"update predictions set {RUNNING}")
+    await connections["worker"].execute(f"update predictions set {COMPLETED}")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connections[user].execute(f"update predictions set {change}")
+    assert await connections["owner"].fetchval("select status from predictions") == "COMPLETED"
+
+
+async def test_relay_may_note_the_message_of_a_finished_prediction(
+    connections, insert_upload, insert_prediction
+):
+    await insert_prediction("acme", await insert_upload("acme"))
+    await connections["worker"].execute(f"update predictions set {RUNNING}")
+    await connections["worker"].execute(f"update predictions set {COMPLETED}")
+    await connections["producer"].execute(
+        "update predictions set sqs_message_id = '1', sqs_queued_at = now()"
+    )
+    assert await connections["owner"].fetchval("select sqs_message_id from predictions") == "1"
+
+
+async def test_worker_adds_events_and_no_requests(
+    connections, insert_upload, insert_prediction, insert_message
+):
+    prediction_id = await insert_prediction("acme", await insert_upload("acme"))
+    await insert_message("worker", "events", "acme", prediction_id)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        await insert_message("worker", "predictions", "acme", prediction_id)
+    assert await connections["owner"].fetchval("select array_agg(destination) from outbox") == ["events"]
+
+
+async def test_worker_has_a_request_sent_again_and_no_event(
+    connections, insert_upload, insert_prediction, insert_message
+):
+    prediction_id = await insert_prediction("acme", await insert_upload("acme"))
+    await insert_message("producer", "predictions", "acme", prediction_id)
+    await insert_message("worker", "events", "acme", prediction_id)
+    await connections["producer"].execute("update outbox set sent_at = now()")
+    await connections["worker"].execute("update outbox set sent_at = null")
+    again = await connections["owner"].fetch("select destination from outbox where sent_at is null")
+    assert [row["destination"] for row in again] == ["predictions"]
+
+
+async def test_producer_sees_all_messages(connections, insert_upload, insert_prediction, insert_message):
+    prediction_id = await insert_prediction("acme", await insert_upload("acme"))
+    await insert_message("producer", "predictions", "acme", prediction_id)
+    await insert_message("worker", "events", "acme", prediction_id)
+    assert await connections["producer"].fetchval("select count(*) from outbox") == 2
