@@ -43,7 +43,7 @@ def test_clean_stop_leaves_no_one_to_wait_for_even_after_an_error(tmp_path):
         assert supervision.killed is None
 
 
-def test_killed_supervisor_is_told_to_the_next(tmp_path):
+def test_killed_supervisor_is_reported_to_the_next(tmp_path):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
     process = context.Process(target=supervise_until_killed, args=(tmp_path, started))
