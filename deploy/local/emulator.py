@@ -118,7 +118,7 @@ class Emulator:
                             f"{self.child.last_lines()}"
                         )
                     await asyncio.sleep(0.05)
-            # Loaded; after a SIGKILL it must not load them again.
+            # Loaded; a start after a SIGKILL must not load them.
             await asyncio.to_thread(self._saved_queues.unlink, missing_ok=True)
         except TimeoutError:
             await self.child.stop()

@@ -36,7 +36,7 @@ _SETTINGS = {
     "shared_buffers": "64MB",
     "timezone": "UTC",
 }
-_THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For state that need not survive a crash."""
 
 
@@ -53,7 +53,7 @@ class PostgresServer:
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._folder, self._binaries = self._choose_folders(folder.absolute())
         self._data = self._folder / "data"
-        settings = _SETTINGS | ({} if durable else _THROW_AWAY)
+        settings = _SETTINGS | ({} if durable else _NOT_DURABLE)
         self.child = Child(
             "postgres",
             [
@@ -99,7 +99,7 @@ class PostgresServer:
         except TimeoutError:
             await self.child.stop()
             raise LocalStackError(
-                f"PostgreSQL accepted no connection within {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+                f"PostgreSQL accepted no connection in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
             ) from None
 
     async def stop(self) -> None:
