@@ -1,4 +1,4 @@
-"""The real parts the tests talk to: a PostgreSQL, an SQS/S3 emulator and a token issuer, once per session.
+"""The real services the tests use: a PostgreSQL, an SQS/S3 emulator and a token issuer, once per session.
 
 Nothing is started for tests that use none of it. Each test that does has its own database and queues.
 """
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def unused_port():
-    """A function that gives a free TCP port of 127.0.0.1 at each call."""
+    """A function that returns a free TCP port of 127.0.0.1 at each call."""
 
     def find() -> int:
         with socket.socket() as listener:
@@ -101,7 +101,7 @@ async def emulator_environment(tmp_path_factory) -> Path:
 
 @pytest.fixture
 async def durable_emulator(tmp_path, unused_port, emulator_environment) -> AsyncIterator[Emulator]:
-    """An emulator of the test's own, which keeps its state over a clean stop."""
+    """An emulator of the test's own, which keeps its state after a clean stop."""
     emulator = Emulator(
         tmp_path / "emulator",
         unused_port(),

@@ -118,12 +118,12 @@ class Emulator:
                             f"{self.child.last_lines()}"
                         )
                     await asyncio.sleep(0.05)
-            # Loaded; a start after a SIGKILL must not load them.
+            # The queues are loaded; after a SIGKILL this file would be out of date.
             await asyncio.to_thread(self._saved_queues.unlink, missing_ok=True)
         except TimeoutError:
             await self.child.stop()
             raise LocalStackError(
-                f"the SQS/S3 emulator did not respond within {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+                f"the SQS/S3 emulator did not respond in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
             ) from None
 
     async def stop(self) -> None:

@@ -27,7 +27,7 @@ async def _connect() -> asyncpg.Connection:
         )
     except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError, ValueError) as error:
         raise CommandError(
-            f"the database of DATABASE_URL cannot be reached: {str(error) or repr(error)}"
+            f"the database at DATABASE_URL cannot be reached: {str(error) or repr(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The whole system, two workers and all, as `make demo` starts it; once for a session."""
+"""The whole system with two workers, as `make demo` starts it, once per session."""
 
 import aiohttp
 import pytest

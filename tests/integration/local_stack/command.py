@@ -71,7 +71,7 @@ class Command:
         return list(psutil.Process(self.pid).children(recursive=True))
 
     def end(self, number: signal.Signals) -> int:
-        """Send the signal and wait for the end."""
+        """Send the signal, wait for the exit and return the exit code."""
         self._process.send_signal(number)
         return self.wait()
 
@@ -100,7 +100,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 def start_command(
     argv: Sequence[str], output: Path, checkout: Path = ROOT, prefix: Sequence[str] = ()
 ) -> Iterator[Command]:
-    """Run a command; it and all it started are killed at the end of the block if they still live.
+    """Run a command; it and all it started are killed at the end of the block if still running.
 
     `prefix` precedes the command, to run it as another user.
     """

@@ -55,6 +55,12 @@ def test_ordinary_user_scores_a_file_in_an_odd_path(checkout, state_folder, tmp_
     assert [line.split()[0] for line in lines if " UTC " in line] == ["QUEUED", "RUNNING", "COMPLETED"]
     assert len(re.findall(r"^  \d{4}-[A-Z]{5} +[\d.]+%  (?:HIGH|MEDIUM) ", demo.output, re.MULTILINE)) == 5
     assert len(re.findall(r"^  .+ (?:raises|lowers) the risk$", demo.output, re.MULTILINE)) == 15
+    assert re.findall(r"^  (\S+) +[\d,]+ bytes  \w", demo.output, re.MULTILINE) == [
+        "scores.csv",
+        "scores.parquet",
+        "rejected.csv",
+        "manifest.json",
+    ]
     scores = (checkout / ".local" / "demo" / "scores.csv").read_text()
     assert len(scores.splitlines()) == 1 + 1000
     assert list(state_folder.iterdir()) == []

@@ -25,7 +25,7 @@ TENANT = "acme"
 
 
 async def score_sample(state) -> Prediction:
-    """Upload the sample to the stack of a state folder and wait until it has ended."""
+    """Upload the sample to the stack of a state folder and wait for its prediction to end."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(TIMEOUT_SECONDS):
         client = open_client(state, session)
         prediction_id = await client.upload(SAMPLE, lambda count: None)
@@ -92,7 +92,7 @@ def test_second_supervisor_of_the_same_state_is_refused(stack: Command, argv, tm
     assert f"kill {stack.pid}" in sentence
 
 
-async def test_stores_killed_together_are_started_again_and_an_upload_completes(stack: Command, state):
+async def test_stores_killed_together_are_restarted_and_an_upload_completes(stack: Command, state):
     stack.part("bin/postgres").kill()
     stack.part("ministack").kill()
     for name in ("postgres", "emulator"):
@@ -102,7 +102,7 @@ async def test_stores_killed_together_are_started_again_and_an_upload_completes(
     assert_completed(await score_sample(state))
 
 
-async def test_killed_worker_is_started_again_and_no_message_stays_with_it(stack: Command, state):
+async def test_killed_worker_is_restarted_and_keeps_no_message(stack: Command, state):
     ready = stack.count("^consumer_worker-1 .* ready")
     stack.part("consumer_worker").kill()
     await asyncio.to_thread(stack.wait_for, "^consumer_worker-1 .* ready", ready + 1)
@@ -110,7 +110,7 @@ async def test_killed_worker_is_started_again_and_no_message_stays_with_it(stack
     assert_completed(await score_sample(state))
 
 
-async def test_killed_supervisor_leaves_no_process_and_the_next_picks_up_its_state(
+async def test_killed_supervisor_leaves_no_process_and_the_next_continues_from_its_state(
     stack: Command, argv, state
 ):
     scored = await score_sample(state)

@@ -1,4 +1,4 @@
-"""The schema refuses wrong states by itself, whoever writes them."""
+"""The schema rejects wrong states and unlisted rights, whoever writes."""
 
 import uuid
 
@@ -35,7 +35,7 @@ async def prediction_id(owner):
 
 
 async def test_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
-    # A copy without the checks: the guard of the moves alone decides.
+    # A copy without the check constraints, so that only the trigger decides.
     await owner.execute("create temp table moves (like predictions)")
     await owner.execute(
         "create trigger guard before update on moves for each row execute function require_allowed_move()"
