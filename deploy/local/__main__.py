@@ -68,7 +68,7 @@ def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
 
 @app.command(name="token")
 def token_command(*, tenant: str = DEVELOPMENT_TENANT, state: State = STATE) -> int:
-    """Print a fresh token of the stack that is running.
+    """Print a new token for the running stack.
 
     Args:
         tenant: the tenant whose predictions the token gives access to.

@@ -50,11 +50,6 @@ class Child:
         return self._process.pid if self._process else None
 
     @property
-    def returncode(self) -> int | None:
-        """The exit code, -N after signal N; None while it runs or before its first start."""
-        return self._process.returncode if self._process else None
-
-    @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
