@@ -1,4 +1,4 @@
-# Every target makes what it needs first: an environment in .venv from the locked requirements, nothing else.
+# Every target first creates what it needs: an environment in .venv from the locked requirements.
 PYTHON ?= python3
 REPLICAS ?= 2
 VENV := .venv
@@ -19,64 +19,64 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.run ## Score a sample file end to end, or your own: make demo FILE=customers.csv
+demo: $(VENV)/.run ## Score the sample file end to end, or yours: make demo FILE=customers.csv
 	@$(BIN)/python -m deploy.local demo $(if $(FILE),--file "$(FILE)")
 
-run: $(VENV)/.run ## Keep the whole system running here: make run REPLICAS=2
+run: $(VENV)/.run ## Run the whole system on this machine: make run REPLICAS=2
 	@$(BIN)/python -m deploy.local run --replicas $(REPLICAS)
 
 test: $(VENV)/.dev ## Run all tests, against a real PostgreSQL and a real SQS/S3 emulator
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/.dev ## Check style, and that imports between packages run one way
+lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 
-types: $(VENV)/.dev ## Check types strictly
+types: $(VENV)/.dev ## Check types with mypy, strict
 	@$(BIN)/mypy
 
-bench: bench-scoring bench-consumer bench-upload ## Measure scoring, consumer and upload, beside what they are compared to
+bench: bench-scoring bench-consumer bench-upload ## Run all benchmarks
 
-bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, or a file's resampled: DATA=telco.csv
+bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, sampled from DATA=telco.csv if given
 	@$(BIN)/python -m tests.benchmarks.scoring $(if $(DATA),--data "$(DATA)")
 
-bench-consumer: $(VENV)/.dev ## Measure the consumer on a queue with 15 ms a request
+bench-consumer: $(VENV)/.dev ## Measure the consumer against a queue with 15 ms per request
 	@$(BIN)/python -m tests.benchmarks.consumer
 
-bench-upload: $(VENV)/.dev ## Measure the memory an upload of 500 MB takes
+bench-upload: $(VENV)/.dev ## Measure the memory that a 500 MB upload takes
 	@$(BIN)/python -m tests.benchmarks.upload_memory
 
 train: $(VENV)/.dev ## Train, validate and export the model: make train DATA=telco.csv
 	@$(BIN)/python -m ml_models.training $(if $(DATA),--data "$(DATA)")
 
-migrate: $(VENV)/.run ## Bring a database to the newest schema: make migrate DATABASE_URL=postgresql://…
+migrate: $(VENV)/.run ## Migrate a database to the newest schema: make migrate DATABASE_URL=postgresql://…
 	@$(BIN)/python -m alembic --config deploy/migrations/alembic.ini upgrade head
 
-schemas: $(VENV)/.run ## Write the messages' JSON schemas anew from their classes
+schemas: $(VENV)/.run ## Regenerate the JSON schemas of the messages
 	@$(BIN)/python -m retainwise_contracts.schemas
 
-lock: $(VENV)/.dev ## Write the lock files anew from the packages' pyproject.toml
+lock: $(VENV)/.dev ## Regenerate the lock files from the packages' pyproject.toml
 	@$(COMPILE) --group pyproject.toml:local --extra runtime --output-file requirements.lock
 	@$(COMPILE) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \
 		--constraint requirements.lock --output-file requirements-dev.lock
 
-clean: ## Remove the environments and the local stack's state
+clean: ## Remove the environments, caches and the local stack's state
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one with PYTHON=…"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 or newer is needed, name one with PYTHON=…"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or choose one with PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 or newer is needed, choose one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The packages are installed editable, without a look at any registry: all they need is in the lock.
+# The packages are installed editable and without their dependencies, which the lock has already.
 $(VENV)/.run: requirements.lock $(foreach package,$(PACKAGES),$(package)/pyproject.toml) | $(BIN)/python
-	@echo "installing what the services and the local stack need (once)…"
+	@echo "Installing the services and the local stack (once)…"
 	@$(PIP_INSTALL) --no-compile --require-hashes --requirement requirements.lock
 	@$(PIP_INSTALL) --no-compile --no-deps --no-build-isolation $(EDITABLE)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@echo "installing what the tests, the checks and the training need (once)…"
+	@echo "Installing the test, lint and training tools (once)…"
 	@$(PIP_INSTALL) --no-compile --require-hashes --requirement requirements-dev.lock
 	@touch $@

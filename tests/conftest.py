@@ -1,6 +1,6 @@
-"""The real parts the tests talk to: a PostgreSQL, an SQS/S3 emulator and a token issuer, once for a session.
+"""The real services the tests use: a PostgreSQL, an SQS/S3 emulator and a token issuer, once per session.
 
-Nothing is started for tests that ask for none of it. Each that asks gets a database and queues of its own.
+Nothing is started for tests that use none of it. Each test that does has its own database and queues.
 """
 
 import socket
@@ -23,16 +23,16 @@ ROOT = Path(__file__).parents[1]
 
 
 FAULT_PLANTED, FAULT_SURVIVED = ("fault", "planted"), ("fault", "survived")
-"""Properties that a test records which plants a fault, at its begin and at its end."""
+"""Properties that a test records which plants a fault, at its start and at its end."""
 
 
 def figure(text):
-    """The property that a test records to have what it measured told at the end."""
+    """Return the property a test records to have its measurement printed at the end."""
     return "figure", text
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Tell figures, and how many of the planted faults were survived; here every process's tests are seen."""
+    """Print figures and how many planted faults were survived; only here are all processes' tests seen."""
     reports = [
         report
         for outcome in ("passed", "failed")
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def unused_port():
-    """A function that gives a free TCP port of 127.0.0.1 at each call."""
+    """A function that returns a free TCP port of 127.0.0.1 at each call."""
 
     def find() -> int:
         with socket.socket() as listener:
@@ -101,7 +101,7 @@ async def emulator_environment(tmp_path_factory) -> Path:
 
 @pytest.fixture
 async def durable_emulator(tmp_path, unused_port, emulator_environment) -> AsyncIterator[Emulator]:
-    """An emulator of the test's own, which keeps its state over a clean stop."""
+    """An emulator of the test's own, which keeps its state after a clean stop."""
     emulator = Emulator(
         tmp_path / "emulator",
         unused_port(),
@@ -139,7 +139,7 @@ def aws_session() -> AioSession:
 
 @dataclass(frozen=True)
 class Aws:
-    """Queues, bucket and topic of one test, and the environment a service finds them with."""
+    """Queues, bucket and topic of one test, and the environment that points a service to them."""
 
     endpoint_url: str
     region: str

@@ -1,4 +1,4 @@
-"""`python -m deploy.local run | demo | token`: RetainWise on this machine, see README.md."""
+"""`python -m deploy.local run | demo | token`: RetainWise on this machine; see README.md."""
 
 import asyncio
 import io
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from deploy.local.demo import DemoFailed, demo
 from deploy.local.errors import LocalStackError
-from deploy.local.ports import HOST, LARGEST_OFFSET, MOST_REPLICAS, Ports
+from deploy.local.ports import HOST, MAX_PORT_OFFSET, MAX_REPLICAS, Ports
 from deploy.local.run import DEVELOPMENT_TENANT, mint_token, run
 from deploy.local.sample import SAMPLE
 
@@ -24,41 +24,41 @@ ENVIRONMENTS = STATE / "environments"
 RESULTS = STATE / "demo"
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-app = App(name="python -m deploy.local", help="RetainWise on this machine.", version_flags=[])
+app = App(name="python -m deploy.local", help="Run RetainWise on this machine.", version_flags=[])
 
-Replicas = Annotated[int, Parameter(validator=Number(gte=1, lte=MOST_REPLICAS))]
-PortOffset = Annotated[int, Parameter(validator=Number(gte=0, lte=LARGEST_OFFSET))]
+Replicas = Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_REPLICAS))]
+PortOffset = Annotated[int, Parameter(validator=Number(gte=0, lte=MAX_PORT_OFFSET))]
 State = Annotated[Path, Parameter(name="--state")]
 
 
 @app.command(name="run")
 def run_command(*, replicas: Replicas = 2, port_offset: PortOffset = 0, state: State = STATE) -> int:
-    """Keep the whole system running; Ctrl-C stops it and keeps its state.
+    """Run the whole system until Ctrl-C, which keeps its state.
 
     Args:
-        replicas: how many workers.
-        port_offset: added to every port, to run beside something that has them.
-        state: the folder of the state and the logs.
+        replicas: number of workers.
+        port_offset: added to every port, if the usual ones are in use.
+        state: folder for the state and the logs.
     """
     ports = Ports.documented(replicas, port_offset)
     if asyncio.run(_until_signalled(run(state.absolute(), ports, ENVIRONMENTS, console.print))):
-        console.print(f"stopped; the state is in {state}")
+        console.print(f"Stopped. The state is kept in {state}; the next run continues with it.")
     return 0
 
 
 @app.command(name="demo")
 def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
-    """Score one file end to end on a stack of its own, on free ports, which is gone afterwards.
+    """Score one file end to end on a temporary stack with free ports.
 
     Args:
         file: a CSV with one row per customer.
-        replicas: how many workers.
+        replicas: number of workers.
     """
     try:
         if asyncio.run(_until_signalled(demo(file, replicas, RESULTS, ENVIRONMENTS, console))):
-            raise DemoFailed("it was interrupted")
+            raise DemoFailed("interrupted")
     except (DemoFailed, LocalStackError, OSError) as error:
-        reason, *details = _sentence(error).splitlines()
+        reason, *details = _describe(error).splitlines()
         for line in details:
             console.print(line)
         console.print(f"demo: FAILED {reason}")
@@ -68,26 +68,26 @@ def demo_command(*, file: Path = SAMPLE, replicas: Replicas = 1) -> int:
 
 @app.command(name="token")
 def token_command(*, tenant: str = DEVELOPMENT_TENANT, state: State = STATE) -> int:
-    """Print a fresh token of the stack that is running.
+    """Print a new token for the running stack.
 
     Args:
-        tenant: whose files the bearer sees.
-        state: the folder of the running stack's state.
+        tenant: the tenant whose predictions the token gives access to.
+        state: state folder of the running stack.
     """
     sys.stdout.write(f"{mint_token(state.absolute(), tenant)}\n")
     return 0
 
 
 async def _until_signalled(work: Coroutine[None, None, None]) -> bool:
-    """Do the work; SIGINT, SIGTERM or the end of the terminal cancel it once. Returns whether one did."""
+    """Run the work until it ends or SIGINT, SIGTERM or SIGHUP cancels it; return whether one did."""
     task = asyncio.ensure_future(work)
     signalled = False
 
     def stop() -> None:
         nonlocal signalled
-        if not signalled:  # a second one must not cut the stopping short: it takes seconds
+        if not signalled:  # a second signal must not interrupt the cleanup, which takes seconds
             signalled = True
-            console.print("\nstopping…")
+            console.print("\nStopping…")
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -99,7 +99,7 @@ async def _until_signalled(work: Coroutine[None, None, None]) -> bool:
     return signalled
 
 
-def _sentence(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
@@ -108,18 +108,18 @@ def _sentence(error: Exception) -> str:
 
 def main() -> int:
     """Run the command and return the process's exit code."""
-    _forget_aws()
+    _ignore_shell_aws_settings()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no █ gets a ?
+        sys.stdout.reconfigure(errors="replace")  # a terminal without █ shows a ?
     try:
         return app(result_action="return_value") or 0  # None after --help
     except (LocalStackError, OSError) as error:
-        sys.stderr.write(f"{_sentence(error)}\n")
+        sys.stderr.write(f"error: {_describe(error)}\n")
         return 1
 
 
-def _forget_aws() -> None:
-    """Keep the SDK in this process off whatever account, endpoint or proxy this shell is set up for."""
+def _ignore_shell_aws_settings() -> None:
+    """Hide this shell's AWS account, endpoint and proxy from the SDK in this process."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

@@ -1,4 +1,4 @@
-"""A client of the HTTP API, as a frontend would have one: upload, ask, fetch the result."""
+"""A client of the HTTP API, as a frontend would have one: upload, poll, download the result."""
 
 import asyncio
 import hashlib
@@ -19,16 +19,16 @@ from retainwise_contracts.status import PredictionStatus
 
 READ_BYTES = 256 * 1024
 
-QUESTION_TIMEOUT = aiohttp.ClientTimeout(total=30)
+READ_TIMEOUT = aiohttp.ClientTimeout(total=30)
 TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=30, sock_read=120)
-"""A file may take as long as it needs while something moves."""
+"""No limit on the whole transfer, only on the time without progress."""
 
 
 class RequestRefused(LocalStackError):
-    """The API, or the store behind a link, answers with an error; the text is the detail it gives."""
+    """The API, or the store behind a link, responded with an error; the text is the detail it gave."""
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
@@ -36,8 +36,8 @@ class _Answer(BaseModel):
         return cls.model_validate_json(body, extra="ignore")  # in the nested contracts, too
 
 
-class Prediction(_Answer):
-    """What the API says of one prediction."""
+class Prediction(_Response):
+    """One prediction as the API returns it."""
 
     prediction_id: str
     status: PredictionStatus
@@ -50,8 +50,8 @@ class Prediction(_Answer):
     failure: Failure | None
 
 
-class ResultLink(_Answer):
-    """One result file and where it can be fetched from, for a while."""
+class ResultLink(_Response):
+    """One result file and its presigned link."""
 
     name: str
     url: str
@@ -59,7 +59,7 @@ class ResultLink(_Answer):
     sha256: Sha256
 
 
-class Result(_Answer):
+class Result(_Response):
     """The result files of a prediction."""
 
     files: tuple[ResultLink, ...]
@@ -74,7 +74,7 @@ class PredictionsClient:
         self._authorization = {"Authorization": f"Bearer {token}"}
 
     async def upload(self, file: Path, progress: Callable[[int], object]) -> str:
-        """Upload a file and return the prediction's id; `progress` is told of each number of bytes sent."""
+        """Upload a file and return the prediction's id; `progress` is called with each chunk's bytes."""
         size = (await asyncio.to_thread(file.stat)).st_size
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -88,15 +88,15 @@ class PredictionsClient:
             return str((await answer.json())["prediction_id"])
 
     async def read_prediction(self, prediction_id: str) -> Prediction:
-        """Ask how a prediction stands."""
+        """Return a prediction's current state."""
         return Prediction.read(await self._read(f"{self._url}/{prediction_id}"))
 
     async def read_result(self, prediction_id: str) -> Result:
-        """Ask for the links of a completed prediction's files."""
+        """Return the links to a completed prediction's files."""
         return Result.read(await self._read(f"{self._url}/{prediction_id}/result"))
 
     async def download(self, link: ResultLink, destination: Path) -> None:
-        """Fetch one result file, and check that it is what the API said it is."""
+        """Download one result file and verify its digest."""
         digest = hashlib.sha256()
         async with self._request("GET", link.url, TRANSFER_TIMEOUT, headers={}) as answer:
             with await asyncio.to_thread(destination.open, "wb") as file:
@@ -104,10 +104,10 @@ class PredictionsClient:
                     digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
         if digest.hexdigest() != link.sha256:
-            raise RequestRefused(f"{link.name} is not the file that the API names: its digest differs")
+            raise RequestRefused(f"{link.name} is damaged: its SHA-256 does not match the API's")
 
     async def _read(self, url: str) -> bytes:
-        async with self._request("GET", url, QUESTION_TIMEOUT, self._authorization) as answer:
+        async with self._request("GET", url, READ_TIMEOUT, self._authorization) as answer:
             return await answer.read()
 
     @asynccontextmanager
@@ -130,8 +130,8 @@ class PredictionsClient:
 
 
 async def _require_success(answer: aiohttp.ClientResponse) -> None:
-    """Raise `RequestRefused` with what the problem object (RFC 9457) says."""
-    if answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a redirect that leads on was followed
+    """Raise `RequestRefused` with the text of the problem object (RFC 9457)."""
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a valid redirect was already followed
         return
     problem: dict[str, Any] = {}
     if answer.content_type == "application/problem+json":

@@ -1,4 +1,4 @@
-"""The local database: made, migrated, with a login for each service."""
+"""The local database: created, migrated, with a login for each service."""
 
 import asyncio
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ def database_urls(server: PostgresServer, database: str = DATABASE) -> DatabaseU
 
 
 async def prepare_database(server: PostgresServer) -> DatabaseUrls:
-    """Make the database if there is none, bring it to the newest schema, let the services log in.
+    """Create the database if it is missing, migrate it, create the services' logins.
 
     Raises:
-        LocalStackError: the database refuses.
+        LocalStackError: the database cannot be reached or prepared.
     """
     urls = database_urls(server)
     try:
@@ -57,19 +57,19 @@ async def prepare_database(server: PostgresServer) -> DatabaseUrls:
         finally:
             await connection.close(timeout=REQUEST_TIMEOUT_SECONDS)
     except (asyncpg.PostgresError, OSError) as error:
-        raise LocalStackError(f"the database at {server.dsn()} refuses: {error!r}") from error
+        raise LocalStackError(f"the database at {server.dsn()} cannot be prepared: {error!r}") from error
     return urls
 
 
 async def migrate(database_url: str) -> None:
-    """Bring a database to the newest schema, as `make migrate` does."""
+    """Migrate a database to the newest schema, as `make migrate` does."""
     config = Config(_ALEMBIC)
     config.attributes["database_url"] = database_url
     await asyncio.to_thread(command.upgrade, config, "head")
 
 
 async def requeue_unfinished(owner_url: str) -> int:
-    """Have the relay send again what is unfinished; for a queue that lost its messages. Returns how many."""
+    """Have the relay resend unfinished predictions, whose messages the queue lost; return how many."""
     connection = await asyncpg.connect(owner_url, command_timeout=REQUEST_TIMEOUT_SECONDS)
     try:
         done = await connection.execute(

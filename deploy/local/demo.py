@@ -1,4 +1,4 @@
-"""`demo`: one file through every part, on a stack of its own that is gone afterwards."""
+"""`demo`: one file through every part, on a temporary stack."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from deploy.local.client import Prediction, PredictionsClient
 from deploy.local.emulator import prepare_environment
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
-from deploy.local.report import describe_result, describe_status
+from deploy.local.report import describe_files, describe_result, describe_status
 from deploy.local.stack import Stack
 from retainwise_contracts.status import PredictionStatus
 
@@ -27,7 +27,7 @@ class DemoFailed(LocalStackError):
 
 
 async def demo(file: Path, replicas: int, results: Path, environments: Path, console: Console) -> None:
-    """Score `file` on a throw-away stack, tell what happens, leave the result files in `results`.
+    """Score `file` on a temporary stack, print each step, save the result files in `results`.
 
     The emulator is installed in `environments`, once.
 
@@ -36,13 +36,16 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
     """
     began = time.monotonic()
     size = _readable_size(file)  # before anything is started
-    folder = make_throw_away_folder()
-    environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
+    folder = create_temporary_folder()
+    environment = await prepare_environment(
+        environments, folder / "logs" / "emulator-installation.log", console.print
+    )
+    console.print("Starting a temporary stack…")
     stack = Stack(
         folder,
         Ports.free(replicas),
         emulator_environment=environment,
-        tell=console.print,
+        print_line=console.print,
         durable=False,
     )
     try:
@@ -53,7 +56,7 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
                 console.print(line)
             await _download(client, prediction, results, console)
     except Exception:
-        console.print(f"\nlogs are in {stack.logs}, the state is beside them")
+        console.print(f"\nLogs: {stack.logs} (the stack's state is kept beside them)")
         raise
     except asyncio.CancelledError:
         stack.remove()
@@ -71,42 +74,44 @@ def _readable_size(file: Path) -> int:
         return opened.seek(0, os.SEEK_END)
 
 
-def make_throw_away_folder() -> Path:
-    """Make a folder for a stack that will not be kept."""
+def create_temporary_folder() -> Path:
+    """Create the folder of a temporary stack."""
     folder = Path(tempfile.mkdtemp(prefix="retainwise-demo-"))
-    folder.chmod(0o711)  # root's PostgreSQL runs as another user, who must get through
+    folder.chmod(0o711)  # started by root, PostgreSQL runs as another user, who must pass through
     return folder
 
 
 async def _score(client: PredictionsClient, file: Path, size: int, console: Console) -> Prediction:
-    """Upload the file and wait until its prediction has ended; DemoFailed if not with a result."""
-    console.print(f"\n{file.name}, {size:,} bytes")
+    """Upload the file and wait for its prediction; raise DemoFailed unless it completes."""
+    console.print(f"\nScoring {file.name} ({size:,} bytes)", style="bold")
     with _bar(console, DownloadColumn()) as progress:
         sending = progress.add_task("uploading", total=size)
         prediction_id = await client.upload(file, lambda count: progress.advance(sending, count))
     with _bar(console, MofNCompleteColumn()) as progress:
         scoring = progress.add_task("", total=3)
-        told = 0
+        shown = 0
         while True:
             prediction = await client.read_prediction(prediction_id)
             statuses = describe_status(prediction)
-            for line in statuses[told:]:
+            for line in statuses[shown:]:
                 console.print(line)
-            told = len(statuses)
-            progress.update(scoring, description=prediction.status, completed=told)
+            shown = len(statuses)
+            progress.update(scoring, description=prediction.status, completed=shown)
             if prediction.status.is_final:
                 break
             await asyncio.sleep(POLL_SECONDS)
     if prediction.status is not PredictionStatus.COMPLETED:
         failure = prediction.failure
         raise DemoFailed(
-            f"{failure.message} ({failure.code})" if failure else f"the prediction is {prediction.status}"
+            f"{failure.message} ({failure.code})"
+            if failure
+            else f"the prediction ended as {prediction.status}"
         )
     return prediction
 
 
 def _bar(console: Console, count: ProgressColumn) -> Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
+    """Return a progress bar that shows only on a terminal."""
     return Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),
@@ -121,8 +126,9 @@ async def _download(
     client: PredictionsClient, prediction: Prediction, folder: Path, console: Console
 ) -> None:
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    console.print("\nResult files")
-    for link in (await client.read_result(prediction.prediction_id)).files:
+    files = (await client.read_result(prediction.prediction_id)).files
+    for link in files:
         await client.download(link, folder / link.name)
-        console.print(f"  {folder / link.name}  {link.size_bytes:,} bytes")
+    for line in describe_files(files, folder):
+        console.print(line)
     console.print()

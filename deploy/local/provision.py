@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "eu-central-1"
 CREDENTIALS: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-"""The emulator takes any; real ones must never reach it."""
+"""The emulator accepts any; real ones must never reach it."""
 
 QUEUE_ATTRIBUTES: Mapping[str, str] = {
     "VisibilityTimeout": "300",
@@ -33,7 +33,7 @@ CORS: "CORSConfigurationTypeDef" = {
     "CORSRules": [
         {
             "AllowedMethods": ["GET", "HEAD"],
-            "AllowedOrigins": ["*"],  # the links are presigned: who has one may read from anywhere
+            "AllowedOrigins": ["*"],  # links are presigned: whoever has one may read from anywhere
             "AllowedHeaders": ["*"],
             "ExposeHeaders": ["Content-Disposition", "Content-Length", "ETag"],
             "MaxAgeSeconds": 3600,
@@ -62,7 +62,7 @@ REQUEST_TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Names:
-    """What the parts are called."""
+    """The names of the queues, bucket and topic."""
 
     queue: str = "retainwise-predictions"
     dead_letter_queue: str = "retainwise-predictions-dlq"
@@ -72,7 +72,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Provisioned:
-    """Where the parts are. `queue_created`: the queue was not there before, nor are its messages."""
+    """The addresses of the queues, bucket and topic. `queue_created`: the queue is new, and so empty."""
 
     queue_url: str
     dlq_url: str
@@ -82,10 +82,10 @@ class Provisioned:
 
 
 async def provision(endpoint_url: str, names: Names | None = None) -> Provisioned:
-    """Make what is missing and bring the settings of what is there to the wanted ones.
+    """Create what is missing and update the settings of what exists.
 
     Raises:
-        LocalStackError: the emulator refuses or does not answer.
+        LocalStackError: the emulator returned an error or did not respond.
     """
     names = names or Names()
     session = _session()
@@ -108,7 +108,7 @@ async def provision(endpoint_url: str, names: Names | None = None) -> Provisione
             await _provide_bucket(s3, names.bucket)
             topic = await sns.create_topic(Name=names.topic)
     except (ClientError, BotoCoreError, OSError) as error:
-        raise LocalStackError(f"the SQS/S3 emulator at {endpoint_url} refuses: {error!r}") from error
+        raise LocalStackError(f"the SQS/S3 emulator at {endpoint_url} cannot be set up: {error!r}") from error
     return Provisioned(queue_url, dlq_url, names.bucket, topic["TopicArn"], queue_created=created)
 
 

@@ -1,11 +1,12 @@
-"""What a person is told of a prediction, as lines with rich's colours."""
+"""What the demo shows of a prediction, as lines with rich's colours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from rich.text import Text
 
-from deploy.local.client import Prediction
+from deploy.local.client import Prediction, ResultLink
 from retainwise_contracts.results import CustomerAtRisk, RiskLevel, Summary
 from retainwise_contracts.status import PredictionStatus
 
@@ -13,11 +14,18 @@ CUSTOMERS_SHOWN = 5
 REASONS_SHOWN = 3
 BAR_WIDTH = 40  # characters, for all customers
 
+_CONTENTS = {
+    "scores.csv": "every customer's probability, risk level and reasons",
+    "scores.parquet": "the same, for programs",
+    "rejected.csv": "rows that could not be scored, and why",
+    "manifest.json": "SHA-256 of the input, the model and the outputs",
+}
+
 _COLOURS = {RiskLevel.LOW: "green", RiskLevel.MEDIUM: "yellow", RiskLevel.HIGH: "red"}
 
 
 def describe_status(prediction: Prediction) -> list[Text]:
-    """Give a line for each status the prediction has reached, with its time and how long that took."""
+    """Return a line for each status reached, with its time and the seconds since the request."""
     moments: list[tuple[PredictionStatus, datetime | None]] = [
         (PredictionStatus.QUEUED, prediction.requested_at),
         (PredictionStatus.RUNNING, prediction.started_at),
@@ -35,23 +43,35 @@ def describe_status(prediction: Prediction) -> list[Text]:
 
 
 def describe_result(prediction: Prediction) -> Iterator[Text]:
-    """Give the lines of a completed prediction: rows, risk, data quality, and who is most at risk and why."""
+    """Yield the lines of a completed prediction: rows, risk, data quality, customers most at risk and why."""
     rows, summary = prediction.rows, prediction.summary
     if rows is None or summary is None:
         raise ValueError("a completed prediction has rows and a summary")
-    yield Text(f"\n{rows.total:,} customers: {rows.scored:,} scored, {rows.rejected:,} rejected")
+    yield Text(f"\n{rows.total:,} rows: {rows.scored:,} scored, {rows.rejected:,} rejected")
     yield from _describe_risk(summary, rows.scored)
     yield Text(f"\nData quality: {summary.quality.grade}", style="bold")
     for sentence in summary.quality.sentences:
         yield Text(f"  {sentence}")
+    customers = summary.highest_risk[:CUSTOMERS_SHOWN]
     yield Text("\nMost at risk", style="bold")
-    for customer in summary.highest_risk[:CUSTOMERS_SHOWN]:
-        yield from _describe_customer(customer)
+    width = max((len(customer.customer_id) for customer in customers), default=0)
+    for customer in customers:
+        yield from _describe_customer(customer, width)
+
+
+def describe_files(files: Sequence[ResultLink], folder: Path) -> Iterator[Text]:
+    """Yield the lines that list the result files saved in `folder`, with sizes in bytes and contents."""
+    yield Text(f"\nResults in {folder}", style="bold")
+    for file in sorted(files, key=lambda file: [*_CONTENTS, file.name].index(file.name)):
+        yield Text(f"  {file.name:<14} {file.size_bytes:>12,} bytes  {_CONTENTS.get(file.name, '')}".rstrip())
 
 
 def _describe_risk(summary: Summary, scored: int) -> Iterator[Text]:
     distribution = summary.risk_distribution
-    yield Text(f"\nRisk of leaving: about {summary.expected_churners:,.0f} are expected to go", style="bold")
+    yield Text(
+        f"\nChurn risk: about {summary.expected_churners:,.0f} of {scored:,} customers are expected to leave",
+        style="bold",
+    )
     for level, count in (
         (RiskLevel.HIGH, distribution.high),
         (RiskLevel.MEDIUM, distribution.medium),
@@ -63,10 +83,16 @@ def _describe_risk(summary: Summary, scored: int) -> Iterator[Text]:
         )
 
 
-def _describe_customer(customer: CustomerAtRisk) -> Iterator[Text]:
+def _describe_customer(customer: CustomerAtRisk, width: int) -> Iterator[Text]:
+    """Yield a line per reason, the first one led by the customer; ids are `width` characters wide."""
     level = customer.risk_level
-    yield Text.assemble(
-        f"  {customer.customer_id}  {customer.churn_probability:.1%} ", (level, _COLOURS.get(level, ""))
+    first = Text.assemble(
+        f"  {customer.customer_id:<{width}}  {customer.churn_probability:>6.1%}  ",
+        (f"{level:<6}", _COLOURS.get(level, "")),
     )
-    for reason in customer.reasons[:REASONS_SHOWN]:
-        yield Text(f"      {reason.text}")
+    indent = Text(" " * len(first))
+    reasons = [reason.text for reason in customer.reasons[:REASONS_SHOWN]] or [""]
+    for lead, reason in zip([first, *[indent] * (len(reasons) - 1)], reasons, strict=True):
+        line = Text.assemble(lead, "  ", reason)
+        line.rstrip()
+        yield line

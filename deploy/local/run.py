@@ -1,4 +1,4 @@
-"""`run`: the whole system on this machine, until it is told to stop."""
+"""`run`: the whole system on this machine, until it is stopped."""
 
 import asyncio
 import shlex
@@ -15,11 +15,11 @@ from deploy.local.supervision import Supervision, find_supervisor, supervise
 
 DEVELOPMENT_TENANT = "acme"
 
-LETTING_GO_SECONDS = 30.0
-"""What the parts of a killed supervisor may take to stop: the emulator waits for its last long poll."""
+HANDOVER_TIMEOUT_SECONDS = 30.0
+"""How long a killed supervisor's parts may take to exit: the emulator waits for its last long poll."""
 
 
-async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[str], None]) -> None:
+async def run(folder: Path, ports: Ports, environments: Path, print_line: Callable[[str], None]) -> None:
     """Keep the stack of a state folder running until cancelled; the emulator is installed in `environments`.
 
     Raises:
@@ -27,43 +27,50 @@ async def run(folder: Path, ports: Ports, environments: Path, tell: Callable[[st
     """
     with supervise(folder, ports) as supervision:
         if supervision.killed:
-            tell(
-                f"the local stack was killed (process {supervision.killed.pid}); picking up where it was, "
-                "as soon as its parts have ended"
+            print_line(
+                f"The previous stack (process {supervision.killed.pid}) was killed. "
+                "Continuing from its state once its parts have exited…"
             )
         await _take_over(supervision)
         ports.require_free()
-        environment = await prepare_environment(environments, folder / "logs" / "emulator-installation.log")
-        stack = Stack(folder, ports, emulator_environment=environment, tell=tell)
+        environment = await prepare_environment(
+            environments, folder / "logs" / "emulator-installation.log", print_line
+        )
+        print_line("Starting the local stack…")
+        stack = Stack(folder, ports, emulator_environment=environment, print_line=print_line)
         async with stack.running(restart=True):
             token = stack.issuer.mint(DEVELOPMENT_TENANT)
-            tell(f"\nA token of the tenant {DEVELOPMENT_TENANT} for a day, and a file to try it with:\n")
-            tell(f"TOKEN={token}")
-            tell(
+            print_line(
+                f"\nReady. Upload the sample as tenant {DEVELOPMENT_TENANT} (the token is valid for a day):\n"
+            )
+            print_line(f"TOKEN={token}")
+            print_line(
                 'curl -sS -H "Authorization: Bearer $TOKEN" -H "Content-Type: text/csv" '
                 f"--data-binary @{shlex.quote(str(SAMPLE))} {stack.api_url}/v1/predictions"
             )
-            tell(f"\nLogs are in {stack.logs}. Ctrl-C stops everything and keeps the state in {folder}.")
+            print_line("\nFollow it, with ID set to the response's prediction_id:\n")
+            print_line(f'curl -sS -H "Authorization: Bearer $TOKEN" {stack.api_url}/v1/predictions/$ID')
+            print_line(f"\nLogs:  {stack.logs}\nState: {folder}\n\nPress Ctrl-C to stop.")
             await asyncio.Event().wait()
 
 
 def mint_token(folder: Path, tenant: str) -> str:
-    """Return a token of the stack that runs in a state folder.
+    """Return a token for the stack running in a state folder.
 
     Raises:
-        LocalStackError: none runs there.
+        LocalStackError: none is running there.
     """
     return Issuer(folder, find_supervisor(folder).ports.issuer).mint(tenant)
 
 
 async def _take_over(supervision: Supervision) -> None:
-    """Wait for the parts of a killed supervisor to end; they were told to by its death."""
+    """Wait for the parts of a killed supervisor to exit; the kernel has signalled them."""
     try:
-        async with asyncio.timeout(LETTING_GO_SECONDS):
-            while not supervision.take_over():  # noqa: ASYNC110 no event tells that a lock is free
+        async with asyncio.timeout(HANDOVER_TIMEOUT_SECONDS):
+            while not supervision.take_over():  # noqa: ASYNC110 there is no event for a released lock
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise LocalStackError(
-            f"parts of the local stack before have not ended in {LETTING_GO_SECONDS:.0f} s: end them, "
-            "they are `ministack`, `postgres`, `producer_api` and `consumer_worker`"
+            f"parts of the previous stack are still running after {HANDOVER_TIMEOUT_SECONDS:.0f} s: stop its "
+            "`ministack`, `postgres`, `producer_api` and `consumer_worker` processes and try again"
         ) from None

@@ -1,7 +1,7 @@
 """The sample that `demo` scores: 1,000 invented customers in the form of a telecom CRM export.
 
-`python -m deploy.local.sample` writes `samples/customers.csv` anew. Nobody in it exists, and there is no
-label: whether they leave is for the model to say.
+`python -m deploy.local.sample` writes `samples/customers.csv` again. Nobody in it is real, and there is no
+churn column: the model predicts that.
 """
 
 import csv
@@ -37,7 +37,7 @@ COLUMNS = (
     "TotalCharges",
 )
 
-_LONGEST_TENURE = 72  # months
+_MAX_TENURE = 72  # months
 _CARE = ("OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport")
 _STREAMING = ("StreamingTV", "StreamingMovies")
 
@@ -52,8 +52,8 @@ _STREAMING_EACH = 10
 def sample_customers(count: int = CUSTOMERS, seed: int = SEED) -> Iterator[dict[str, str]]:
     """Yield invented customers, the same ones for the same seed.
 
-    What one of them has hangs together: who stays long has the longer contract and more extras, fibre is paid
-    by electronic check more often, extras need internet, and the charges are the sum of what was booked.
+    Each customer is consistent: long tenure goes with longer contracts and more extras, fibre is more often
+    paid by electronic check, extras need internet, and the charges are the sum of the booked services.
     """
     random = Random(seed)  # noqa: S311 nothing here is a secret
     seen: set[str] = set()
@@ -81,7 +81,7 @@ def _customer_id(random: Random) -> str:
 def _customer(random: Random) -> dict[str, str]:
     household = _household(random)
     tenure = _tenure(random)
-    loyalty = tenure / _LONGEST_TENURE
+    loyalty = tenure / _MAX_TENURE
     internet = _pick(random, {"DSL": 0.34, "Fiber optic": 0.44, "No": 0.22})
     contract = _contract(random, loyalty, internet)
     services = _services(random, loyalty, internet, contract)
@@ -114,14 +114,14 @@ def _household(random: Random) -> dict[str, str]:
 
 
 def _tenure(random: Random) -> int:
-    """Months as a customer: many new ones, many who were there from the first day, the rest in between."""
+    """Months as a customer: many new ones, many at the maximum, the rest in between."""
     group = _pick(random, {"new": 0.36, "between": 0.46, "from the first day": 0.18})
     months = {
         "new": random.expovariate(1 / 7),
         "between": random.uniform(6, 66),
-        "from the first day": random.uniform(64, _LONGEST_TENURE + 1),
+        "from the first day": random.uniform(64, _MAX_TENURE + 1),
     }[group]
-    return min(round(months), _LONGEST_TENURE)
+    return min(round(months), _MAX_TENURE)
 
 
 def _contract(random: Random, loyalty: float, internet: str) -> str:
@@ -163,7 +163,7 @@ def _payment_method(random: Random, loyalty: float, internet: str) -> str:
 
 
 def _monthly_charges(random: Random, services: Mapping[str, str]) -> float:
-    """Dollars a month: the sum of what is booked, give or take a rebate or a fee."""
+    """Dollars a month: the sum of what is booked, plus or minus a small rebate or fee."""
     charges = (
         _LINE * (services["PhoneService"] == "Yes")
         + _SECOND_LINE * (services["MultipleLines"] == "Yes")

@@ -1,4 +1,4 @@
-"""The project's own services as parts of the local stack: their environment, and when they are ready."""
+"""The project's own services as parts of the local stack: their environment and their readiness."""
 
 import asyncio
 import os
@@ -16,18 +16,18 @@ from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION, Provisioned
 
 READY_TIMEOUT_SECONDS = 60.0
-"""A start takes about two seconds on a machine with nothing else to do."""
+"""A start takes about two seconds on an idle machine."""
 
 READY_POLL_SECONDS = 0.05
 
 GRACE_SECONDS = 8
-"""What a service may take to stop, so that Ctrl-C ends the stack within seconds."""
+"""How long a service may take to stop: short, so that Ctrl-C ends the stack within seconds."""
 
 RECONCILE_SECONDS = 5
-"""Instead of a minute: who tries things out does not wait."""
+"""Production has a minute; a developer should not wait that long."""
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR")
-"""All the services see of the environment here. An AWS profile, an OTEL exporter or a proxy stays out."""
+"""The only variables the services inherit: no AWS profile, OTEL exporter or proxy reaches them."""
 
 
 class Service:
@@ -39,7 +39,7 @@ class Service:
         self.polls_the_queue = module == "consumer_worker"
         self.child = Child(
             name,
-            # -P: the folders of the checkout are called as the packages in them
+            # -P: the checkout's folders have the same names as the packages in them
             [sys.executable, "-P", "-m", module],
             env=env,
             log=log,
@@ -49,24 +49,24 @@ class Service:
         """Start it and wait until it is ready.
 
         Raises:
-            LocalStackError: it ends, or is not ready in time; the sentence says what it said last.
+            LocalStackError: it exits, or is not ready in time; the text has its last readiness response.
         """
         await self.child.start()
-        said = "nothing"
+        readiness = "no response"
         try:
             async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
-                while said != "ready":
+                while readiness != "ready":
                     if not self.child.running:
                         raise LocalStackError(
-                            f"{self.name} ended while it started, see {self.child.log}:\n"
+                            f"{self.name} exited during startup, see {self.child.log}:\n"
                             f"{self.child.last_lines()}"
                         )
                     await asyncio.sleep(READY_POLL_SECONDS)
-                    said = await self._readiness(session)
+                    readiness = await self._readiness(session)
         except TimeoutError:
             raise LocalStackError(
-                f"{self.name} was not ready within {READY_TIMEOUT_SECONDS:.0f} s and says {said}, "
-                f"see {self.child.log}"
+                f"{self.name} was not ready within {READY_TIMEOUT_SECONDS:.0f} s "
+                f"(last response: {readiness}), see {self.child.log}"
             ) from None
 
     async def _readiness(self, session: aiohttp.ClientSession) -> str:
@@ -74,7 +74,7 @@ class Service:
             async with session.get(f"{self.url}/readyz", timeout=aiohttp.ClientTimeout(total=5)) as answer:
                 return "ready" if answer.status == 200 else await answer.text()
         except (aiohttp.ClientError, OSError):
-            return "nothing"
+            return "no response"
 
 
 def build_services(
@@ -84,7 +84,7 @@ def build_services(
     urls: DatabaseUrls,
     state: Path,
 ) -> list[Service]:
-    """Return the API and the workers with the environment that each has in production, but for addresses."""
+    """Return the API and the workers with production's environment, but for addresses and short timings."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     shared = inherited | {
         **CREDENTIALS,

@@ -1,4 +1,4 @@
-"""The local stack: every part started in order, watched, started again when it dies, stopped in reverse."""
+"""The local stack: parts are started in order, watched, restarted when they die, stopped in reverse order."""
 
 import asyncio
 import shutil
@@ -22,16 +22,16 @@ from deploy.local.provision import QUEUE_ATTRIBUTES, Provisioned, provision
 from deploy.local.services import build_services
 
 FIRST_RESTART_SECONDS = 0.5
-LONGEST_RESTART_SECONDS = 15.0
-"""The wait before a restart doubles, from the first to this, while a part keeps dying."""
+MAX_RESTART_SECONDS = 15.0
+"""The delay before a restart doubles up to this while a part keeps dying."""
 
 STEADY_SECONDS = 30.0
-"""A part that lived so long does not keep dying."""
+"""A part that ran this long counts as stable, and its delay starts over."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A child process of the stack, and what it takes to have it ready."""
+    """A child process of the stack, and how to start it."""
 
     name: str
     url: str
@@ -43,8 +43,8 @@ class Part:
 class Stack:
     """All parts of RetainWise on this machine, with their state in one folder.
 
-    `emulator_environment` is the Python environment that the emulator runs in. `tell` takes lines for the
-    person who watches. A stack that is not `durable` is quicker and need not survive a crash.
+    `emulator_environment` is the Python environment that the emulator runs in. `print_line` shows a line to
+    the user. A stack that is not `durable` is faster and does not survive a crash.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Stack:
         ports: Ports,
         *,
         emulator_environment: Path,
-        tell: Callable[[str], None],
+        print_line: Callable[[str], None],
         durable: bool = True,
     ) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Stack:
         self.api_url = f"http://{HOST}:{ports.api}"
         self.issuer = Issuer(folder, ports.issuer)
         self._parts: list[Part] = []
-        self._tell = tell
+        self._print_line = print_line
         self._provisioned: Provisioned  # by _start_emulator
         self._messages_lost = False
         self._database_ready = asyncio.Event()
@@ -79,12 +79,12 @@ class Stack:
 
     @asynccontextmanager
     async def running(self, *, restart: bool) -> AsyncIterator[None]:
-        """Have every part ready while the block runs, and none left after it, however it ends.
+        """Start every part, run the block, and stop every part, however the block ends.
 
-        A part that dies in the meantime is started again, or else ends the block.
+        A part that dies in between is restarted, or ends the block if `restart` is false.
 
         Raises:
-            LocalStackError: a part cannot be started, or died and is not to be started again.
+            LocalStackError: a part cannot be started, or died and is not to be restarted.
         """
         self._prepare_folders()
         urls = database_urls(self._server)
@@ -113,11 +113,11 @@ class Stack:
 
     def remove(self) -> None:
         """Remove the state of a stopped stack."""
-        self._server.remove()  # it may be elsewhere
+        self._server.remove()  # its data may be outside the folder
         shutil.rmtree(self.folder)
 
     def _prepare_folders(self) -> None:
-        for name in ("emulator", "scratch"):  # customers' files are nobody else's business
+        for name in ("emulator", "scratch"):  # customers' files are private
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def _start_postgres(self) -> None:
@@ -131,24 +131,24 @@ class Stack:
         self._messages_lost = self._messages_lost or self._provisioned.queue_created
         if self._messages_lost:
             await self._database_ready.wait()
-            await self._send_again()
+            await self._requeue()
             self._messages_lost = False
 
-    async def _send_again(self) -> None:
+    async def _requeue(self) -> None:
         try:
             count = await requeue_unfinished(database_urls(self._server).owner)
         except (asyncpg.PostgresError, OSError) as error:
-            raise LocalStackError(f"the database refuses: {error!r}") from error
+            raise LocalStackError(f"unfinished predictions could not be requeued: {error!r}") from error
         if count:
-            self._tell(f"the emulator lost messages; what is unfinished is sent again: {count}")
+            self._print_line(f"the emulator lost its messages; resending {count} unfinished")
 
-    async def _send_again_after_polls(self) -> None:
-        """Send again what the emulator gave to the last poll of a worker that was killed in it."""
+    async def _requeue_after_polls(self) -> None:
+        """Resend what the emulator handed to the last long poll of a killed worker."""
         await asyncio.sleep(int(QUEUE_ATTRIBUTES["ReceiveMessageWaitTimeSeconds"]) + 1)
         try:
-            await self._send_again()
+            await self._requeue()
         except LocalStackError as error:  # the workers' reconciler does it later
-            self._tell(str(error))
+            self._print_line(str(error))
 
     async def _start_together(self, parts: list[Part], started: AsyncExitStack) -> None:
         async def stop() -> None:
@@ -165,7 +165,7 @@ class Stack:
     async def _start(self, part: Part) -> None:
         began = time.monotonic()
         await part.start()
-        self._announce(part.name, part.url, f"ready after {time.monotonic() - began:.1f} s")
+        self._announce(part.name, part.url, f"ready in {time.monotonic() - began:.1f} s")
 
     async def _watch_all(self, *, restart: bool) -> None:
         async with _task_group() as group:
@@ -176,31 +176,31 @@ class Stack:
         wait = FIRST_RESTART_SECONDS
         started = time.monotonic()
         while True:
-            ending = _ending(await part.child.wait())
+            exited = _describe_exit(await part.child.wait())
             if not restart:
                 raise LocalStackError(
-                    f"{part.name} {ending}, see {part.child.log}:\n{part.child.last_lines()}"
+                    f"{part.name} {exited}, see {part.child.log}:\n{part.child.last_lines()}"
                 )
             if time.monotonic() - started > STEADY_SECONDS:
                 wait = FIRST_RESTART_SECONDS
-            self._announce(part.name, part.url, f"{ending}, starting it again; see {part.child.log}")
+            self._announce(part.name, part.url, f"{exited}, restarting; see {part.child.log}")
             if part.polls_the_queue:
-                group.create_task(self._send_again_after_polls())
+                group.create_task(self._requeue_after_polls())
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_RESTART_SECONDS)
+            wait = min(2 * wait, MAX_RESTART_SECONDS)
             try:
                 await self._start(part)
             except LocalStackError as error:
-                self._tell(str(error))
+                self._print_line(str(error))
                 await part.child.stop()
             started = time.monotonic()
 
     def _announce(self, name: str, url: str, state: str) -> None:
-        self._tell(f"{name:<18} {url:<50} {state}")
+        self._print_line(f"{name:<18} {url:<50} {state}")
 
 
-def _ending(code: int) -> str:
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+def _describe_exit(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
 @asynccontextmanager

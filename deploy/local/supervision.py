@@ -1,4 +1,4 @@
-"""Who supervises a state folder: one process at a time, and where its parts listen."""
+"""The supervisor of a state folder: one process at a time, and the ports of its parts."""
 
 import fcntl
 import os
@@ -14,10 +14,10 @@ from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 
 _FILE = "supervisor.json"
-"""Locked for as long as a supervisor lives, by the kernel, so that no kind of death leaves it locked."""
+"""Locked while a supervisor runs; the kernel releases the lock however the process dies."""
 
 _PARTS_FILE = "parts.lock"
-"""Locked likewise for as long as any of its parts lives: each inherits the lock."""
+"""Locked while any of its parts runs: each inherits the lock."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ _JSON = TypeAdapter(Supervisor)
 
 
 class Supervision:
-    """The right to start the parts of a state folder, once those of a supervisor before have ended."""
+    """The right to start the parts of a state folder, once the previous supervisor's parts have exited."""
 
     def __init__(self, killed: Supervisor | None, parts: TextIO) -> None:
         self.killed = killed
-        """The supervisor before, if it did not stop by itself."""
+        """The previous supervisor, if it was killed rather than stopped."""
         self._parts = parts
 
     def take_over(self) -> bool:
-        """Have the parts that are started from now on hold the lock; False while others still do."""
+        """Take the lock that parts started from now on inherit; False while earlier parts still hold it."""
         if not _lock(self._parts):
             return False
         os.set_inheritable(self._parts.fileno(), True)
@@ -49,10 +49,10 @@ class Supervision:
 
 @contextmanager
 def supervise(folder: Path, ports: Ports) -> Iterator[Supervision]:
-    """Be the one supervisor of a state folder.
+    """Become the only supervisor of a state folder.
 
     Raises:
-        LocalStackError: another one supervises the folder.
+        LocalStackError: another process supervises the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _FILE).open("a+") as file, (folder / _PARTS_FILE).open("a") as parts:
@@ -60,7 +60,7 @@ def supervise(folder: Path, ports: Ports) -> Iterator[Supervision]:
             other = _read(file)
             stop = f"`kill {other.pid}`" if other else "SIGTERM"
             raise LocalStackError(
-                f"a local stack is running in {folder} already: use it, or stop it with Ctrl-C or {stop}"
+                f"a local stack is already running in {folder}: use it, or stop it with Ctrl-C or {stop}"
             )
         killed = _read(file)
         _write(file, _JSON.dump_json(Supervisor(os.getpid(), ports)).decode())
@@ -74,7 +74,7 @@ def find_supervisor(folder: Path) -> Supervisor:
     """Return the supervisor of a state folder.
 
     Raises:
-        LocalStackError: nobody supervises it.
+        LocalStackError: it has none.
     """
     try:
         with (folder / _FILE).open("r+") as file:
@@ -98,7 +98,7 @@ def _read(file: TextIO) -> Supervisor | None:
     file.seek(0)
     try:
         return _JSON.validate_json(file.read())
-    except ValidationError:  # empty after a clean stop, or cut short when the machine went down
+    except ValidationError:  # empty after a clean stop, or truncated by a crash of the machine
         return None
 
 

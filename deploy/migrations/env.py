@@ -10,10 +10,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-LOCK_KEY = 0x52657461696E  # "Retain": the advisory lock that all who migrate this database take
+LOCK_KEY = 0x52657461696E  # "Retain": the advisory lock that every migration of this database takes
 CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT = "60s"
-"""For a table that is in use: better to fail and try again than to queue every request behind a migration."""
+"""On a table in use it is better to fail and retry than to queue every request behind the migration."""
 
 
 async def _connect() -> asyncpg.Connection:
@@ -27,7 +27,7 @@ async def _connect() -> asyncpg.Connection:
         )
     except (asyncpg.InterfaceError, asyncpg.PostgresError, OSError, ValueError) as error:
         raise CommandError(
-            f"the database of DATABASE_URL cannot be reached: {str(error) or repr(error)}"
+            f"the database at DATABASE_URL cannot be reached: {str(error) or repr(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The whole system, two workers and all, as `make demo` starts it; once for a session."""
+"""The whole system with two workers, as `make demo` starts it, once per session."""
 
 import aiohttp
 import pytest
@@ -10,7 +10,9 @@ from deploy.local.stack import Stack
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory, emulator_environment):
     folder = tmp_path_factory.mktemp("stack")
-    stack = Stack(folder, Ports.free(2), emulator_environment=emulator_environment, tell=print, durable=False)
+    stack = Stack(
+        folder, Ports.free(2), emulator_environment=emulator_environment, print_line=print, durable=False
+    )
     async with stack.running(restart=False):
         yield stack
     stack.remove()

@@ -49,7 +49,7 @@ def frontend(http, stack):
     return Frontend(http, stack, "acme")
 
 
-async def test_the_sample_is_scored_and_explained(frontend, http):
+async def test_sample_is_scored_and_explained(frontend, http):
     status, location, accepted = await frontend.upload(SAMPLE.read_bytes())
     assert (status, accepted["status"]) == (202, "QUEUED")
     prediction = await frontend.wait_for(location)
@@ -95,7 +95,7 @@ async def test_many_files_of_several_tenants_are_all_scored_once(http, stack):
         )
 
 
-async def test_a_file_that_only_the_worker_can_see_through_fails_with_a_sentence(frontend):
+async def test_file_that_only_the_worker_can_reject_fails_with_a_sentence(frontend):
     header, *rows = SAMPLE.read_text().splitlines()
     spoilt = "\n".join([header, *("," + row.partition(",")[2] for row in rows[:200])])
     status, location, _ = await frontend.upload(spoilt.encode())
@@ -107,7 +107,7 @@ async def test_a_file_that_only_the_worker_can_see_through_fails_with_a_sentence
     assert (status, problem["code"]) == (409, "prediction_failed")
 
 
-async def test_another_tenant_sees_nothing_of_it(frontend, http, stack):
+async def test_another_tenant_cannot_see_the_prediction(frontend, http, stack):
     _, location, accepted = await frontend.upload(SAMPLE.read_bytes())
     other = Frontend(http, stack, "globex")
     status, problem = await other.get(location)
@@ -118,7 +118,7 @@ async def test_another_tenant_sees_nothing_of_it(frontend, http, stack):
     assert accepted["prediction_id"] not in json.dumps(problem["detail"])
 
 
-async def test_other_teams_are_told_through_the_topic(frontend, stack, aws_session):
+async def test_completed_prediction_is_published_to_the_topic(frontend, stack, aws_session):
     env = {"region_name": REGION, "endpoint_url": f"http://127.0.0.1:{stack.ports.emulator}"}
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     async with (

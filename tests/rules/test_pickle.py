@@ -1,4 +1,4 @@
-"""What the whole product never imports: formats that run code when they are read."""
+"""No package imports a serialization format that can run code when it is loaded."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("contracts", "producer_api", "consumer_worker", "ml_models", "deploy")
-RUN_CODE_WHEN_READ = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
 def imported(source: str) -> Iterator[str]:
@@ -28,12 +28,12 @@ def sources() -> list[Path]:
     return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 
 
-def test_no_source_imports_what_runs_code_when_read():
+def test_no_source_imports_an_unsafe_format():
     assert len(sources()) > 20
     found = {
         str(path.relative_to(ROOT)): wrong
         for path in sources()
-        if (wrong := RUN_CODE_WHEN_READ.intersection(imported(path.read_text(encoding="utf-8"))))
+        if (wrong := UNSAFE_MODULES.intersection(imported(path.read_text(encoding="utf-8"))))
     }
     assert found == {}
 
@@ -48,5 +48,5 @@ def test_no_source_imports_what_runs_code_when_read():
         "__import__('dill.source')",
     ],
 )
-def test_the_walk_finds_such_imports(source):
-    assert RUN_CODE_WHEN_READ.intersection(imported(source))
+def test_unsafe_import_is_found(source):
+    assert UNSAFE_MODULES.intersection(imported(source))

@@ -8,7 +8,7 @@ branch_labels = ("pre_release",)
 depends_on = None
 
 STATEMENTS = (
-    # What a customer sent. Written once by the API, read by no one else: a worker is told all it needs.
+    # The customer's file. Written once by the API, read by no service: the message has all it needs.
     """
     create table uploads (
         upload_id    uuid primary key,
@@ -23,7 +23,7 @@ STATEMENTS = (
     )
     """,
     # One prediction each row. The API writes it as QUEUED and, after that, only sqs_message_id and
-    # sqs_queued_at; all that happens to it later is written by the worker that holds the highest fence.
+    # sqs_queued_at; every later change is written by the worker that holds the highest fence.
     """
     create table predictions (
         prediction_id    uuid primary key,
@@ -43,7 +43,7 @@ STATEMENTS = (
         lease_owner      text,
         lease_until      timestamptz,
         started_at       timestamptz,
-        -- Why the last attempt failed and when the next may come, while there is a next one.
+        -- Why the last attempt failed and when the next may start, while one is left.
         retry_reason     text,
         retry_at         timestamptz,
         finished_at      timestamptz,
@@ -77,7 +77,7 @@ STATEMENTS = (
     """,
     "create index predictions_by_tenant on predictions (tenant_id, requested_at desc)",
     "create index predictions_unfinished on predictions (requested_at) where finished_at is null",
-    # Messages that are certain to be sent: written in the transaction that makes them true.
+    # Messages to send, written in the same transaction as the change they announce.
     """
     create table outbox (
         outbox_id      bigint generated always as identity primary key,
@@ -97,7 +97,7 @@ STATEMENTS = (
     "create index outbox_unsent on outbox (destination, attempts, outbox_id) where sent_at is null",
     "create index outbox_sent on outbox (sent_at) where sent_at is not null",
     "create index outbox_by_prediction on outbox (prediction_id)",
-    # The moves of retainwise_contracts.status.ALLOWED_MOVES; a test holds the two equal.
+    # The moves of retainwise_contracts.status.ALLOWED_MOVES; a test proves that both agree.
     """
     create function require_allowed_move() returns trigger language plpgsql as $$
     begin
@@ -120,8 +120,8 @@ STATEMENTS = (
     create trigger predictions_allowed_move before update on predictions
         for each row execute function require_allowed_move()
     """,
-    # Roles belong to the whole server: another database of it may have made them already, or be making
-    # them at this moment.
+    # Roles belong to the whole server: a migration of another database may have created them already, or
+    # be creating them now.
     """
     do $$
     declare
@@ -167,6 +167,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Create the tables, the guard of the statuses, and the roles."""
+    """Create the tables, the status trigger and the roles."""
     for statement in STATEMENTS:
         op.execute(statement)

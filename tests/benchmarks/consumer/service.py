@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from deploy.local.client import Prediction, PredictionsClient
-from deploy.local.demo import make_throw_away_folder
+from deploy.local.demo import create_temporary_folder
 from deploy.local.emulator import prepare_environment
 from deploy.local.ports import Ports
 from deploy.local.sample import SAMPLE
@@ -31,10 +31,14 @@ ENVIRONMENTS = Path(__file__).parents[3] / ".local" / "environments"
 
 async def measure_service(replicas: int) -> dict[str, float]:
     """Return small predictions per second, and the seconds from upload to COMPLETED at p50 and p95."""
-    folder = make_throw_away_folder()
+    folder = create_temporary_folder()
     environment = await prepare_environment(ENVIRONMENTS, folder / "install.log")
     stack = Stack(
-        folder, Ports.free(replicas), emulator_environment=environment, tell=lambda _: None, durable=False
+        folder,
+        Ports.free(replicas),
+        emulator_environment=environment,
+        print_line=lambda _: None,
+        durable=False,
     )
     file = folder / "customers.csv"
     file.write_bytes(b"".join(SAMPLE.read_bytes().splitlines(keepends=True)[: ROWS + 1]))

@@ -1,4 +1,4 @@
-"""`python -m deploy.local …` as a person starts it: a process of its own, watched through its output."""
+"""`python -m deploy.local …` as a user starts it: its own process, watched through its output."""
 
 import os
 import random
@@ -16,7 +16,7 @@ import psutil
 from deploy.local.ports import Ports
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 _SHELL = {
     "AWS_PROFILE": "of-an-account",
@@ -24,11 +24,11 @@ _SHELL = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
 }
-"""A developer's shell is set up for other things; none of it may reach the stack."""
+"""Settings of a developer's shell, none of which may reach the stack."""
 
 
 class Command:
-    """A running command; its output is in a file, so that no full pipe holds it up."""
+    """A running command; its output is in a file, so that no full pipe blocks it."""
 
     def __init__(
         self, argv: Sequence[str], output: Path, checkout: Path = ROOT, prefix: Sequence[str] = ()
@@ -53,34 +53,34 @@ class Command:
         return sum(re.search(pattern, line) is not None for line in self.output.splitlines())
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
-        """Wait until the pattern was said in `count` lines; fails at once if the command ends before."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        """Wait until `count` lines match the pattern; fail at once if the command exits before."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while self.count(pattern) < count:
-            assert self._process.poll() is None, f"it ended before it said {pattern!r}:\n{self.output}"
-            assert time.monotonic() < deadline, f"it never said {pattern!r}:\n{self.output}"
+            assert self._process.poll() is None, f"it exited before it printed {pattern!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"it never printed {pattern!r}:\n{self.output}"
             time.sleep(0.05)
 
     def part(self, name: str) -> psutil.Process:
-        """Give the process of a part by a word of its command line."""
+        """Return a part's process by a word of its command line."""
         children = psutil.Process(self.pid).children()
         (found,) = [child for child in children if any(name in word for word in _command_line(child))]
         return found
 
     def family(self) -> list[psutil.Process]:
-        """Give every process it started, and those they started."""
+        """Return every process it started, and those they started."""
         return list(psutil.Process(self.pid).children(recursive=True))
 
     def end(self, number: signal.Signals) -> int:
-        """Send the signal and wait for the end."""
+        """Send the signal, wait for the exit and return the exit code."""
         self._process.send_signal(number)
         return self.wait()
 
     def wait(self) -> int:
-        return self._process.wait(PATIENCE_SECONDS)
+        return self._process.wait(TIMEOUT_SECONDS)
 
 
 def find_living(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Give those that have not ended; one that has may be a zombie until somebody asks for its exit code."""
+    """Return those still running; an exited one stays a zombie until its exit code is read."""
     living = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -100,9 +100,9 @@ def _command_line(process: psutil.Process) -> list[str]:
 def start_command(
     argv: Sequence[str], output: Path, checkout: Path = ROOT, prefix: Sequence[str] = ()
 ) -> Iterator[Command]:
-    """Run a command; it and all it started are killed at the end of the block if they still live.
+    """Run a command; it and all it started are killed at the end of the block if still running.
 
-    `prefix` stands before the command, for one that runs it as somebody else.
+    `prefix` precedes the command, to run it as another user.
     """
     command = Command(argv, output, checkout, prefix)
     try:
@@ -116,7 +116,7 @@ def start_command(
 
 
 def find_free_offset() -> int:
-    """Give a port offset at which nothing is taken."""
+    """Return a port offset at which every port is free."""
     while True:
         offset = random.randrange(10_000, 50_000)
         if Ports.documented(replicas=1, offset=offset).taken() is None:

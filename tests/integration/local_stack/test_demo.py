@@ -1,4 +1,4 @@
-"""`python -m deploy.local demo`: a file through every part, and what is said if that fails."""
+"""`python -m deploy.local demo`: a file through every part, and what it prints if that fails."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from deploy.local.sample import SAMPLE
 from tests.integration.local_stack.command import ROOT, find_living, start_command
 
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-"""Has a command run by root take itself for an ordinary user, without any of root's rights."""
+"""Runs a command of root's as an ordinary user, without any of root's rights."""
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, emulator_environment):
-    """A checkout in a path that is none of the simple ones, with the emulator installed."""
+    """A checkout in a path with spaces, an umlaut and `&`, with the emulator installed."""
     checkout = tmp_path_factory.mktemp("demo") / "Kündigungen & mehr"
     shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / ".local" / "environments").mkdir(parents=True)
@@ -28,7 +28,7 @@ def checkout(tmp_path_factory, emulator_environment):
 
 @pytest.fixture
 def state_folder(tmp_path, monkeypatch):
-    """Where the throw-away stacks of demos are."""
+    """Where demos keep their temporary stacks."""
     folder = tmp_path / "Zwischen lager"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -46,26 +46,32 @@ def ordinary_user() -> tuple[str, ...]:
 def test_ordinary_user_scores_a_file_in_an_odd_path(checkout, state_folder, tmp_path):
     shutil.copy(SAMPLE, checkout / "Kunden März.csv")
     with start_command(
-        ["demo", "--file", "Kunden März.csv"], tmp_path / "said.txt", checkout, ordinary_user()
+        ["demo", "--file", "Kunden März.csv"], tmp_path / "output.txt", checkout, ordinary_user()
     ) as demo:
         assert demo.wait() == 0, demo.output
 
     lines = demo.output.splitlines()
     assert re.fullmatch(r"demo: COMPLETED rows=1000 rejected=0 seconds=\d+\.\d", lines[-1])
     assert [line.split()[0] for line in lines if " UTC " in line] == ["QUEUED", "RUNNING", "COMPLETED"]
-    assert len(re.findall(r"^  \d{4}-[A-Z]{5}  [\d.]+% (?:HIGH|MEDIUM)$", demo.output, re.MULTILINE)) == 5
-    assert len(re.findall(r"^      .+ (?:raises|lowers) the risk$", demo.output, re.MULTILINE)) == 15
+    assert len(re.findall(r"^  \d{4}-[A-Z]{5} +[\d.]+%  (?:HIGH|MEDIUM) ", demo.output, re.MULTILINE)) == 5
+    assert len(re.findall(r"^  .+ (?:raises|lowers) the risk$", demo.output, re.MULTILINE)) == 15
+    assert re.findall(r"^  (\S+) +[\d,]+ bytes  \w", demo.output, re.MULTILINE) == [
+        "scores.csv",
+        "scores.parquet",
+        "rejected.csv",
+        "manifest.json",
+    ]
     scores = (checkout / ".local" / "demo" / "scores.csv").read_text()
     assert len(scores.splitlines()) == 1 + 1000
     assert list(state_folder.iterdir()) == []
 
 
-def test_file_that_cannot_be_scored_is_told_with_the_reason_and_the_logs_place(
+def test_demo_reports_the_reason_and_the_logs_of_a_file_that_cannot_be_scored(
     checkout, state_folder, tmp_path
 ):
     (tmp_path / "orders.csv").write_text("order,sum\n1,2\n")
     with start_command(
-        ["demo", "--file", str(tmp_path / "orders.csv")], tmp_path / "said.txt", checkout
+        ["demo", "--file", str(tmp_path / "orders.csv")], tmp_path / "output.txt", checkout
     ) as demo:
         assert demo.wait() == 1
 
@@ -73,17 +79,17 @@ def test_file_that_cannot_be_scored_is_told_with_the_reason_and_the_logs_place(
     assert last.startswith("demo: FAILED The file lacks columns")
     assert "tenure" in last
     (kept,) = state_folder.iterdir()
-    assert logs.startswith(f"logs are in {kept / 'logs'}")
+    assert logs.startswith(f"Logs: {kept / 'logs'}")
     assert (kept / "logs" / "producer_api.log").exists()
-    PostgresServer(kept / "postgres", 0, log=kept / "postgres.log").remove()  # root's is elsewhere
+    PostgresServer(kept / "postgres", 0, log=kept / "postgres.log").remove()  # root's is outside the folder
 
 
 def test_interrupted_demo_leaves_nothing_behind(checkout, state_folder, tmp_path):
-    with start_command(["demo"], tmp_path / "said.txt", checkout) as demo:
+    with start_command(["demo"], tmp_path / "output.txt", checkout) as demo:
         demo.wait_for("^emulator ")
         family = demo.family()
         assert demo.end(signal.SIGINT) == 1
 
-    assert demo.output.splitlines()[-1] == "demo: FAILED it was interrupted"
+    assert demo.output.splitlines()[-1] == "demo: FAILED interrupted"
     assert find_living(family) == []
     assert list(state_folder.iterdir()) == []

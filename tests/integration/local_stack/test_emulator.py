@@ -1,4 +1,4 @@
-"""The emulator: production's settings, what it keeps over a SIGKILL, and that what it loses is noticed."""
+"""The emulator: production's settings, what survives a SIGKILL, and that lost queues are noticed."""
 
 import json
 import os
@@ -46,7 +46,7 @@ async def test_clean_stop_keeps_messages_and_a_later_kill_does_not_bring_them_ba
         await kill(durable_emulator)
         await durable_emulator.start()
 
-        # An older queue in its place would hide that what was sent since then is lost.
+        # An out-of-date queue in its place would hide that newer messages are lost.
         assert (await provision(durable_emulator.endpoint_url)).queue_created
 
 
@@ -58,7 +58,7 @@ async def test_killed_emulator_keeps_objects_in_the_region_of_their_bucket(durab
         await durable_emulator.start()
         await provision(durable_emulator.endpoint_url)
 
-        # Without the SDK, which would follow the bucket to a wrong region.
+        # Without the SDK, which would follow a redirect to a wrong region.
         link = await s3.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": "results/acme/1/scores.csv"}
         )

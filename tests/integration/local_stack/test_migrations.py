@@ -17,7 +17,7 @@ WAITING = (
 
 
 async def migrate(**env: str) -> tuple[int | None, str]:
-    """Run the command and return its exit code and what it said."""
+    """Run the command and return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "alembic", "--config", "deploy/migrations/alembic.ini", "upgrade", "head"),
         cwd=ROOT,
@@ -42,7 +42,7 @@ async def empty_database(postgres_server):
         await connection.close()
 
 
-async def test_two_at_once_take_turns_and_the_url_may_hold_tls_options(empty_database):
+async def test_concurrent_migrations_take_turns_and_accept_tls_options_in_the_url(empty_database):
     url = f"{empty_database}?sslmode=prefer"
     connection = await asyncpg.connect(empty_database)
     try:
@@ -68,12 +68,12 @@ async def test_two_at_once_take_turns_and_the_url_may_hold_tls_options(empty_dat
         ({"DATABASE_URL": "mysql://owner:secret@127.0.0.1/x"}, "invalid DSN"),
         ({"DATABASE_URL": "postgresql://owner:secret@127.0.0.1:1/x"}, "cannot be reached"),
     ],
-    ids=["missing", "of another kind", "nobody there"],
+    ids=["missing", "other scheme", "no server"],
 )
-async def test_url_that_leads_nowhere_is_one_sentence_without_its_password(env, sentence):
-    code, said = await migrate(**env)
+async def test_unusable_url_is_reported_in_one_sentence_without_its_password(env, sentence):
+    code, output = await migrate(**env)
 
     assert code != 0
-    assert sentence in said
-    assert "Traceback" not in said
-    assert "secret" not in said
+    assert sentence in output
+    assert "Traceback" not in output
+    assert "secret" not in output

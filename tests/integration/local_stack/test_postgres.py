@@ -1,4 +1,4 @@
-"""A PostgreSQL in a folder that its user may not enter: killed, started again, removed."""
+"""A PostgreSQL in a folder that its user may not enter: killed, restarted, removed."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from deploy.local.postgres import PostgresServer
 
 @pytest.fixture
 def strict_umask(monkeypatch):
-    """Nothing new is open to others, and nothing is there from an earlier start."""
+    """New files are closed to others, and nothing is left of an earlier start."""
     home = Path(tempfile.mkdtemp(dir="/var/tmp"))
     home.chmod(0o755)
     monkeypatch.setattr(postgres, "_SHARED_HOME", home / "retainwise")
@@ -28,7 +28,7 @@ def strict_umask(monkeypatch):
 
 @pytest.fixture
 def closed_folder(tmp_path, strict_umask):
-    """A folder that only its owner may enter, as a home is."""
+    """A folder that only its owner may enter, like a home directory."""
     folder = tmp_path / "Bestände 2026"
     folder.mkdir()
     return folder
@@ -50,7 +50,7 @@ async def start_server(closed_folder, tmp_path, unused_port):
 
 
 async def add_row(server: PostgresServer) -> int:
-    """Return how many there are."""
+    """Add a row and return the number of rows."""
     connection = await asyncpg.connect(server.dsn())
     try:
         await connection.execute("create table if not exists rows (id int)")
@@ -60,7 +60,7 @@ async def add_row(server: PostgresServer) -> int:
         await connection.close()
 
 
-async def test_data_outlives_a_kill_and_a_stop_but_not_its_folder(start_server, closed_folder):
+async def test_data_survives_a_kill_and_a_stop_but_not_its_folder(start_server, closed_folder):
     server = await start_server()
     assert await add_row(server) == 1
     os.kill(server.child.pid, signal.SIGKILL)

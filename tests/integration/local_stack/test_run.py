@@ -1,4 +1,4 @@
-"""`python -m deploy.local run`: one stack that loses its parts one by one, and then its supervisor."""
+"""`python -m deploy.local run`: one stack whose parts are killed one by one, then its supervisor."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from deploy.local.sample import CUSTOMERS, SAMPLE
 from deploy.local.supervision import find_supervisor
 from retainwise_contracts.status import PredictionStatus
 from tests.integration.local_stack.command import (
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     Command,
     find_free_offset,
     find_living,
@@ -25,8 +25,8 @@ TENANT = "acme"
 
 
 async def score_sample(state) -> Prediction:
-    """Upload the sample to the stack of a state folder and wait until it has ended."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_SECONDS):
+    """Upload the sample to the stack of a state folder and wait for its prediction to end."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(TIMEOUT_SECONDS):
         client = open_client(state, session)
         prediction_id = await client.upload(SAMPLE, lambda count: None)
         while True:
@@ -51,7 +51,9 @@ def assert_completed(prediction: Prediction) -> None:
 def state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("Zustand für Tests")
     yield folder
-    PostgresServer(folder / "postgres", 0, log=folder / "postgres.log").remove()  # root's is elsewhere
+    PostgresServer(
+        folder / "postgres", 0, log=folder / "postgres.log"
+    ).remove()  # root's is outside the folder
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def stack(argv, state):
         yield command
 
 
-def test_every_part_says_its_address_and_that_it_is_ready(stack: Command):
+def test_every_part_is_listed_with_its_address_and_ready(stack: Command):
     parts = [line.split() for line in stack.output.splitlines() if " ready" in line]
 
     assert {part[0] for part in parts} == {
@@ -86,21 +88,21 @@ def test_second_supervisor_of_the_same_state_is_refused(stack: Command, argv, tm
         assert second.wait() == 1
 
     (sentence,) = second.output.splitlines()
-    assert f"is running in {argv[-1]} already" in sentence
+    assert f"is already running in {argv[-1]}" in sentence
     assert f"kill {stack.pid}" in sentence
 
 
-async def test_stores_killed_together_are_started_again_and_an_upload_completes(stack: Command, state):
+async def test_stores_killed_together_are_restarted_and_an_upload_completes(stack: Command, state):
     stack.part("bin/postgres").kill()
     stack.part("ministack").kill()
     for name in ("postgres", "emulator"):
         await asyncio.to_thread(stack.wait_for, f"^{name} .* ready", 2)
 
-    assert stack.count("was ended by SIGKILL, starting it again") == 2
+    assert stack.count("was killed by SIGKILL, restarting") == 2
     assert_completed(await score_sample(state))
 
 
-async def test_killed_worker_is_started_again_and_no_message_stays_with_it(stack: Command, state):
+async def test_killed_worker_is_restarted_and_keeps_no_message(stack: Command, state):
     ready = stack.count("^consumer_worker-1 .* ready")
     stack.part("consumer_worker").kill()
     await asyncio.to_thread(stack.wait_for, "^consumer_worker-1 .* ready", ready + 1)
@@ -108,7 +110,7 @@ async def test_killed_worker_is_started_again_and_no_message_stays_with_it(stack
     assert_completed(await score_sample(state))
 
 
-async def test_killed_supervisor_leaves_no_process_and_the_next_picks_up_its_state(
+async def test_killed_supervisor_leaves_no_process_and_the_next_continues_from_its_state(
     stack: Command, argv, state
 ):
     scored = await score_sample(state)

@@ -1,4 +1,4 @@
-"""The schema refuses wrong states by itself, whoever writes them."""
+"""The schema rejects wrong states and unlisted rights, whoever writes."""
 
 import uuid
 
@@ -34,8 +34,8 @@ async def prediction_id(owner):
     return prediction_id
 
 
-async def test_the_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
-    # A copy without the checks: the guard of the moves alone decides.
+async def test_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
+    # A copy without the check constraints, so that only the trigger decides.
     await owner.execute("create temp table moves (like predictions including defaults)")
     await owner.execute(
         "create trigger guard before update on moves for each row execute function require_allowed_move()"
@@ -84,7 +84,7 @@ COMPLETED = (
         ("status = 'FAILED', failure = '{\"code\": \"empty_file\"}'", None, "final_has_its_time"),
     ],
 )
-async def test_a_wrong_state_is_refused(owner, prediction_id, first, then, broken):
+async def test_wrong_state_is_rejected(owner, prediction_id, first, then, broken):
     wrong = first if then is None else then
     if then is not None:
         await owner.execute(f"update predictions set {first}")
@@ -93,7 +93,7 @@ async def test_a_wrong_state_is_refused(owner, prediction_id, first, then, broke
     assert refused.value.constraint_name == broken
 
 
-async def test_the_right_states_are_accepted(owner, prediction_id):
+async def test_right_states_are_accepted(owner, prediction_id):
     await owner.execute(f"update predictions set {RUNNING}, lease_owner = 'w', lease_until = now()")
     await owner.execute(f"update predictions set {COMPLETED}, lease_owner = null, lease_until = null")
     row = await owner.fetchrow("select status, rows_total from predictions")
@@ -115,7 +115,7 @@ async def test_the_right_states_are_accepted(owner, prediction_id):
         ("worker", "delete from outbox"),
     ],
 )
-async def test_a_service_may_do_no_more_than_its_queries_do(database, user, statement):
+async def test_role_is_denied_what_its_service_does_not_do(database, user, statement):
     connection = await asyncpg.connect(getattr(database, user))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

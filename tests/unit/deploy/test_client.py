@@ -1,4 +1,4 @@
-"""The client refuses every answer that is not what was asked for."""
+"""The client rejects every response but the file it asked for."""
 
 import hashlib
 
@@ -58,9 +58,9 @@ async def test_file_is_fetched_as_it_is(store, tmp_path):
     [
         ("redirect", r"^\(HTTP 301 Moved Permanently\)$"),
         ("problem", r"^The link has expired\. Ask for a new one\. \(HTTP 403 expired\)$"),
-        ("other", r"^scores\.csv is not the file that the API names"),
+        ("other", r"^scores\.csv is damaged"),
     ],
 )
-async def test_other_answers_are_refused_with_their_reason(store, tmp_path, path, reason):
+async def test_other_responses_are_rejected_with_their_reason(store, tmp_path, path, reason):
     with pytest.raises(RequestRefused, match=reason):
         await download(f"{store}/{path}", tmp_path / "scores.csv")

@@ -1,4 +1,4 @@
-"""What `python -m deploy.local …` says to a wrong option or file, before anything is started."""
+"""What `python -m deploy.local …` prints for a wrong option or file, before anything is started."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_number_out_of_range_is_refused_with_the_bound(option, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_demo_of_a_missing_file_fails_in_one_line_on_a_terminal_without_its_letters(tmp_path):
+def test_demo_of_a_missing_file_fails_in_one_line_on_an_ascii_terminal(tmp_path):
     failed = run_command("demo", "--file", str(tmp_path / "gekündigt.csv"), PYTHONIOENCODING="ascii")
 
     assert failed.returncode == 1
@@ -51,4 +51,4 @@ def test_token_without_a_running_stack_says_how_to_start_one(tmp_path):
     refused = run_command("token", "--state", str(tmp_path))
 
     assert refused.returncode == 1
-    assert refused.stderr == f"no local stack is running in {tmp_path}: start one with `make run`\n"
+    assert refused.stderr == f"error: no local stack is running in {tmp_path}: start one with `make run`\n"

@@ -21,38 +21,38 @@ async def part(tmp_path):
 
 
 @pytest.fixture
-def told():
+def lines():
     return []
 
 
 @pytest.fixture
-def stack(tmp_path, part, told):
-    stack = Stack(tmp_path, Ports.free(1), emulator_environment=tmp_path, tell=told.append)
+def stack(tmp_path, part, lines):
+    stack = Stack(tmp_path, Ports.free(1), emulator_environment=tmp_path, print_line=lines.append)
     stack._parts = [part]
     return stack
 
 
-async def test_part_that_dies_is_started_again_and_that_is_told(stack, part, told, monkeypatch):
+async def test_dead_part_is_restarted_and_announced(stack, part, lines, monkeypatch):
     monkeypatch.setattr("deploy.local.stack.FIRST_RESTART_SECONDS", 0.0)
     first = part.child.pid
     watching = asyncio.create_task(stack._watch_all(restart=True))
     os.kill(first, signal.SIGKILL)
     async with asyncio.timeout(10):
-        while len(told) < 2:
+        while len(lines) < 2:
             await asyncio.sleep(0.01)
     watching.cancel()
     await asyncio.wait([watching])
 
-    assert "was ended by SIGKILL, starting it again" in told[0]
-    assert str(part.child.log) in told[0]
-    assert "ready" in told[1]
+    assert "was killed by SIGKILL, restarting" in lines[0]
+    assert str(part.child.log) in lines[0]
+    assert "ready" in lines[1]
     assert part.child.running
     assert part.child.pid != first
 
 
-async def test_part_that_dies_ends_what_must_not_go_on_without_it(stack, part):
+async def test_dead_part_ends_a_stack_that_does_not_restart(stack, part):
     os.kill(part.child.pid, signal.SIGKILL)
 
-    with pytest.raises(LocalStackError, match=r"sleeper was ended by SIGKILL, see .*sleeper\.log"):
+    with pytest.raises(LocalStackError, match=r"sleeper was killed by SIGKILL, see .*sleeper\.log"):
         async with asyncio.timeout(10):
             await stack._watch_all(restart=False)

@@ -20,7 +20,7 @@ def supervise_until_killed(folder, started) -> None:
         signal.pause()
 
 
-def test_supervisor_is_found_while_it_runs_and_keeps_others_out(tmp_path):
+def test_supervisor_is_found_while_it_runs_and_excludes_others(tmp_path):
     with supervise(tmp_path / "state", PORTS) as supervision:
         assert supervision.killed is None
         found = find_supervisor(tmp_path / "state")
@@ -35,7 +35,7 @@ def test_supervisor_is_found_while_it_runs_and_keeps_others_out(tmp_path):
         find_supervisor(tmp_path / "state")
 
 
-def test_clean_stop_leaves_no_one_to_wait_for_even_after_an_error(tmp_path):
+def test_clean_stop_leaves_no_killed_supervisor_even_after_an_error(tmp_path):
     with pytest.raises(RuntimeError), supervise(tmp_path, PORTS):
         raise RuntimeError
 
@@ -43,7 +43,7 @@ def test_clean_stop_leaves_no_one_to_wait_for_even_after_an_error(tmp_path):
         assert supervision.killed is None
 
 
-def test_killed_supervisor_is_told_to_the_next(tmp_path):
+def test_killed_supervisor_is_reported_to_the_next(tmp_path):
     context = multiprocessing.get_context("spawn")
     started = context.Event()
     process = context.Process(target=supervise_until_killed, args=(tmp_path, started))
@@ -59,14 +59,14 @@ def test_killed_supervisor_is_told_to_the_next(tmp_path):
         assert (supervision.killed.pid, supervision.killed.ports) == (process.pid, PORTS)
 
 
-def test_damaged_record_does_not_keep_the_stack_from_starting(tmp_path):
+def test_damaged_record_does_not_prevent_a_start(tmp_path):
     (tmp_path / "supervisor.json").write_text('{"pid": 1')
 
     with supervise(tmp_path, PORTS) as supervision:
         assert supervision.killed is None
 
 
-async def test_parts_hold_the_lock_until_the_last_has_ended(tmp_path):
+async def test_parts_hold_the_lock_until_the_last_one_exits(tmp_path):
     with supervise(tmp_path, PORTS) as supervision:
         assert supervision.take_over()
         part = Child("part", ["sleep", "60"], env=os.environ, log=tmp_path / "part.log")
