@@ -43,4 +43,4 @@ class MessageAttribute(StrEnum):
     TENANT_ID = "tenantid"
     TRACEPARENT = "traceparent"
     DEAD_LETTER_REASON = "deadletterreason"
-    """Why a reader moved the message to the dead-letter queue."""
+    """Why a reader parked the message in the dead-letter queue."""
