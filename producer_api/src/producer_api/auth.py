@@ -40,10 +40,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Caller:
-    """The tenant and the subject a token was issued to."""
+    """The tenant a token was issued to."""
 
     tenant_id: str
-    subject: str
 
 
 CALLER = web.RequestKey("caller", Caller)
@@ -94,7 +93,7 @@ class TokenVerifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub", "tenant_id"]},
             )
-            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True), claims["sub"])
+            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True))
         except jwt.ExpiredSignatureError as error:
             raise TokenExpired from error
         except ValidationError as error:

@@ -71,7 +71,7 @@ class Sender(Protocol):
 
 
 class QueueSender:
-    """Sends requests to the SQS queue. The tenant is the message group: SQS is fair to groups."""
+    """Sends requests to the SQS queue. The tenant is the message group, for SQS fair queues."""
 
     destination: Destination = "predictions"
 

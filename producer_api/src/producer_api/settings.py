@@ -100,7 +100,7 @@ def read_settings() -> Settings:
         problems = []
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
             name = str(problem["loc"][0])
-            wanted = Settings.model_fields[name].description or "see the README"
-            said = "is not set" if problem["type"] == "missing" else f"is invalid: {problem['msg']}"
-            problems.append(f"{name.upper()} {said}. Set it to: {wanted}")
+            description = Settings.model_fields[name].description or "see the README"
+            state = "is not set" if problem["type"] == "missing" else f"is invalid: {problem['msg']}"
+            problems.append(f"{name.upper()} {state}. Set it to: {description}")
         raise SettingsRefused("\n".join(problems)) from None

@@ -108,7 +108,10 @@ class UploadGate:
     def _count(self, change: int) -> None:
         self._under_way += change
         self._metrics.uploads_under_way.set(self._under_way)
-        (self._none_under_way.clear if self._under_way else self._none_under_way.set)()
+        if self._under_way:
+            self._none_under_way.clear()
+        else:
+            self._none_under_way.set()
 
 
 UPLOAD_GATE = web.AppKey("upload_gate", UploadGate)

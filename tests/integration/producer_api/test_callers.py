@@ -85,18 +85,18 @@ async def test_prediction_of_another_tenant_looks_like_an_unknown_one(api, issue
 
 
 async def test_allowed_page_can_call_and_read(api):
-    asked = ORIGIN | {
+    preflight = ORIGIN | {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    async with api.http.options("/v1/predictions", headers=asked) as response:
+    async with api.http.options("/v1/predictions", headers=preflight) as response:
         assert response.status == 204
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
         assert "POST" in response.headers["Access-Control-Allow-Methods"]
         assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
         assert response.headers["Server"] == "retainwise"
     async with api.http.options(
-        "/v1/predictions", headers=asked | {"Origin": "https://evil.example"}
+        "/v1/predictions", headers=preflight | {"Origin": "https://evil.example"}
     ) as response:
         assert "Access-Control-Allow-Origin" not in response.headers
         assert response.headers["Vary"] == "Origin"

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from aiobotocore.config import AioConfig
 from prometheus_client import CollectorRegistry
 
@@ -98,17 +99,17 @@ class PartlyRefusing:
 
     def __init__(self, refused: set[str]) -> None:
         self.refused = refused
-        self.taken: list[str] = []
+        self.accepted: list[str] = []
 
     async def send_message_batch(self, *, QueueUrl, Entries):  # noqa: N803 boto's names
-        taken = [entry for entry in Entries if entry["MessageBody"] not in self.refused]
-        self.taken += [entry["MessageBody"] for entry in taken]
+        accepted = [entry for entry in Entries if entry["MessageBody"] not in self.refused]
+        self.accepted += [entry["MessageBody"] for entry in accepted]
         return {
-            "Successful": [{"Id": entry["Id"], "MessageId": f"id-{entry['Id']}"} for entry in taken],
+            "Successful": [{"Id": entry["Id"], "MessageId": f"id-{entry['Id']}"} for entry in accepted],
             "Failed": [
                 {"Id": e["Id"], "Code": "InternalError", "Message": "again", "SenderFault": False}
                 for e in Entries
-                if e not in taken
+                if e not in accepted
             ],
         }
 
@@ -121,7 +122,7 @@ async def test_refused_message_does_not_block_others(create_relay, owner):
     relay = create_relay(QueueSender(client, "queue"))
     for _ in range(2):
         await relay.send_pending()
-    assert len(client.taken) == 10
+    assert len(client.accepted) == 10
     with pytest.raises(BatchRefused, match="InternalError: again"):
         await relay.send_pending()
     rows = await owner.fetch("select * from outbox where sent_at is null")
@@ -130,10 +131,10 @@ async def test_refused_message_does_not_block_others(create_relay, owner):
     assert await owner.fetchval("select count(*) from predictions where sqs_message_id is not null") == 10
 
     await create_messages(owner, 10)  # newer ones go first: a batch full of old refusals would block them
-    client.taken.clear()
+    client.accepted.clear()
     with pytest.raises(BatchRefused):
         await relay.send_pending()
-    assert len(client.taken) == 10
+    assert len(client.accepted) == 10
     client.refused = set()
     await relay.send_pending()
     assert await owner.fetchval("select count(*) from outbox where sent_at is null") == 0
@@ -170,6 +171,20 @@ async def test_relay_waits_for_an_outage_to_end(create_relay, owner, aws, unused
 
         async with running(relay):
             await until(reported)
+
+
+async def test_relay_reports_an_unavailable_database_without_a_traceback(create_relay, store, until):
+    await store._pool.close()
+    relay = create_relay()
+
+    async def reported() -> bool:
+        return bool(relay.failures > 1)
+
+    with structlog.testing.capture_logs() as lines:
+        async with running(relay):
+            await until(reported)
+    assert {(line["event"], line["log_level"]) for line in lines} == {("outbox_sweep_failed", "warning")}
+    assert relay.problem == "the database cannot be reached"
 
 
 async def test_relay_survives_a_fault_and_wakes_on_a_nudge(create_relay, store, owner, monkeypatch, until):

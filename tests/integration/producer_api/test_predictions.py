@@ -20,7 +20,7 @@ async def prediction(api, customers, owner):
     return prediction
 
 
-async def test_the_stations_of_a_prediction(api, prediction, owner):
+async def test_prediction_shows_each_status_and_phase(api, prediction, owner):
     path = prediction["links"]["self"]
 
     async def move(assignments: str):

@@ -8,6 +8,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from ml_models.intake.dialect import HEAD_BYTES
 from producer_api.objects import PART_BYTES
 from producer_api.store import STORE
 from producer_api.uploads import UPLOAD_GATE
@@ -183,6 +184,16 @@ async def test_refusal_is_sent_before_100_continue(api, customers, until):
     writer.write(customers)
     assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 20)).startswith(b"HTTP/1.1 202 ")
     writer.close()
+
+
+async def test_wrong_columns_are_refused_before_the_rest_arrives(api, owner):
+    head = b"customerID,tenur\n" + b"a-1,2\n" * (HEAD_BYTES // 6)
+    reader, writer = await raw_request(api, head, length=10**8)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    assert b'"code":"required_columns_missing"' in answer
+    assert await owner.fetchval("select count(*) from uploads") == 0
 
 
 async def test_upload_over_the_concurrency_limit_is_refused(start_api, customers, until):
