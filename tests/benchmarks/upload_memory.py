@@ -1,7 +1,7 @@
-"""How much memory a 500 MB upload takes in the API: `python -m tests.benchmarks.upload_memory [megabytes]`.
+"""Measures the memory a 500 MB upload takes: `python -m tests.benchmarks.upload_memory [megabytes]`.
 
-The API runs as a process of its own, with a real PostgreSQL and the S3 emulator behind it. Its peak resident
-memory after the upload is compared with what it held before, after a small upload has warmed it up.
+The API runs as a process of its own, with a real PostgreSQL and the S3 emulator. Its peak resident memory
+during the upload is compared with its memory before, after a small warm-up upload.
 Prints one JSON line.
 """
 
@@ -37,7 +37,7 @@ def _unused_port() -> int:
 
 
 def _memory(pid: int, field: str) -> float:
-    """Read a field of /proc/<pid>/status, in MB: VmRSS is held now, VmHWM was held at most."""
+    """Read a field of /proc/<pid>/status, in MB: VmRSS is the current value, VmHWM the peak."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / MEGABYTE
@@ -53,7 +53,7 @@ async def _file(size: int) -> AsyncIterator[bytes]:
 
 @asynccontextmanager
 async def _started_api(folder: Path) -> AsyncIterator[tuple[int, str, str]]:
-    """Run the API and all that is behind it; gives its process id, its address and a token."""
+    """Run the API and everything it needs; yields its process id, its URL and a token."""
     async with AsyncExitStack() as stack:
         server = PostgresServer(folder / "server", _unused_port(), log=folder / "postgres.log", durable=False)
         stack.callback(server.remove)
@@ -116,7 +116,7 @@ async def _until_ready(url: str) -> None:
 
 
 async def measure(upload_mb: int) -> dict[str, float]:
-    """Upload a file of so many megabytes and give what it took."""
+    """Upload a file of this many megabytes and return what it took."""
     with tempfile.TemporaryDirectory() as folder:
         # The database's server may run as another user.
         Path(folder).chmod(0o755)  # noqa: ASYNC240 before anything runs

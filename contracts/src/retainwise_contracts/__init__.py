@@ -1,1 +1,1 @@
-"""What RetainWise's services and other teams agree on: messages, statuses, failures and result columns."""
+"""The contracts of RetainWise's services and other teams: messages, statuses, failures, result columns."""

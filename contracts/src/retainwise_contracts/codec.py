@@ -1,4 +1,4 @@
-"""A message to bytes and back. Writers are strict; readers ignore the fields they don't know."""
+"""Encodes and decodes messages. Writers are strict; readers ignore fields they do not know."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -29,19 +29,19 @@ _NAMES = frozenset(_VERSION.sub("", message_type) for message_type in MESSAGES)
 
 
 class MessageSource(StrEnum):
-    """Who wrote a message: the CloudEvents attribute `source`."""
+    """The service that wrote a message: the CloudEvents attribute `source`."""
 
     PRODUCER_API = "/retainwise/producer-api"
     CONSUMER_WORKER = "/retainwise/consumer-worker"
 
 
 def schema_name(message_type: str) -> str:
-    """Give the file name of a message type's JSON schema in `retainwise_contracts.schemas`."""
+    """Return the file name of a message type's JSON schema in `retainwise_contracts.schemas`."""
     return f"{message_type}.json"
 
 
 _ESCAPED = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
-"""SQS and SNS take no message with these characters; all others they refuse are escaped in JSON anyway."""
+"""SQS and SNS refuse these characters. JSON already escapes the others that they refuse."""
 
 
 def wrap(
@@ -49,16 +49,14 @@ def wrap(
     *,
     source: MessageSource,
     traceparent: str | None = None,
-    message_id: UUID | None = None,
-    time: datetime | None = None,
 ) -> Envelope[Message]:
-    """Put a message into its envelope; `message_id` and `time` default to a new id and now."""
+    """Put a message into an envelope with a new id and the current time."""
     return Envelope[Message](
-        id=message_id or uuid4(),
+        id=uuid4(),
         source=source,
         type=data.TYPE,
         subject=str(data.prediction_id),
-        time=time or datetime.now(UTC),
+        time=datetime.now(UTC),
         dataschema=schema_name(data.TYPE),
         tenantid=data.tenant_id,
         traceparent=traceparent,
@@ -67,13 +65,13 @@ def wrap(
 
 
 def encode(envelope: Envelope[Message]) -> str:
-    """Write a message as JSON text, every field of it.
+    """Write a message as JSON, with every field.
 
     Raises:
-        NotWritable: a field holds UNKNOWN, or the envelope says another type than its data has.
+        NotWritable: a field holds UNKNOWN, or the envelope's type is not the type of its data.
     """
     if envelope.type != envelope.data.TYPE:
-        raise NotWritable(f"the envelope says {envelope.type}, its data is {envelope.data.TYPE}")
+        raise NotWritable(f"the envelope's type is {envelope.type}, its data is {envelope.data.TYPE}")
     for path, value in _leaves(envelope, "message"):
         if isinstance(value, OpenEnum) and value.name == "UNKNOWN":
             raise NotWritable(f"{path} is UNKNOWN, which only a reader may hold")
@@ -84,8 +82,8 @@ def decode(body: str | bytes) -> Envelope[Message]:
     """Read a message.
 
     Raises:
-        UnsupportedVersion: a message of ours in a major version this reader does not know.
-        MalformedMessage: anything else that cannot be read; the text names the fields and never their values.
+        UnsupportedVersion: the type is known, but not in this major version.
+        MalformedMessage: the message is invalid; the text names fields, never their values.
     """
     try:
         content: Any = json.loads(body)
@@ -98,7 +96,7 @@ def decode(body: str | bytes) -> Envelope[Message]:
     if message is None:
         if _VERSION.sub("", message_type) in _NAMES and _VERSION.search(message_type):
             raise UnsupportedVersion(message_type)
-        raise MalformedMessage("the type is not one of ours")
+        raise MalformedMessage("the type is not a known message type")
     try:
         envelope = Envelope[message].model_validate_json(body, extra="ignore")  # type: ignore[valid-type]
     except ValidationError as error:

@@ -14,15 +14,15 @@ DataT = TypeVar("DataT", bound=Contract)
 class Envelope(Contract, Generic[DataT]):
     """A CloudEvents 1.0 JSON object with the extensions `tenantid` and `traceparent`.
 
-    The version of `data` is in `type`: `retainwise.prediction.requested.v1`. `id` names this message, not the
-    prediction: a message that is published twice has the same `id` twice. Every attribute is always written,
-    an unset one as null, as the CloudEvents JSON format allows.
+    The version of `data` is in `type`: `retainwise.prediction.requested.v1`. `id` identifies this message,
+    not the prediction: a message that is sent twice has the same `id` both times. Every attribute is always
+    written; an unset one is null, as the CloudEvents JSON format allows.
     """
 
     specversion: Literal["1.0"] = "1.0"
     id: UUID
     source: str = Field(
-        min_length=1, description="Who wrote it, as a URI reference: /retainwise/producer-api"
+        min_length=1, description="The service that wrote it, as a URI reference: /retainwise/producer-api"
     )
     type: str = Field(pattern=r"^retainwise\.[a-z]+(\.[a-z]+)*\.v[1-9][0-9]*$")
     subject: str = Field(min_length=1, description="The prediction's id")
@@ -37,7 +37,7 @@ class Envelope(Contract, Generic[DataT]):
 
 
 class MessageAttribute(StrEnum):
-    """Attributes that travel beside the body, so that a subscription can filter without reading it."""
+    """SQS and SNS message attributes, with which a subscription can filter without reading the body."""
 
     TYPE = "type"
     TENANT_ID = "tenantid"

@@ -1,4 +1,4 @@
-"""What can be wrong with a message. A reader decides by type: each class says what to do with the message."""
+"""What can be wrong with a message: each class says what a reader does with it."""
 
 
 class ContractError(Exception):
@@ -6,20 +6,18 @@ class ContractError(Exception):
 
 
 class MalformedMessage(ContractError):
-    """The body is not a message of ours: no later attempt can read it. Park it."""
+    """The body is not a valid message, and retrying will not help. Park it in the dead-letter queue."""
 
 
 class UnsupportedVersion(ContractError):
-    """The message is ours, of a version this reader does not know. Park it; redrive after an update."""
+    """The message has a version this reader does not know. Park it, and redrive it after an update."""
 
     def __init__(self, message_type: str) -> None:
-        super().__init__(f"no reader here for {message_type}: update this service, then redrive the message")
+        super().__init__(
+            f"this version cannot read {message_type}: update this service, then redrive the message"
+        )
         self.message_type = message_type
 
 
 class NotWritable(ContractError):
-    """The writer put something into a message that only a reader may hold, such as UNKNOWN."""
-
-
-class ForbiddenMove(ContractError):
-    """A prediction cannot go from the one status to the other."""
+    """The message holds a value that only readers may hold, such as UNKNOWN."""

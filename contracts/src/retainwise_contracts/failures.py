@@ -1,4 +1,4 @@
-"""Why a prediction failed: the codes, whose fault each is, and a sentence the customer understands."""
+"""Why a prediction failed: the codes, whose fault each one is, and a sentence for the customer."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,10 +7,10 @@ from retainwise_contracts.model import Contract, OpenEnum
 
 
 class Fault(OpenEnum):
-    """Who can do something about a failure."""
+    """Who can fix a failure."""
 
     USER = "user"
-    """The customer: mend the file or the request and send it again."""
+    """The customer: fix the file or the request and send it again."""
     SYSTEM = "system"
     """The operator: the file may be fine."""
     UNKNOWN = "unknown"
@@ -18,7 +18,7 @@ class Fault(OpenEnum):
 
 
 class FailureCode(OpenEnum):
-    """A stable code for each way a prediction can fail. Frontends and other teams may branch on it."""
+    """A stable code for each way a prediction can fail. Clients may branch on it."""
 
     NOT_A_CSV = "not_a_csv"
     EMPTY_FILE = "empty_file"
@@ -41,7 +41,7 @@ class FailureCode(OpenEnum):
 
 
 class FailureKind(Contract):
-    """What is always true of a failure code.
+    """What every failure with the same code has in common.
 
     `retryable` says whether sending the same request again, unchanged, can succeed.
     """
@@ -61,47 +61,39 @@ def _system(sentence: str, *, retryable: bool = True) -> FailureKind:
 
 FAILURES: Mapping[FailureCode, FailureKind] = MappingProxyType(
     {
-        FailureCode.NOT_A_CSV: _user("The file is not a CSV table. Export it as CSV and send it again."),
+        FailureCode.NOT_A_CSV: _user("The file is not a CSV file. Export it as CSV and upload it again."),
         FailureCode.EMPTY_FILE: _user("The file is empty."),
-        FailureCode.NO_ROWS: _user("The file has a header and no customers below it."),
+        FailureCode.NO_ROWS: _user("The file has a header but no rows."),
         FailureCode.UNREADABLE_ENCODING: _user(
-            "The file's text cannot be read. Save it as UTF-8 and send it again."
+            "The file's encoding cannot be read. Save it as UTF-8 and upload it again."
         ),
         FailureCode.TOO_MANY_COLUMNS: _user(
-            "The file has more columns than we read. Leave out what is not needed."
+            "The file has too many columns. Remove the ones that are not needed."
         ),
-        FailureCode.LINE_TOO_LONG: _user(
-            "A line of the file is longer than we read; a quote may be left open."
-        ),
-        FailureCode.FILE_TOO_LARGE: _user("The file is larger than we accept. Split it and send the parts."),
-        FailureCode.REQUIRED_COLUMNS_MISSING: _user(
-            "The file lacks columns without which no honest score can be given."
-        ),
-        FailureCode.INVALID_MAPPING: _user(
-            "The column mapping sent with the file does not fit the file or the model."
-        ),
+        FailureCode.LINE_TOO_LONG: _user("A line of the file is too long. A closing quote may be missing."),
+        FailureCode.FILE_TOO_LARGE: _user("The file is too large. Split it and upload the parts."),
+        FailureCode.REQUIRED_COLUMNS_MISSING: _user("The file lacks required columns."),
+        FailureCode.INVALID_MAPPING: _user("The column mapping does not match the file or the model."),
         FailureCode.TOO_MANY_BAD_ROWS: _user(
-            "More than half of the rows cannot be scored, so the rest would mislead. Mend them and try again."
+            "More than half of the rows cannot be scored. Fix them and try again."
         ),
-        FailureCode.UPLOAD_MISSING: _system("The uploaded file is no longer stored.", retryable=False),
+        FailureCode.UPLOAD_MISSING: _system("The uploaded file no longer exists.", retryable=False),
         FailureCode.UPLOAD_CHANGED: _system(
-            "The stored file is not the one that was uploaded.", retryable=False
+            "The stored file differs from the uploaded file.", retryable=False
         ),
-        FailureCode.MODEL_UNAVAILABLE: _system("The model that was asked for cannot be loaded."),
-        FailureCode.TOOK_TOO_LONG: _system(
-            "Scoring took longer than is allowed. Split the file or try again."
-        ),
-        FailureCode.ATTEMPTS_EXHAUSTED: _system("Scoring was tried several times and did not succeed."),
+        FailureCode.MODEL_UNAVAILABLE: _system("The requested model cannot be loaded."),
+        FailureCode.TOOK_TOO_LONG: _system("Scoring took too long. Split the file or try again."),
+        FailureCode.ATTEMPTS_EXHAUSTED: _system("Scoring failed after several attempts."),
         FailureCode.INTERNAL_ERROR: _system("Something went wrong on our side."),
-        FailureCode.UNKNOWN: _system("The failure is newer than this reader."),
+        FailureCode.UNKNOWN: _system("The failure is unknown to this version."),
     }
 )
 
 
 class Failure(Contract):
-    """One failure as it is stored, answered and published.
+    """One failure as it is stored, returned by the API and published.
 
-    `message` is the code's sentence with what was found in this file; it holds no cell values of customers.
+    `message` is the code's sentence and what was found in this file; it holds no cell values.
     """
 
     code: FailureCode
@@ -111,7 +103,7 @@ class Failure(Contract):
 
     @classmethod
     def of(cls, code: FailureCode, detail: str = "") -> "Failure":
-        """Build the failure for `code`; `detail` says what was found and where."""
+        """Build the failure for `code`; `detail` says what was found and where in the file."""
         kind = FAILURES[code]
         message = f"{kind.sentence} {detail}".strip()
         return cls(code=code, fault=kind.fault, retryable=kind.retryable, message=message)

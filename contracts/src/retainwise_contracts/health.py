@@ -4,18 +4,18 @@ from retainwise_contracts.model import Contract, OpenEnum
 
 
 class HealthState(OpenEnum):
-    """The state of a service or of one thing it needs."""
+    """The state of a service or of one of its dependencies."""
 
     OK = "ok"
     DEGRADED = "degraded"
-    """It serves, with a part of its work held back: publishing is paused, for one."""
+    """It serves requests, but part of its work is delayed: sending is paused, for example."""
     FAILED = "failed"
     UNKNOWN = "unknown"
     """Newer than this reader. Never written."""
 
 
 class Check(Contract):
-    """One thing a service needs, and what is the matter with it where it is not ok."""
+    """The state of one dependency, and the problem if it is not ok."""
 
     name: str
     state: HealthState
@@ -23,7 +23,7 @@ class Check(Contract):
 
 
 class Health(Contract):
-    """The answer of `/livez` and `/readyz`: HTTP 503 where the state is failed, else 200."""
+    """The answer of `/livez` and `/readyz`: HTTP 503 if the state is failed, otherwise 200."""
 
     state: HealthState
     service: str
@@ -31,7 +31,7 @@ class Health(Contract):
 
     @classmethod
     def of(cls, service: str, checks: tuple[Check, ...]) -> "Health":
-        """Sum up the checks: the worst of them is the state of the service."""
+        """Combine the checks: the worst state is the state of the service."""
         states = {check.state for check in checks}
         for state in (HealthState.FAILED, HealthState.DEGRADED):
             if state in states:

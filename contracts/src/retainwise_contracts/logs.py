@@ -1,10 +1,10 @@
-"""The names of log events and fields that operators search for, the same in every service."""
+"""The names of log events and fields that operators search for, equal in all services."""
 
 from enum import StrEnum
 
 
 class StartupEvent(StrEnum):
-    """Log events that tell how far a service came while it started."""
+    """Log events of a service's startup, which show how far it got."""
 
     DATABASE_INITIALIZED = "database_initialized"
     SQS_CLIENT_INITIALIZED = "sqs_client_initialized"
@@ -17,7 +17,7 @@ class StartupEvent(StrEnum):
 
 
 class LogField(StrEnum):
-    """Fields that mean the same in every service's log lines."""
+    """Log fields that mean the same in every service."""
 
     SERVICE = "service"
     TENANT_ID = "tenant_id"

@@ -1,4 +1,4 @@
-"""How a prediction ended: what other teams subscribe to."""
+"""The events for a finished prediction, to which other teams subscribe."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -13,14 +13,14 @@ from retainwise_contracts.status import PredictionStatus
 
 
 class ResultLocation(Contract):
-    """Where the result files are. The keys are final: nothing is written to them again."""
+    """Where the result files are. The files never change."""
 
     bucket: str
     files: tuple[ResultFile, ...]
 
 
 class PredictionCompletedV1(Contract):
-    """`retainwise.prediction.completed.v1`: the result files are there."""
+    """`retainwise.prediction.completed.v1`: the result files are available."""
 
     TYPE: ClassVar[str] = "retainwise.prediction.completed.v1"
 
@@ -35,7 +35,7 @@ class PredictionCompletedV1(Contract):
 
 
 class PredictionFailedV1(Contract):
-    """`retainwise.prediction.failed.v1`: no result comes; `status` is FAILED, EXPIRED or CANCELLED."""
+    """`retainwise.prediction.failed.v1`: there is no result; `status` is FAILED, EXPIRED or CANCELLED."""
 
     TYPE: ClassVar[str] = "retainwise.prediction.failed.v1"
 
@@ -43,7 +43,7 @@ class PredictionFailedV1(Contract):
     tenant_id: TenantId
     model: ModelReference
     status: PredictionStatus
-    failure: Failure | None = Field(description="Null where the status says it all")
+    failure: Failure | None = Field(description="Null if the status is the whole explanation")
     attempts: int = Field(ge=0)
     requested_at: UtcDatetime
     finished_at: UtcDatetime

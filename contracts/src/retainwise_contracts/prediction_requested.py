@@ -11,11 +11,11 @@ MAX_REASONS = 5
 
 
 class UploadReference(Contract):
-    """The object a worker reads. `sha256` and `size_bytes` are of the bytes as they were uploaded."""
+    """The object a worker reads. `sha256` and `size_bytes` are those of the uploaded bytes."""
 
     bucket: str
     key: str
-    version_id: str | None = Field(description="Null where the bucket keeps no versions")
+    version_id: str | None = Field(description="Null if the bucket is not versioned")
     size_bytes: int = Field(gt=0)
     sha256: Sha256
 
@@ -31,13 +31,13 @@ class ModelReference(Contract):
 
 
 class ScoringOptions(Contract):
-    """What the customer may choose. `reasons` is the number of reasons told for each customer."""
+    """The options a tenant may set. `reasons` is the number of reasons given for each customer's score."""
 
     reasons: int = Field(default=3, ge=0, le=MAX_REASONS)
 
 
 class PredictionRequestedV1(Contract):
-    """A file to score. `mapping` goes from a model's feature to the file's header and wins over any guess."""
+    """A file to score. `mapping` maps the model's features to headers and overrides automatic mapping."""
 
     TYPE: ClassVar[str] = "retainwise.prediction.requested.v1"
 
@@ -49,5 +49,5 @@ class PredictionRequestedV1(Contract):
     options: ScoringOptions
     requested_at: UtcDatetime
     deadline: UtcDatetime | None = Field(
-        description="After this a worker marks it EXPIRED; null: it never expires"
+        description="If no worker has started by then, the prediction is EXPIRED; null: it never expires"
     )

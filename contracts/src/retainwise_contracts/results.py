@@ -1,4 +1,4 @@
-"""The result files' columns, the risk bands, and the summary of a scored file: once, for every reader."""
+"""The columns of the result files, the risk levels and the summary of a scored file."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from retainwise_contracts.prediction_requested import ModelReference
 
 
 class RiskLevel(OpenEnum):
-    """A churn probability in words."""
+    """The level of a churn probability."""
 
     LOW = "LOW"
     MEDIUM = "MEDIUM"
@@ -29,14 +29,14 @@ HIGH_FROM = 0.60
 
 
 def risk_level(probability: float) -> RiskLevel:
-    """Give the band of a churn probability in [0, 1]; each band includes its lower bound."""
+    """Return the level of a churn probability in [0, 1]; each level includes its lower bound."""
     if probability >= HIGH_FROM:
         return RiskLevel.HIGH
     return RiskLevel.MEDIUM if probability >= MEDIUM_FROM else RiskLevel.LOW
 
 
 class ResultColumn(Contract):
-    """A column of a result file. `type` is the Parquet logical type; in CSV all is text."""
+    """A column of a result file. `type` is the Parquet logical type; in CSV every value is text."""
 
     name: str
     type: Literal["int64", "float64", "string"]
@@ -45,7 +45,7 @@ class ResultColumn(Contract):
 
 
 def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
-    """Give the columns of `scores.parquet` and `scores.csv`, in order, for this number of reasons."""
+    """Return the columns of `scores.parquet` and `scores.csv`, in order, for this number of reasons."""
     columns = [
         ResultColumn(
             name="row_number",
@@ -72,7 +72,7 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
                 meaning="What it adds to the log-odds of leaving: above 0 raises the risk, below 0 lowers it",
             ),
             ResultColumn(
-                name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value it was read as"
+                name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value the model used"
             ),
             ResultColumn(
                 name=f"reason_{rank}_text", type="string", nullable=True, meaning="The same in words"
@@ -87,12 +87,12 @@ REJECTED_COLUMNS: tuple[ResultColumn, ...] = (
         name="rejected_code", type="string", nullable=False, meaning="A stable code, see RowRejection"
     ),
     ResultColumn(
-        name="rejected_column", type="string", nullable=True, meaning="The header of the column at fault"
+        name="rejected_column", type="string", nullable=True, meaning="The header of the invalid column"
     ),
-    ResultColumn(name="rejected_value", type="string", nullable=True, meaning="The value at fault, masked"),
-    ResultColumn(name="rejected_hint", type="string", nullable=False, meaning="What to do"),
+    ResultColumn(name="rejected_value", type="string", nullable=True, meaning="The invalid value, masked"),
+    ResultColumn(name="rejected_hint", type="string", nullable=False, meaning="How to fix it"),
 )
-"""What `rejected.csv` has after the original columns. They are ignored when the file is sent again."""
+"""The columns `rejected.csv` adds to the original ones. They are ignored if the file is uploaded again."""
 
 
 class RowRejection(OpenEnum):
@@ -108,7 +108,7 @@ class RowRejection(OpenEnum):
 
 
 class RowCounts(Contract):
-    """How many rows the file had, and what became of them: `total = scored + rejected`."""
+    """The number of rows of the file: `total = scored + rejected`."""
 
     total: int = Field(ge=0)
     scored: int = Field(ge=0)
@@ -116,7 +116,7 @@ class RowCounts(Contract):
 
 
 class RiskDistribution(Contract):
-    """The number of customers in each band."""
+    """The number of customers at each risk level."""
 
     low: int = Field(ge=0)
     medium: int = Field(ge=0)
@@ -145,7 +145,7 @@ class CustomerAtRisk(Contract):
 class Driver(Contract):
     """A feature's weight over the whole file, in log-odds.
 
-    `mean_absolute_effect` ranks the drivers; `mean_effect` says in which direction the whole file is moved.
+    `mean_absolute_effect` ranks the drivers; `mean_effect` is the effect's direction over the whole file.
     """
 
     feature: str
@@ -155,7 +155,7 @@ class Driver(Contract):
 
 
 class MappedColumn(Contract):
-    """Which header was read as which feature, and how sure that is (1 is certain)."""
+    """The header that was read as a feature, and the confidence of the match (1 is certain)."""
 
     feature: str
     header: str
@@ -168,7 +168,7 @@ class FeatureQuality(Contract):
     """How one feature of the file compares with the training data; rates are shares of rows between 0 and 1.
 
     `psi` is the population stability index, sum((p - q) * ln(p / q)) over the training bins; above 0.25 is
-    customarily called a large shift. Null where it cannot be computed.
+    commonly called a large shift. Null if it cannot be computed.
     """
 
     feature: str
@@ -179,7 +179,7 @@ class FeatureQuality(Contract):
 
 
 class QualityGrade(OpenEnum):
-    """How far the scores of this file can be trusted, given the data it came from."""
+    """How far the scores of this file can be trusted, given its data."""
 
     GOOD = "good"
     FAIR = "fair"
@@ -189,7 +189,7 @@ class QualityGrade(OpenEnum):
 
 
 class DataQuality(Contract):
-    """The data quality report: a grade, what it rests on in plain sentences, and the figures by feature."""
+    """The data quality report: a grade, the reasons for it in sentences, and the figures by feature."""
 
     grade: QualityGrade
     sentences: tuple[str, ...]
@@ -201,11 +201,11 @@ class SourceFormat(Contract):
 
     encoding: str
     delimiter: str
-    header_row: int = Field(ge=1, description="The line of the header, from 1")
+    header_row: int = Field(ge=1, description="The line number of the header, from 1")
 
 
 class Summary(Contract):
-    """A scored file in brief. `expected_churners` is the sum of the probabilities."""
+    """The summary of a scored file. `expected_churners` is the sum of the probabilities."""
 
     mean_probability: float = Field(ge=0, le=1)
     expected_churners: float = Field(ge=0)
@@ -228,18 +228,18 @@ MEDIA_TYPES: Mapping[ResultFileName, str] = MappingProxyType(
         "manifest.json": "application/json",
     }
 )
-"""The files of a result and the media type each is served with."""
+"""The files of a result and the media type each one is served with."""
 
 
 class ContentDigest(Contract):
-    """A file by its content."""
+    """The size and the digest of a file."""
 
     size_bytes: int = Field(ge=0)
     sha256: Sha256
 
 
 class FileDigest(ContentDigest):
-    """A result file by its name and content."""
+    """The name, the size and the digest of a result file."""
 
     name: ResultFileName
 
@@ -252,16 +252,16 @@ class ResultFile(FileDigest):
 
 
 class ScoringModel(Contract):
-    """The model that scored: its reference and the digest of its ONNX file."""
+    """The model that was used: its reference and the digest of its ONNX file."""
 
     model: ModelReference
     sha256: Sha256
 
 
 class ResultManifest(Contract):
-    """`manifest.json`: what was scored by what into which files.
+    """`manifest.json`: the input, the model and the output files of a prediction.
 
-    It holds no time and no host, so that the same input and model give the same bytes.
+    It holds no time and no host name, so that the same input and model give the same bytes.
     """
 
     manifest_version: Literal[1] = 1
@@ -270,4 +270,4 @@ class ResultManifest(Contract):
     model: ScoringModel
     rows: RowCounts
     outputs: tuple[FileDigest, ...]
-    versions: dict[str, str] = Field(description="The libraries and packages that computed the scores")
+    versions: dict[str, str] = Field(description="The versions of the packages that computed the scores")

@@ -1,33 +1,32 @@
-"""The life of a prediction: its statuses and the moves between them."""
+"""The statuses of a prediction and the allowed moves between them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from retainwise_contracts.errors import ForbiddenMove
 from retainwise_contracts.model import OpenEnum
 
 
 class PredictionStatus(OpenEnum):
-    """Where a prediction stands. A status only moves forward; an attempt that failed is told by the phase."""
+    """The status of a prediction. It only moves forward; the phase shows a failed attempt."""
 
     QUEUED = "QUEUED"
-    """Accepted: the file is stored and the request is on its way to a worker."""
+    """Accepted: the file is stored and the request is queued."""
     RUNNING = "RUNNING"
-    """A worker has claimed it. It stays RUNNING while it waits to be tried again."""
+    """A worker has claimed it. It stays RUNNING while it waits for a retry."""
     COMPLETED = "COMPLETED"
-    """The result files are there."""
+    """The result files are available."""
     FAILED = "FAILED"
-    """It will not be tried again; the failure code says why."""
+    """It will not be retried; the failure code says why."""
     CANCELLED = "CANCELLED"
-    """The tenant withdrew it."""
+    """The tenant cancelled it."""
     EXPIRED = "EXPIRED"
-    """Its deadline passed before a worker began it."""
+    """Its deadline passed before a worker started it."""
     UNKNOWN = "UNKNOWN"
     """A status newer than this reader. Never written."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing comes after this status."""
+        """Whether the status never changes again."""
         return self in _FINAL
 
 
@@ -45,7 +44,7 @@ ALLOWED_MOVES: Mapping[PredictionStatus, frozenset[PredictionStatus]] = MappingP
         PredictionStatus.QUEUED: frozenset(
             {
                 PredictionStatus.RUNNING,
-                # Without ever running: its message died before a worker could claim it.
+                # Without running: its message was dead-lettered before a worker could claim it.
                 PredictionStatus.FAILED,
                 PredictionStatus.CANCELLED,
                 PredictionStatus.EXPIRED,
@@ -55,24 +54,18 @@ ALLOWED_MOVES: Mapping[PredictionStatus, frozenset[PredictionStatus]] = MappingP
         **{status: frozenset() for status in _FINAL},
     }
 )
-"""From each status, those it may move to. The database enforces the same table (deploy/migrations)."""
-
-
-def require_move(before: PredictionStatus, after: PredictionStatus) -> None:
-    """Raise `ForbiddenMove` unless a prediction may go from `before` to `after`."""
-    if after not in ALLOWED_MOVES.get(before, frozenset()):
-        raise ForbiddenMove(f"a prediction cannot go from {before} to {after}")
+"""The statuses each status may move to. The database enforces the same table (deploy/migrations)."""
 
 
 class PredictionPhase(OpenEnum):
-    """What is happening inside a status, for a person who waits."""
+    """What is happening within a status, for a user who is waiting."""
 
     WAITING = "waiting"
-    """In the queue, not claimed yet."""
+    """Queued, not claimed by a worker yet."""
     SCORING = "scoring"
-    """A worker is at it."""
+    """A worker is scoring it."""
     RETRYING = "retrying"
-    """The last attempt failed for a passing reason; it will be tried again."""
+    """The last attempt failed for a temporary reason; it will be retried."""
     DONE = "done"
     """Final."""
     UNKNOWN = "unknown"

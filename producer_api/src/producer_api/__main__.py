@@ -1,6 +1,7 @@
-"""`python -m producer_api` serves the API; with `check` it proves its environment and ends.
+"""`python -m producer_api` serves the API; with `check` it checks what the API needs and exits.
 
-Exit codes: 0 stopped by a signal, or all is well; 1 something it needs does not let it in; 2 bad settings.
+Exit codes: 0 stopped by a signal, or the check passed; 1 something it needs is missing or refuses access;
+2 invalid settings.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The wiring of the API on one page: the layers around every request, the resources, the route table."""
+"""The wiring of the API: middlewares, resources and routes."""
 
 from aiobotocore.session import AioSession, get_session
 from aiohttp import web
@@ -12,14 +12,15 @@ from producer_api.errors import answer_problems
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, hide_software, observe_requests
 
-LARGEST_REQUEST_BODY_READ_WHOLE = 65_536
-"""Nothing here reads a body whole; the stream of an upload is bounded by `MAX_UPLOAD_BYTES` as it is read."""
+MAX_REQUEST_BODY_BYTES = 65_536
+"""For a body that is read into memory at once, which no handler does. Uploads are streamed and bounded by
+`MAX_UPLOAD_BYTES`."""
 
 
 def create_app(
     settings: Settings, *, registry: CollectorRegistry = PROCESS_REGISTRY, aws: AioSession | None = None
 ) -> web.Application:
-    """Build the API; its resources open when it starts, and may then raise StartRefused."""
+    """Build the API. Its resources are opened when it starts, which may raise StartRefused."""
     app = web.Application(
         middlewares=[
             allow_origins(settings.cors_allowed_origins),
@@ -27,7 +28,7 @@ def create_app(
             answer_problems,
             authenticate,
         ],
-        client_max_size=LARGEST_REQUEST_BODY_READ_WHOLE,
+        client_max_size=MAX_REQUEST_BODY_BYTES,
     )
     app.on_response_prepare.append(hide_software)
     app[SETTINGS] = settings

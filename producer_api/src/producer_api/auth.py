@@ -1,4 +1,4 @@
-"""Who asks: bearer tokens, verified against the keys their issuer publishes."""
+"""Authentication: bearer tokens, verified with the keys their issuer publishes."""
 
 import asyncio
 import re
@@ -19,18 +19,18 @@ from retainwise_contracts.logs import LogField
 from retainwise_contracts.model import TenantId
 
 ALGORITHMS = ("RS256", "ES256")
-"""What a token may be signed with. The token's own word is never enough (RFC 8725, 3.1)."""
+"""The accepted signature algorithms. The token's own `alg` is not trusted (RFC 8725, 3.1)."""
 
 LEEWAY_SECONDS = 10
-"""How far the issuer's clock and ours may be apart."""
+"""How much the issuer's clock and ours may differ."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
 MAX_KEY_SET_BYTES = 262_144
 REFRESH_SECONDS = 300.0
-"""How often the keys are fetched anew, so that a key the issuer withdrew is not trusted for long."""
+"""How often the keys are refreshed, so that a revoked key is not trusted for long."""
 
 COOL_DOWN_SECONDS = 30.0
-"""Between two fetches for unknown key ids: tokens with made-up ids must not become load on the issuer."""
+"""Between two fetches for unknown key ids: tokens with invented ids must not cause load on the issuer."""
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _tenant_id: TypeAdapter[str] = TypeAdapter(TenantId)
@@ -40,10 +40,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a token speaks for."""
+    """The tenant a token was issued to."""
 
     tenant_id: str
-    subject: str
 
 
 CALLER = web.RequestKey("caller", Caller)
@@ -54,7 +53,7 @@ class KeysUnavailable(Exception):
 
 
 class TokenVerifier:
-    """Verifies tokens of one issuer. Its last good keys stay in use while the issuer is away."""
+    """Verifies tokens of one issuer. While the issuer is unavailable, the keys fetched last stay in use."""
 
     def __init__(
         self,
@@ -71,16 +70,16 @@ class TokenVerifier:
         self._audience = audience
         self._clock = clock
         self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._looked_at = float("-inf")
+        self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
         self.problem: str | None = "the keys have not been fetched yet"
-        """Why the last fetch failed; None where it did not."""
+        """Why the last fetch failed; None if it succeeded."""
 
     async def verify(self, token: str) -> Caller:
-        """Give whom the token speaks for.
+        """Return the caller a token was issued to.
 
         Raises:
-            TokenExpired: it was good once.
+            TokenExpired: it was valid once.
             TokenInvalid: anything else; the text never quotes the token.
         """
         try:
@@ -94,21 +93,21 @@ class TokenVerifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub", "tenant_id"]},
             )
-            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True), claims["sub"])
+            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True))
         except jwt.ExpiredSignatureError as error:
             raise TokenExpired from error
         except ValidationError as error:
-            raise TokenInvalid("The claim tenant_id is not the id of a tenant.") from error
+            raise TokenInvalid("The claim tenant_id is not a valid tenant id.") from error
         except (jwt.InvalidIssuerError, jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
             raise TokenInvalid(f"{error}.") from error
         except (jwt.PyJWTError, ValueError) as error:
             raise TokenInvalid from error
 
     async def refresh_keys(self) -> int:
-        """Fetch the issuer's keys and give their number.
+        """Fetch the issuer's keys and return how many there are.
 
         Raises:
-            KeysUnavailable: the keys stay as they were.
+            KeysUnavailable: the fetch failed, and the keys are unchanged.
         """
         try:
             self._keys = await self._fetch_keys()
@@ -119,28 +118,28 @@ class TokenVerifier:
         return len(self._keys)
 
     async def keep_keys_fresh(self) -> None:
-        """Fetch the keys again and again, until cancelled. No failure ends it."""
+        """Refresh the keys periodically until cancelled. A failed refresh is logged and retried."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
-                await self._refresh_if_possible()
+                await self._try_refresh()
             except Exception:
                 log.exception("jwks_refresh_failed")
 
     async def _key(self, key_id: object) -> jwt.PyJWK:
         if not isinstance(key_id, str):
-            raise TokenInvalid("The token's header names no key (kid).")
+            raise TokenInvalid("The token's header has no key id (kid).")
         if key_id not in self._keys:
-            async with self._fetching:  # of many that wait here the first one fetches for all
-                if key_id not in self._keys and self._clock() - self._looked_at >= COOL_DOWN_SECONDS:
-                    self._looked_at = self._clock()
-                    await self._refresh_if_possible()
+            async with self._fetching:  # the first of many waiting requests fetches for all
+                if key_id not in self._keys and self._clock() - self._fetched_at >= COOL_DOWN_SECONDS:
+                    self._fetched_at = self._clock()
+                    await self._try_refresh()
         try:
             return self._keys[key_id]
         except KeyError:
-            raise TokenInvalid("The token is signed with a key its issuer does not publish.") from None
+            raise TokenInvalid("The token is signed with a key that its issuer does not publish.") from None
 
-    async def _refresh_if_possible(self) -> None:
+    async def _try_refresh(self) -> None:
         try:
             await self.refresh_keys()
         except KeysUnavailable as error:
@@ -159,16 +158,16 @@ class TokenVerifier:
                     more := await response.content.read(MAX_KEY_SET_BYTES)
                 ):
                     document += more
-        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError) as error:  # OSError includes TimeoutError
             raise KeysUnavailable(str(error) or type(error).__name__) from error
         keys = _read_keys(document)
         if not keys:
-            raise KeysUnavailable("it holds no signing key of a kind that is accepted here")
+            raise KeysUnavailable("it has no signing key for an accepted algorithm")
         return keys
 
 
 def _read_keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
-    """Read the RSA and EC signing keys of a JSON Web Key Set (RFC 7517), by id; others are passed over."""
+    """Read the RSA and EC signing keys of a JSON Web Key Set (RFC 7517), by id; other keys are ignored."""
     try:
         entries = orjson.loads(document)["keys"]
         candidates = [entry for entry in entries if entry.get("use", "sig") == "sig" and entry.get("kid")]
@@ -188,14 +187,14 @@ def _read_keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
 VERIFIER = web.AppKey("verifier", TokenVerifier)
 
 OPEN_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
-"""What answers without a token; every other route asks for one."""
+"""The routes that need no token; every other route does."""
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in whoever has a good token, and bind its tenant to the request and its log lines."""
+    """Require a valid token, and bind its tenant to the request and its log lines."""
     resource = request.match_info.route.resource
-    if resource is None or resource.canonical in OPEN_ROUTES:  # no resource: nothing to protect, a 404 or 405
+    if resource is None or resource.canonical in OPEN_ROUTES:  # no resource: a 404 or 405 follows
         return await handler(request)
     header = request.headers.get("Authorization")
     if header is None:

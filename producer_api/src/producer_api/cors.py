@@ -1,10 +1,10 @@
-"""Which browser pages may call. The outermost layer, so that a page can read its errors too."""
+"""CORS: which browser pages may call the API. The outermost middleware, so that pages can read errors too."""
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 MAX_AGE_SECONDS = 600
-"""How long a browser may remember the answer to a preflight."""
+"""How long a browser may cache the answer to a preflight request."""
 
 _METHODS = "GET, POST"
 _REQUEST_HEADERS = "Authorization, Content-Type, X-Request-Id, traceparent, tracestate"
@@ -12,7 +12,7 @@ _RESPONSE_HEADERS = "Location, Retry-After, WWW-Authenticate, X-Request-Id"
 
 
 def allow_origins(origins: tuple[str, ...]) -> Middleware:
-    """Make the layer that answers preflights and marks every answer for these origins' pages."""
+    """Build the middleware that answers preflight requests and adds CORS headers for these origins."""
     allowed = frozenset(origins)
 
     @web.middleware

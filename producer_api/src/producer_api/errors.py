@@ -1,7 +1,7 @@
-"""What the API refuses or cannot do, and the one table in which that meets HTTP.
+"""How errors become HTTP responses: `PROBLEMS` gives each exception its status, code and title.
 
-Every error leaves as problem+json (RFC 9457) with a stable `code`. What an exception's text says is shown to
-the client; an exception that is not in the table is a fault of ours, and of it nothing is shown.
+Every error response is problem+json (RFC 9457) with a stable `code`. Its detail is the exception's text,
+unless the table gives one. An exception that is not in the table is a bug: the client gets 500 and no detail.
 """
 
 from collections.abc import Mapping
@@ -24,27 +24,24 @@ from ml_models.intake.dialect import (
     TooManyColumns,
     UnreadableEncoding,
 )
+from producer_api.objects import StorageUnavailable
+from producer_api.store import DatabaseUnavailable
+from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from retainwise_contracts.failures import FAILURES, FailureCode
 from retainwise_contracts.status import PredictionStatus
 
-REQUEST_ID = web.RequestKey("request_id", str)
-"""Names the request in its log lines, its errors and its `X-Request-Id` header."""
-
-PROBLEM_CODE = web.ResponseKey("problem_code", str)
-"""The code of a problem, for the request's log line."""
-
 RETRY_AFTER_SECONDS = 5
-"""What a client is told to wait when a part of ours is away: most outages are a restart or a failover."""
+"""When a client should retry after a 503: most outages are a restart or a failover."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class StartRefused(Exception):
-    """Something the API needs is missing or does not let it in; the text says what, and what to do."""
+    """The API cannot start: something it needs is missing or refuses access. The text says what to do."""
 
 
 class ApiError(Exception):
-    """A request that is not fulfilled. The class's docstring is the detail, unless one is given.
+    """A request that cannot be fulfilled. The class's docstring is the detail, unless one is given.
 
     `members` are extension members of the problem object.
     """
@@ -55,33 +52,33 @@ class ApiError(Exception):
 
 
 class TokenRefused(ApiError):
-    """The request does not say who asks."""
+    """The request is not authenticated."""
 
     challenge: ClassVar[str] = 'Bearer realm="retainwise"'
 
 
 class TokenMissing(TokenRefused):
-    """Send a token in the header: Authorization: Bearer <token>."""
+    """Send a token in the Authorization header: Authorization: Bearer <token>."""
 
 
 class TokenInvalid(TokenRefused):
-    """The token is not one that is accepted here."""
+    """The token cannot be verified."""
 
     challenge = 'Bearer realm="retainwise", error="invalid_token"'
 
 
 class TokenExpired(TokenInvalid):
-    """The token has expired. Get a new one."""
+    """The token has expired. Request a new one."""
 
     challenge = 'Bearer realm="retainwise", error="invalid_token", error_description="expired"'
 
 
 class PredictionNotFound(ApiError):
-    """There is no such prediction."""
+    """No prediction has this id."""
 
 
 class NotFinished(ApiError):
-    """The prediction is not finished yet. Ask again later."""
+    """The prediction has not finished yet. Try again later."""
 
     def __init__(self, status: PredictionStatus) -> None:
         super().__init__(None, prediction_status=status)
@@ -95,16 +92,16 @@ class PredictionFailed(ApiError):
 
 
 class InvalidParameter(ApiError):
-    """A parameter of the request cannot be read."""
+    """A request parameter is invalid."""
 
     def __init__(self, parameter: str, detail: str) -> None:
-        # The name may be the client's own, of bytes that are no text and cannot be told in JSON.
+        # The name comes from the client and may hold bytes that are not text, which JSON cannot carry.
         parameter = parameter.encode("utf-8", "replace").decode()
         super().__init__(f"{parameter}: {detail}", parameter=parameter)
 
 
 class MalformedMultipart(ApiError):
-    """The multipart body cannot be read."""
+    """The multipart body cannot be parsed."""
 
 
 class MediaTypeUnsupported(ApiError):
@@ -112,47 +109,41 @@ class MediaTypeUnsupported(ApiError):
 
 
 class ContentEncodingUnsupported(ApiError):
-    """Send the file as it is, without Content-Encoding or Content-Transfer-Encoding."""
+    """Send the file without Content-Encoding and without Content-Transfer-Encoding."""
 
 
 class FileTooLarge(ApiError):
-    """The file is larger than is accepted."""
+    """The file is too large."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"At most {max_bytes:,} bytes are accepted.", max_bytes=max_bytes)
+        super().__init__(f"The maximum is {max_bytes:,} bytes.", max_bytes=max_bytes)
 
 
 class UploadStalled(ApiError):
-    """Nothing of the file arrived for too long. Send it again."""
+    """No data was received for too long. Upload the file again."""
 
 
 class UploadCutOff(ApiError):
-    """The request ended before the file did. Send it again."""
+    """The request ended before the whole file was received. Upload the file again."""
 
 
 class TooManyUploads(ApiError):
-    """As many uploads as we take at once are under way. Send the file again in a moment."""
+    """The limit of concurrent uploads is reached. Try again in a few seconds."""
 
 
 class ShuttingDown(ApiError):
-    """This instance is being replaced. Send the file again."""
-
-
-class DatabaseUnavailable(ApiError):
-    """The database cannot be reached. Try again in a moment."""
-
-
-class StorageUnavailable(ApiError):
-    """The file storage cannot be reached. Try again in a moment."""
+    """This instance is shutting down. Upload the file again."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """How an error is told: the HTTP status, the stable code, and the title that goes with the code."""
+    """The HTTP response for an error: its status, its stable code and the title that belongs to the code."""
 
     status: HTTPStatus
     code: str
     title: str
+    detail: str | None = None
+    """Sent instead of the exception's text, which for errors raised below HTTP is written for operators."""
 
 
 def _file(code: FailureCode, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY) -> Problem:
@@ -160,40 +151,38 @@ def _file(code: FailureCode, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTIT
 
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
-    TokenMissing: Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "A token is needed."),
+    TokenMissing: Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "No token provided."),
     TokenExpired: Problem(HTTPStatus.UNAUTHORIZED, "token_expired", "The token has expired."),
-    TokenInvalid: Problem(HTTPStatus.UNAUTHORIZED, "token_invalid", "The token is not accepted."),
-    PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "There is no such prediction."),
-    NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction is not finished."),
+    TokenInvalid: Problem(HTTPStatus.UNAUTHORIZED, "token_invalid", "Invalid token."),
+    PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
+    NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
-    InvalidParameter: Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", "A parameter cannot be read."
-    ),
-    ModelNotFound: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_model", "There is no such model."),
-    MalformedMultipart: Problem(
-        HTTPStatus.BAD_REQUEST, "malformed_multipart", "The multipart body cannot be read."
-    ),
+    InvalidParameter: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", "Invalid parameter."),
+    ModelNotFound: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_model", "Unknown model."),
+    MalformedMultipart: Problem(HTTPStatus.BAD_REQUEST, "malformed_multipart", "Malformed multipart body."),
     MediaTypeUnsupported: Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "media_type_unsupported",
-        "The body's media type is not one that is accepted.",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", "Unsupported media type."
     ),
     ContentEncodingUnsupported: Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "content_encoding_unsupported",
-        "The body must not be compressed or encoded.",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding_unsupported", "Unsupported content encoding."
     ),
-    UploadStalled: Problem(HTTPStatus.REQUEST_TIMEOUT, "upload_stalled", "The upload stood still."),
-    UploadCutOff: Problem(HTTPStatus.BAD_REQUEST, "upload_cut_off", "The upload is not complete."),
+    UploadStalled: Problem(HTTPStatus.REQUEST_TIMEOUT, "upload_stalled", "The upload timed out."),
+    UploadCutOff: Problem(HTTPStatus.BAD_REQUEST, "upload_cut_off", "The upload is incomplete."),
     TooManyUploads: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_uploads", "Too many uploads are under way."
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_uploads", "Too many concurrent uploads."
     ),
-    ShuttingDown: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "This instance is stopping."),
+    ShuttingDown: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "The service is shutting down."),
     DatabaseUnavailable: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", "The database is away."
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        "The database is unavailable.",
+        "The database cannot be reached. Try again in a few seconds.",
     ),
     StorageUnavailable: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "The file storage is away."
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage_unavailable",
+        "The file storage is unavailable.",
+        "The file storage cannot be reached. Try again in a few seconds.",
     ),
     FileTooLarge: _file(FailureCode.FILE_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EmptyFile: _file(FailureCode.EMPTY_FILE),
@@ -205,41 +194,42 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
 }
-"""Every error a client can cause or must know of. All else is `internal_error`."""
+"""Where every error gets its HTTP status. An exception that is not listed is `internal_error`."""
 
 INTERNAL_ERROR = _file(FailureCode.INTERNAL_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-_OF_AIOHTTP = {
-    HTTPStatus.NOT_FOUND: Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address."),
+_AIOHTTP_PROBLEMS = {
+    HTTPStatus.NOT_FOUND: Problem(HTTPStatus.NOT_FOUND, "not_found", "Not found."),
     HTTPStatus.METHOD_NOT_ALLOWED: Problem(
-        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
+        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed."
     ),
 }
 
 
 @web.middleware
 async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every exception below into a problem, aiohttp's own ones too."""
+    """Turn every exception of the handlers, including aiohttp's own, into a problem response."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         status = HTTPStatus(error.status)
         if status < HTTPStatus.BAD_REQUEST:
             raise
-        problem = _OF_AIOHTTP.get(status) or Problem(status, status.name.lower(), f"{status.phrase}.")
+        problem = _AIOHTTP_PROBLEMS.get(status) or Problem(status, status.name.lower(), f"{status.phrase}.")
         response = problem_response(request, problem, problem.title)
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return response
     except tuple(PROBLEMS) as error:
         problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-        return _explained(request, problem, error)
+        return _error_response(request, problem, error)
     except Exception:
         log.exception("request_failed")
-        return problem_response(request, INTERNAL_ERROR, "Try again; if it stays, tell us the request_id.")
+        detail = "Try again. If the error persists, contact support and quote the request_id."
+        return problem_response(request, INTERNAL_ERROR, detail)
 
 
-def _explained(request: web.Request, problem: Problem, error: Exception) -> web.Response:
+def _error_response(request: web.Request, problem: Problem, error: Exception) -> web.Response:
     if isinstance(error, ApiError):
         members = error.members
     elif isinstance(error, RequiredColumnsMissing):
@@ -248,7 +238,7 @@ def _explained(request: web.Request, problem: Problem, error: Exception) -> web.
         members = {"installed": error.installed}
     else:
         members = {}
-    response = problem_response(request, problem, str(error), **members)
+    response = problem_response(request, problem, problem.detail or str(error), **members)
     if isinstance(error, TokenRefused):
         response.headers["WWW-Authenticate"] = error.challenge
     if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -258,7 +248,7 @@ def _explained(request: web.Request, problem: Problem, error: Exception) -> web.
 
 
 def problem_response(request: web.Request, problem: Problem, detail: str, **members: object) -> web.Response:
-    """Answer a problem object; `members` are its extension members."""
+    """Return a problem object; `members` are its extension members."""
     response = web.Response(
         status=problem.status,
         body=orjson.dumps(

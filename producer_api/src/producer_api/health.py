@@ -1,28 +1,26 @@
-"""`/livez`, `/readyz` and `/metrics`. They answer without a token and say nothing of customers."""
+"""`/livez`, `/readyz` and `/metrics`. They need no token and show no customer data."""
 
 import asyncio
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from producer_api import SERVICE
 from producer_api.auth import VERIFIER
-from producer_api.errors import DatabaseUnavailable, StorageUnavailable
-from producer_api.objects import OBJECTS
+from producer_api.objects import OBJECTS, StorageUnavailable
 from producer_api.outbox import OUTBOX
-from producer_api.store import STORE
+from producer_api.store import STORE, DatabaseUnavailable
 from producer_api.uploads import UPLOAD_GATE
 from retainwise_contracts.health import Check, Health, HealthState
 
-SERVICE = "producer_api"
-
 PROBE_TIMEOUT_SECONDS = 2.0
-"""For the questions to database and storage: the answer must come before a balancer gives up on it."""
+"""For checking the database and the storage: a load balancer must get its answer before it gives up."""
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
 
 
 async def livez(request: web.Request) -> web.Response:
-    """Answer whether the process should live on: whether its relay runs."""
+    """Answer 503 when the process should be restarted: its relay has stopped."""
     alive = request.app[OUTBOX].alive
     return _answer(
         Check(
@@ -34,14 +32,14 @@ async def livez(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer whether requests should be sent here."""
+    """Answer 503 when no requests should be sent to this instance."""
     closed = request.app[UPLOAD_GATE].closed
     database, storage = await asyncio.gather(_check_database(request.app), _check_storage(request.app))
     return _answer(
         Check(
             name="serving",
             state=HealthState.FAILED if closed else HealthState.OK,
-            detail="stopping" if closed else "",
+            detail="shutting down" if closed else "",
         ),
         database,
         storage,
@@ -51,7 +49,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Answer the metrics in Prometheus' text format."""
+    """Answer the metrics in Prometheus text format."""
     return web.Response(
         body=generate_latest(request.app[REGISTRY]), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
@@ -62,18 +60,20 @@ async def _check_database(app: web.Application) -> Check:
         async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
             await app[STORE].read_schema_revision()
     except (DatabaseUnavailable, TimeoutError):
-        return Check(name="database", state=HealthState.FAILED, detail="it does not answer")
+        return Check(name="database", state=HealthState.FAILED, detail="the database is unavailable")
     return Check(name="database", state=HealthState.OK, detail="")
 
 
 async def _check_storage(app: web.Application) -> Check:
-    """Say how the bucket is. While it is away, what is known of predictions can still be told."""
+    """Check the bucket. Without it the API is degraded: the status of predictions can still be read."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
             await app[OBJECTS].probe()
     except (StorageUnavailable, TimeoutError):
         return Check(
-            name="storage", state=HealthState.DEGRADED, detail="it does not answer: no file can be taken"
+            name="storage",
+            state=HealthState.DEGRADED,
+            detail="the file storage is unavailable: no file can be uploaded",
         )
     return Check(name="storage", state=HealthState.OK, detail="")
 
@@ -84,7 +84,7 @@ def _check_keys(app: web.Application) -> Check:
     return Check(
         name="token_keys",
         state=HealthState.DEGRADED,
-        detail="the issuer's keys cannot be fetched; the last good ones are in use",
+        detail="the issuer's keys cannot be fetched; the keys fetched last are in use",
     )
 
 

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard output; libraries' log lines are written the same way."""
+"""Logs as one JSON object per line on standard output, including those of libraries."""
 
 import logging
 import sys
@@ -7,12 +7,12 @@ import orjson
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
-from producer_api.health import SERVICE
+from producer_api import SERVICE
 from retainwise_contracts.logs import LogField
 
 
 def _without_request(record: logging.LogRecord) -> bool:
-    """Let a line on a request that is no HTTP tell nothing of the request: a token may be in it."""
+    """Strip the request from a log record about malformed HTTP: it may hold a token."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         record.msg, record.args, record.exc_info = f"unreadable request: {type(error).__name__}", (), None
@@ -43,7 +43,7 @@ def configure_logs(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(
-                    # Field names may be members of LogField, which to orjson are no texts.
+                    # Field names may be members of LogField, which orjson does not accept as plain strings.
                     serializer=lambda line, **_: orjson.dumps(
                         line, default=str, option=orjson.OPT_NON_STR_KEYS
                     ).decode()

@@ -1,4 +1,4 @@
-"""The models a prediction can ask for, by their cards. The API never loads a model itself."""
+"""The models that predictions can use, described by their cards. The API never loads a model itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ class Models:
         self.default = default
 
     def card(self, ref: str) -> Card:
-        """Give a model's card. Raises ModelNotFound."""
+        """Return a model's card. Raises ModelNotFound."""
         try:
             return self.cards[ref]
         except KeyError:
@@ -29,7 +29,7 @@ MODELS = web.AppKey("models", Models)
 
 
 async def list_models(request: web.Request) -> web.Response:
-    """Answer which models there are and which columns each of them reads."""
+    """Answer the installed models and the columns each one reads."""
     models = request.app[MODELS]
     listed = [_model(card, is_default=ref == models.default) for ref, card in models.cards.items()]
     return web.Response(body=orjson.dumps({"models": listed}), content_type="application/json")

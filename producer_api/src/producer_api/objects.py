@@ -1,6 +1,6 @@
-"""The API's edge to S3: files go in as they arrive, links to results come out.
+"""The API's access to S3: it stores files as they arrive and signs links to results.
 
-botocore's errors are translated here and go no further.
+No botocore error leaves this module: each becomes `StorageUnavailable`.
 """
 
 import asyncio
@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from producer_api.errors import StorageUnavailable
-
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 << 20
-"""A file is held and sent in parts of this size. S3 takes 5 MiB to 5 GiB and 10,000 parts: 78 GiB here."""
+"""A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 78 GiB here."""
 
 REQUEST_TIMEOUT_SECONDS = 60.0
-"""For one request with a part in its body, the client's own retries included."""
+"""For one request with a part as its body, including the client's retries."""
 
 CSV_MEDIA_TYPE = "text/csv"
 
 
+class StorageUnavailable(Exception):
+    """S3 cannot be reached, refuses the request or does not answer in time."""
+
+
 @dataclass(frozen=True)
 class StoredObject:
-    """A file that is in the bucket in full; size and digest are of the bytes as they arrived."""
+    """A file that is completely stored; size and digest are of the bytes as they arrived."""
 
     key: str
     version_id: str | None
@@ -39,7 +41,7 @@ class StoredObject:
 
 
 class ObjectWriter:
-    """One object in the making. Nothing is there to read before `complete`."""
+    """Writes one object. It cannot be read before `complete`."""
 
     def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
         self._client = client
@@ -57,25 +59,25 @@ class ObjectWriter:
         return self._size
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes; with every full part this waits for S3, and so slows the sender down.
+        """Write the next bytes. Each full part is uploaded before this returns, which slows the sender down.
 
         Raises:
-            StorageUnavailable: S3 did not take a part.
+            StorageUnavailable: a part could not be stored.
         """
         self._size += len(chunk)
         self._buffer += chunk
         if len(self._buffer) >= PART_BYTES:
-            await self._send_part()
+            await self._upload_part()
 
     async def complete(self) -> StoredObject:
-        """Put the object in place.
+        """Finish the object, so that it can be read.
 
         Raises:
-            StorageUnavailable: S3 did not take it; nothing is there.
+            StorageUnavailable: it could not be stored; there is no object.
         """
         if self._multipart_id is None:
             body = await self._take_buffer()
-            with _translated():
+            with _translate_errors():
                 async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                     stored = await self._client.put_object(
                         Bucket=self._bucket, Key=self._key, Body=body, ContentType=CSV_MEDIA_TYPE
@@ -83,8 +85,8 @@ class ObjectWriter:
             version_id = stored.get("VersionId")
         else:
             if self._buffer:
-                await self._send_part()
-            with _translated():
+                await self._upload_part()
+            with _translate_errors():
                 async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                     completed = await self._client.complete_multipart_upload(
                         Bucket=self._bucket,
@@ -97,7 +99,7 @@ class ObjectWriter:
         return StoredObject(self._key, version_id, self._size, self._digest.hexdigest())
 
     async def abort(self) -> None:
-        """Leave nothing behind, as far as S3 lets us: its lifecycle rule clears parts that stay."""
+        """Remove the uploaded parts. If S3 is unavailable, the bucket's lifecycle rule removes them later."""
         self._buffer.clear()
         if self._multipart_id is not None:
             with suppress(ClientError, BotoCoreError, OSError):
@@ -106,9 +108,9 @@ class ObjectWriter:
                         Bucket=self._bucket, Key=self._key, UploadId=self._multipart_id
                     )
 
-    async def _send_part(self) -> None:
+    async def _upload_part(self) -> None:
         body = await self._take_buffer()
-        with _translated():
+        with _translate_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 if self._multipart_id is None:
                     created = await self._client.create_multipart_upload(
@@ -140,23 +142,23 @@ class Objects:
         self.bucket = bucket
 
     async def probe(self) -> None:
-        """Ask for the bucket. Raises StorageUnavailable."""
-        with _translated():
+        """Check that the bucket can be reached. Raises StorageUnavailable."""
+        with _translate_errors():
             await self._client.head_bucket(Bucket=self.bucket)
 
     @asynccontextmanager
     async def create_object(self, key: str) -> AsyncIterator[ObjectWriter]:
-        """Write an object while the block runs; if it is left by an error, nothing stays behind."""
+        """Write an object while the block runs; an error in the block removes what was written."""
         writer = ObjectWriter(self._client, self.bucket, key)
         try:
             yield writer
-        except BaseException:  # also when cancelled: parts without an end are paid for
+        except BaseException:  # including cancellation: S3 charges for parts of unfinished uploads
             await writer.abort()
             raise
 
     async def link(self, bucket: str, key: str, *, file_name: str, media_type: str, seconds: int) -> str:
-        """Sign a link that lets whoever has it download one object for so many seconds."""
-        with _translated():
+        """Sign a URL with which anyone can download one object for this many seconds."""
+        with _translate_errors():
             url: str = await self._client.generate_presigned_url(
                 "get_object",
                 Params={
@@ -174,8 +176,8 @@ OBJECTS = web.AppKey("objects", Objects)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
-    except (ClientError, BotoCoreError, OSError) as error:  # a TimeoutError is an OSError
-        raise StorageUnavailable from error
+    except (ClientError, BotoCoreError, OSError) as error:  # OSError includes TimeoutError
+        raise StorageUnavailable("the file storage cannot be reached") from error

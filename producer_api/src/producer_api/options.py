@@ -1,4 +1,4 @@
-"""What a request may say about its file: model, mapping, reasons, deadline; query and form give text."""
+"""The parameters of an upload: model, mapping, reasons and deadline, from the query or the form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from producer_api.models import Models
 from retainwise_contracts.prediction_requested import MAX_REASONS, ModelReference, ScoringOptions
 
 MAX_FIELD_BYTES = 16_384
-"""For one parameter. Ten messages with a mapping of this size still fit into one request to SQS."""
+"""For one parameter. Ten messages with a mapping of this size fit into one request to SQS."""
 
 PARAMETERS = ("model", "mapping", "reasons", "deadline")
 
 
 @dataclass(frozen=True)
 class PredictionOptions:
-    """How a file shall be scored."""
+    """How a file is to be scored."""
 
     card: Card
     mapping: Mapping[str, str]
-    """Feature to header, as the request says it; checked against the card and the file later."""
+    """Feature to header, as sent; checked against the card and the file later."""
     scoring: ScoringOptions
     deadline: datetime | None
 
     @property
     def model(self) -> ModelReference:
-        """The model that shall score."""
+        """The model to score with."""
         return ModelReference(name=self.card.name, version=self.card.version)
 
 
@@ -39,15 +39,15 @@ def read_options(parameters: Iterable[tuple[str, str]], models: Models) -> Predi
 
     Raises:
         InvalidParameter: one is unknown, given twice or cannot be read.
-        InvalidMapping: the mapping is not a JSON object of texts.
+        InvalidMapping: the mapping is not a JSON object of strings.
         ModelNotFound: the model is not installed.
     """
     given: dict[str, str] = {}
     for name, text in parameters:
         if name not in PARAMETERS:
-            raise InvalidParameter(name, f"there is no such parameter; there are {', '.join(PARAMETERS)}.")
+            raise InvalidParameter(name, f"unknown parameter. The parameters are {', '.join(PARAMETERS)}.")
         if name in given:
-            raise InvalidParameter(name, "it is given more than once.")
+            raise InvalidParameter(name, "it was sent more than once.")
         given[name] = text
     return PredictionOptions(
         card=models.card(given.get("model", models.default)),
@@ -69,7 +69,7 @@ def _mapping(text: str) -> Mapping[str, str]:
 
 def _scoring(text: str) -> ScoringOptions:
     if text not in {str(number) for number in range(MAX_REASONS + 1)}:
-        raise InvalidParameter("reasons", f"send a whole number from 0 to {MAX_REASONS}.")
+        raise InvalidParameter("reasons", f"send an integer from 0 to {MAX_REASONS}.")
     return ScoringOptions(reasons=int(text))
 
 
@@ -80,7 +80,7 @@ def _deadline(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         raise InvalidParameter("deadline", "send an ISO 8601 time, such as 2026-12-01T12:00:00Z.") from error
     if moment.tzinfo is None:
-        raise InvalidParameter("deadline", "send it with its time zone, such as 2026-12-01T12:00:00Z.")
+        raise InvalidParameter("deadline", "send it with a time zone, such as 2026-12-01T12:00:00Z.")
     if deadline <= datetime.now(UTC):
-        raise InvalidParameter("deadline", "it has passed already.")
+        raise InvalidParameter("deadline", "it is in the past.")
     return deadline

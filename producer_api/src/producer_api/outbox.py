@@ -1,7 +1,7 @@
-"""The relay: sends what the transactions left in the outbox, to SQS and SNS, at least once.
+"""The relay: sends committed outbox messages to SQS and SNS, at least once.
 
-Each batch is locked, sent and marked in one transaction. If the process dies after the send and before the
-commit, the batch is sent again, and the readers' claims refuse the duplicate.
+Each batch is locked, sent and marked in one transaction. If the process dies between the send and the commit,
+the batch is sent twice; the worker's claim on the prediction discards the duplicate.
 """
 
 import asyncio
@@ -15,8 +15,7 @@ import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from producer_api.errors import ApiError
-from producer_api.store import Destination, OutboxMessage, Store
+from producer_api.store import DatabaseUnavailable, Destination, OutboxMessage, Store
 from producer_api.telemetry import ApiMetrics
 from retainwise_contracts.envelope import MessageAttribute
 from retainwise_contracts.health import Check, HealthState
@@ -27,52 +26,52 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
 
 BATCH_SIZE = 10
-"""Entries that SQS and SNS take in one request, at most."""
+"""The maximum number of entries in one request to SQS or SNS."""
 
 SWEEP_SECONDS = 1.0
-"""How often the outbox is looked at without a nudge: other replicas and the workers write to it too."""
+"""How often the outbox is read without a nudge: other replicas and the workers write to it too."""
 
 MAX_BACKOFF_SECONDS = 30.0
-"""The longest pause after failures. It is also how late a message may go out once the receiver is back."""
+"""The longest pause after failures, and so the longest delay of a message once the receiver is back."""
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 
-PURGE_SECONDS = 3_600.0
-KEPT_SECONDS = 7 * 86_400.0
-"""How long a sent message is kept: longer than SQS keeps it (4 days), so that it can be sent again."""
+PURGE_INTERVAL_SECONDS = 3_600.0
+RETENTION_SECONDS = 7 * 86_400.0
+"""How long a sent message is kept: longer than SQS keeps it (4 days), so that it can be resent."""
 
-PURGED_AT_ONCE = 1_000
+PURGE_BATCH_SIZE = 1_000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class ReceiverAway(Exception):
-    """SQS or SNS did not answer the request as a whole; the text says why. Wait before the next one."""
+class ReceiverUnavailable(Exception):
+    """A request to SQS or SNS failed as a whole; the text says why. Wait before the next request."""
 
 
 class BatchRefused(Exception):
-    """SQS or SNS answered and took not one message of a batch; the text is its word on the first."""
+    """SQS or SNS accepted no message of a batch; the text is the reason it gave for the first one."""
 
 
 @dataclass(frozen=True)
-class Published:
-    """What became of a batch: taken, with the receiver's message id, or not taken, with the reason."""
+class SendResult:
+    """The outcome of a batch: what was accepted, by its SQS or SNS id, and what was not, with the reason."""
 
     sent: Mapping[OutboxMessage, str]
     failed: Mapping[OutboxMessage, str]
 
 
-class Publisher(Protocol):
-    """Sends batches to one place."""
+class Sender(Protocol):
+    """Sends batches of messages to one destination."""
 
     destination: Destination
 
-    async def publish(self, messages: tuple[OutboxMessage, ...]) -> Published:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverAway."""
+    async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
+        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
 
 
-class QueuePublisher:
-    """Sends requests to the SQS queue. The tenant is the message group, so that SQS serves tenants fairly."""
+class QueueSender:
+    """Sends requests to the SQS queue. The tenant is the message group, for SQS fair queues."""
 
     destination: Destination = "predictions"
 
@@ -80,8 +79,8 @@ class QueuePublisher:
         self._client = client
         self._queue_url = queue_url
 
-    async def publish(self, messages: tuple[OutboxMessage, ...]) -> Published:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverAway."""
+    async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
+        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 answer = await self._client.send_message_batch(
@@ -96,12 +95,12 @@ class QueuePublisher:
                         for number, message in enumerate(messages)
                     ],
                 )
-        except (ClientError, BotoCoreError, OSError) as error:  # a TimeoutError is an OSError
-            raise ReceiverAway(_told(error)) from error
-        return _published(messages, answer)
+        except (ClientError, BotoCoreError, OSError) as error:  # OSError includes TimeoutError
+            raise ReceiverUnavailable(_describe(error)) from error
+        return _send_result(messages, answer)
 
 
-class TopicPublisher:
+class TopicSender:
     """Sends events to the SNS topic that other teams subscribe to."""
 
     destination: Destination = "events"
@@ -110,8 +109,8 @@ class TopicPublisher:
         self._client = client
         self._topic_arn = topic_arn
 
-    async def publish(self, messages: tuple[OutboxMessage, ...]) -> Published:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverAway."""
+    async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
+        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 answer = await self._client.publish_batch(
@@ -126,108 +125,109 @@ class TopicPublisher:
                     ],
                 )
         except (ClientError, BotoCoreError, OSError) as error:
-            raise ReceiverAway(_told(error)) from error
-        return _published(messages, answer)
+            raise ReceiverUnavailable(_describe(error)) from error
+        return _send_result(messages, answer)
 
 
 @dataclass
 class OutboxRelay:
-    """Sends the messages for one destination. Several replicas may run side by side."""
+    """Sends the messages for one destination. Several replicas may run at the same time."""
 
     store: Store
-    publisher: Publisher
+    sender: Sender
     metrics: ApiMetrics
     paused: bool = False
     sweep_seconds: float = SWEEP_SECONDS
     failures: int = 0
-    """Sweeps in a row that failed."""
+    """Consecutive sweeps that failed."""
     problem: str = ""
     """Why the last sweep failed."""
     _nudged: asyncio.Event = field(default_factory=asyncio.Event)
-    _hears_nudges: bool = True
+    _wakes_on_nudge: bool = True
 
     def nudge(self) -> None:
-        """Look at the outbox now: a message has been committed."""
+        """Read the outbox now: a message has been committed."""
         self._nudged.set()
 
     async def run(self) -> None:
-        """Sweep until cancelled. No failure of a sweep ends it."""
+        """Sweep until cancelled. A failed sweep is logged and retried."""
         while True:
             try:
-                await self._measure()  # first, so that the lag is told in an outage too
+                await self._measure()  # first, so that the lag is measured in an outage too
                 if not self.paused:
-                    await self.publish_pending()
+                    await self.send_pending()
                 self.failures = 0
-            except (ReceiverAway, BatchRefused, ApiError) as error:
+            except (ReceiverUnavailable, BatchRefused, DatabaseUnavailable) as error:
                 self._fail(error)
-                log.warning("outbox_sweep_failed", destination=self.publisher.destination, reason=str(error))
+                log.warning("outbox_sweep_failed", destination=self.sender.destination, reason=str(error))
             except Exception as error:
                 self._fail(error)
-                log.exception("outbox_sweep_failed", destination=self.publisher.destination)
+                log.exception("outbox_sweep_failed", destination=self.sender.destination)
             await self._wait()
 
-    async def publish_pending(self) -> None:
-        """Send all that waits, a batch at a time.
+    async def send_pending(self) -> None:
+        """Send all unsent messages, a batch at a time.
 
         Raises:
-            ReceiverAway, BatchRefused: nothing of a batch was taken; its messages stay in the outbox.
+            ReceiverUnavailable, BatchRefused: no message of a batch was accepted; all stay in the outbox.
+            DatabaseUnavailable: the outbox cannot be read or marked.
         """
-        taken = True
-        while taken:
-            taken = await self._publish_batch()
+        more = True
+        while more:
+            more = await self._send_batch()
 
-    async def _publish_batch(self) -> bool:
-        """Send one batch; True if another may be worth it."""
-        away: ReceiverAway | None = None
-        async with self.store.take_unsent(self.publisher.destination, at_most=BATCH_SIZE) as batch:
+    async def _send_batch(self) -> bool:
+        """Send one batch; return whether there may be more to send."""
+        unavailable: ReceiverUnavailable | None = None
+        async with self.store.lock_unsent(self.sender.destination, at_most=BATCH_SIZE) as batch:
             if not batch.messages:
                 return False
             try:
-                published = await self.publisher.publish(batch.messages)
-            except ReceiverAway as error:
-                away = error  # raised when the reason is stored
-                published = Published({}, dict.fromkeys(batch.messages, str(error)))
-            await batch.mark_sent(published.sent)
-            await batch.mark_failed(published.failed)
-        self._tell(published)
-        if away is not None:
-            raise away
-        if not published.sent:
-            raise BatchRefused(next(iter(published.failed.values())))
-        return len(batch.messages) == BATCH_SIZE and not published.failed
+                result = await self.sender.send(batch.messages)
+            except ReceiverUnavailable as error:
+                unavailable = error  # raised once the reason is stored
+                result = SendResult({}, dict.fromkeys(batch.messages, str(error)))
+            await batch.mark_sent(result.sent)
+            await batch.mark_failed(result.failed)
+        self._report(result)
+        if unavailable is not None:
+            raise unavailable
+        if not result.sent:
+            raise BatchRefused(next(iter(result.failed.values())))
+        return len(batch.messages) == BATCH_SIZE and not result.failed
 
-    def _tell(self, published: Published) -> None:
-        destination = self.publisher.destination
-        self.metrics.outbox_messages.labels(destination, "sent").inc(len(published.sent))
-        self.metrics.outbox_messages.labels(destination, "failed").inc(len(published.failed))
-        for message, message_id in published.sent.items():
+    def _report(self, result: SendResult) -> None:
+        destination = self.sender.destination
+        self.metrics.outbox_messages.labels(destination, "sent").inc(len(result.sent))
+        self.metrics.outbox_messages.labels(destination, "failed").inc(len(result.failed))
+        for message, message_id in result.sent.items():
             log.info(
                 "message_sent",
                 destination=destination,
                 received_as=message_id,
                 **_context(message),
             )
-        for message, reason in published.failed.items():
-            log.warning("message_not_taken", destination=destination, reason=reason, **_context(message))
+        for message, reason in result.failed.items():
+            log.warning("message_not_sent", destination=destination, reason=reason, **_context(message))
 
     async def _measure(self) -> None:
-        unsent, lag_seconds = await self.store.measure_outbox(self.publisher.destination)
-        self.metrics.outbox_unsent.labels(self.publisher.destination).set(unsent)
-        self.metrics.outbox_lag_seconds.labels(self.publisher.destination).set(lag_seconds)
+        unsent, lag_seconds = await self.store.measure_outbox(self.sender.destination)
+        self.metrics.outbox_unsent.labels(self.sender.destination).set(unsent)
+        self.metrics.outbox_lag_seconds.labels(self.sender.destination).set(lag_seconds)
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
-        self.problem = _told(error)
-        # A receiver that is down is not asked once for every upload. But a message that is refused holds up
-        # no other: a nudge means there is a new one.
-        self._hears_nudges = isinstance(error, BatchRefused)
+        self.problem = _describe(error)
+        # While the receiver is unavailable, uploads must not cause requests to it. But a refused message does
+        # not block others, and a nudge means that there is a new one.
+        self._wakes_on_nudge = isinstance(error, BatchRefused)
 
     async def _wait(self) -> None:
         pause = self.sweep_seconds
         if self.failures:
             pause = min(self.sweep_seconds * 2 ** min(self.failures, 16), MAX_BACKOFF_SECONDS)
-            pause *= random.uniform(0.5, 1)  # noqa: S311 spreads replicas, no secret
-        if self.failures and not self._hears_nudges:
+            pause *= random.uniform(0.5, 1)  # noqa: S311 spreads the replicas, not a secret
+        if self.failures and not self._wakes_on_nudge:
             await asyncio.sleep(pause)
         else:
             with suppress(TimeoutError):
@@ -237,7 +237,7 @@ class OutboxRelay:
 
 
 class Outbox:
-    """The relays and the purge, together for as long as the API runs."""
+    """The relays and the purge, which run as long as the API does."""
 
     def __init__(self, store: Store, relays: tuple[OutboxRelay, ...], metrics: ApiMetrics) -> None:
         self._store = store
@@ -250,31 +250,31 @@ class Outbox:
         self._running = asyncio.create_task(self._run(), name="outbox")
 
     async def stop(self) -> None:
-        """Stop; what is not marked by now is sent again by whoever comes next."""
+        """Stop. A message sent but not marked yet will be sent a second time."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
 
     def nudge(self) -> None:
-        """Look at the outbox now."""
+        """Read the outbox now."""
         for relay in self._relays:
             relay.nudge()
 
     @property
     def alive(self) -> bool:
-        """Whether it runs: nothing but `stop` should end it."""
+        """Whether the relays are running: only `stop` should end them."""
         return self._running is not None and not self._running.done()
 
     def check(self) -> Check:
-        """Say how the publishing is. A receiver that is away degrades the API: uploads are still taken."""
+        """Return the relays' health. It is degraded while the receiver is unavailable: uploads still work."""
         if not self.alive:
             return Check(name="outbox", state=HealthState.FAILED, detail="the relay has stopped")
         if any(relay.paused for relay in self._relays):
-            return Check(name="outbox", state=HealthState.DEGRADED, detail="publishing paused")
+            return Check(name="outbox", state=HealthState.DEGRADED, detail="sending is paused by ENABLE_SQS")
         failing = [relay for relay in self._relays if relay.failures]
         if failing:
-            told = "; ".join(f"{relay.publisher.destination}: {relay.problem}" for relay in failing)
-            return Check(name="outbox", state=HealthState.DEGRADED, detail=f"publishing fails: {told}")
+            problems = "; ".join(f"{relay.sender.destination}: {relay.problem}" for relay in failing)
+            return Check(name="outbox", state=HealthState.DEGRADED, detail=f"sending fails: {problems}")
         return Check(name="outbox", state=HealthState.OK, detail="")
 
     async def _run(self) -> None:
@@ -287,12 +287,12 @@ class Outbox:
         while True:
             try:
                 while purged := await self._store.purge_messages(
-                    sent_seconds_ago=KEPT_SECONDS, at_most=PURGED_AT_ONCE
+                    sent_seconds_ago=RETENTION_SECONDS, at_most=PURGE_BATCH_SIZE
                 ):
                     self._metrics.outbox_purged.inc(purged)
             except Exception:
                 log.exception("outbox_purge_failed")
-            await asyncio.sleep(PURGE_SECONDS)
+            await asyncio.sleep(PURGE_INTERVAL_SECONDS)
 
 
 OUTBOX = web.AppKey("outbox", Outbox)
@@ -311,17 +311,19 @@ def _attributes(message: OutboxMessage) -> dict[str, Any]:
     }
 
 
-def _published(messages: tuple[OutboxMessage, ...], answer: Any) -> Published:  # noqa: ANN401 of SQS or SNS
+def _send_result(messages: tuple[OutboxMessage, ...], answer: Any) -> SendResult:  # noqa: ANN401 of SQS or SNS
     sent = {messages[int(entry["Id"])]: entry["MessageId"] for entry in answer.get("Successful", ())}
     failed = {
         messages[int(entry["Id"])]: f"{entry['Code']}: {entry.get('Message', '')}"
         for entry in answer.get("Failed", ())
     }
-    silent = dict.fromkeys((m for m in messages if m not in sent and m not in failed), "no answer for it")
-    return Published(sent, failed | silent)
+    unmentioned = dict.fromkeys(
+        (m for m in messages if m not in sent and m not in failed), "not mentioned in the answer"
+    )
+    return SendResult(sent, failed | unmentioned)
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 

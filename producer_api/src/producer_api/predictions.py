@@ -1,4 +1,4 @@
-"""A prediction as its owner sees it: asked for, looked at, fetched. Each handler parses, acts, answers."""
+"""The handlers of `/v1/predictions`: create a prediction, read its status, get its result."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,13 +20,13 @@ from retainwise_contracts.prediction_requested import PredictionRequestedV1, Upl
 from retainwise_contracts.status import PredictionPhase, PredictionStatus
 
 LINK_SECONDS = 900
-"""How long a download link works: long enough to start the download, short enough to leak little."""
+"""How long a download link is valid: long enough to start a download, short in case the link leaks."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 async def create_prediction(request: web.Request) -> web.Response:
-    """Take a customer file and queue its prediction: 202, and where to see how it stands."""
+    """Store a customer file and queue its prediction: 202 with the prediction's `Location`."""
     tenant_id = request[CALLER].tenant_id
     upload = await create_upload(request)
     requested = PredictionRequestedV1(
@@ -58,19 +58,19 @@ async def create_prediction(request: web.Request) -> web.Response:
 
 
 async def get_prediction(request: web.Request) -> web.Response:
-    """Answer how a prediction stands."""
+    """Answer a prediction's status."""
     return _answer(_resource(await _read_prediction(request)))
 
 
 async def get_result(request: web.Request) -> web.Response:
-    """Answer a link to each file of a prediction's result."""
+    """Answer a download link for each file of a prediction's result."""
     prediction = await _read_prediction(request)
     status = PredictionStatus(prediction.status)
     if not status.is_final:
         raise NotFinished(status)
     if prediction.result is None:
-        raise PredictionFailed(status, _loaded(prediction.failure))
-    # Signed with the time they are asked for, so the promise starts a little before the links do.
+        raise PredictionFailed(status, _parse_json(prediction.failure))
+    # Taken before the links are signed, so that no link expires earlier than stated.
     expires_at = datetime.now(UTC) + timedelta(seconds=LINK_SECONDS)
     location = orjson.loads(prediction.result)
     files = [
@@ -93,7 +93,7 @@ async def get_result(request: web.Request) -> web.Response:
 
 
 async def _read_prediction(request: web.Request) -> Prediction:
-    """Read the prediction in the address. Unknown, malformed or another tenant's: the same error for all."""
+    """Read the prediction in the path. An unknown, malformed or another tenant's id gives the same error."""
     try:
         prediction_id = UUID(request.match_info["prediction_id"])
     except ValueError:
@@ -105,7 +105,7 @@ async def _read_prediction(request: web.Request) -> Prediction:
 
 
 def _resource(prediction: Prediction) -> dict[str, Any]:
-    address = f"/v1/predictions/{prediction.prediction_id}"
+    path = f"/v1/predictions/{prediction.prediction_id}"
     retry = prediction.retry_reason and {"reason": prediction.retry_reason, "at": prediction.retry_at}
     rows = prediction.rows_total is not None and {
         "total": prediction.rows_total,
@@ -125,14 +125,14 @@ def _resource(prediction: Prediction) -> dict[str, Any]:
         "attempt": prediction.attempt,
         "retry": retry or None,
         "rows": rows or None,
-        "summary": _loaded(prediction.summary),
-        "failure": _loaded(prediction.failure),
-        "links": {"self": address, "result": f"{address}/result"},
+        "summary": _parse_json(prediction.summary),
+        "failure": _parse_json(prediction.failure),
+        "links": {"self": path, "result": f"{path}/result"},
     }
 
 
 def _phase(prediction: Prediction) -> PredictionPhase:
-    """Tell what happens inside a status: a lease is held by a worker at work, a retry waits for one."""
+    """Derive the phase of a status: while RUNNING, a held lease means that a worker is scoring."""
     status = PredictionStatus(prediction.status)
     if status.is_final:
         return PredictionPhase.DONE
@@ -141,7 +141,7 @@ def _phase(prediction: Prediction) -> PredictionPhase:
     return PredictionPhase.SCORING if prediction.is_held else PredictionPhase.RETRYING
 
 
-def _loaded(document: str | None) -> dict[str, Any] | None:
+def _parse_json(document: str | None) -> dict[str, Any] | None:
     return orjson.loads(document) if document is not None else None
 
 

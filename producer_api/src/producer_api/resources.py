@@ -19,12 +19,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
 from producer_api.auth import VERIFIER, KeysUnavailable, TokenVerifier
-from producer_api.errors import DatabaseUnavailable, StartRefused
+from producer_api.errors import StartRefused
 from producer_api.models import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
-from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueuePublisher, TopicPublisher
+from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueueSender, TopicSender
 from producer_api.settings import SETTINGS, Settings
-from producer_api.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, STORE, Store
+from producer_api.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, STORE, DatabaseUnavailable, Store
 from producer_api.telemetry import METRICS
 from retainwise_contracts.logs import StartupEvent
 
@@ -183,17 +183,16 @@ async def open_verifier(app: web.Application) -> AsyncIterator[None]:
 async def run_outbox(app: web.Application) -> AsyncIterator[None]:
     """Relay the outbox for as long as the API runs."""
     settings = app[SETTINGS]
-    publishers = (
-        QueuePublisher(app[QUEUE], settings.predictions_queue_url),
-        TopicPublisher(app[TOPIC], settings.prediction_events_topic_arn),
+    senders = (
+        QueueSender(app[QUEUE], settings.predictions_queue_url),
+        TopicSender(app[TOPIC], settings.prediction_events_topic_arn),
     )
     relays = tuple(
-        OutboxRelay(app[STORE], publisher, app[METRICS], paused=not settings.enable_sqs)
-        for publisher in publishers
+        OutboxRelay(app[STORE], sender, app[METRICS], paused=not settings.enable_sqs) for sender in senders
     )
     outbox = Outbox(app[STORE], relays, app[METRICS])
     if not settings.enable_sqs:
-        log.warning("publishing_paused", setting="ENABLE_SQS")
+        log.warning("sending_paused", setting="ENABLE_SQS")
     app[OUTBOX] = outbox
     outbox.start()
     try:

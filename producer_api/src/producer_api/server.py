@@ -1,4 +1,4 @@
-"""The API as a process: it listens, and on SIGTERM it ends without cutting off an upload."""
+"""Runs the API as a process: it listens, and on SIGTERM it finishes running uploads before it exits."""
 
 import asyncio
 import signal
@@ -14,16 +14,16 @@ from producer_api.uploads import UPLOAD_GATE
 from retainwise_contracts.logs import StartupEvent
 
 ANSWER_SECONDS = 5.0
-"""What requests other than uploads are given to be answered once the API stops listening."""
+"""How long requests other than uploads may take once the API stops listening."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then let the uploads under way finish; a second signal cuts them off.
+    """Serve until SIGTERM or SIGINT, then let running uploads finish; a second signal aborts them.
 
     Raises:
-        StartRefused: something the API needs is missing.
+        StartRefused: something the API needs is missing or refuses access.
     """
     app = create_app(settings)
     runner = create_runner(app)
@@ -34,10 +34,10 @@ async def serve(settings: Settings) -> None:
             await web.TCPSite(runner, settings.http_host, settings.http_port).start()
         except OSError as error:
             where = f"{settings.http_host}:{settings.http_port}"
-            raise StartRefused(f"HTTP_PORT: nothing can listen on {where}: {error.strerror}") from error
+            raise StartRefused(f"HTTP_PORT: cannot listen on {where}: {error.strerror}") from error
         log.info(StartupEvent.STARTUP_COMPLETE, host=settings.http_host, port=runner.addresses[0][1])
         await signals.get()
-        # From here on readiness says no and no new upload is taken; all else is still answered.
+        # From here on /readyz answers 503 and new uploads are refused; other requests are still answered.
         gate = app[UPLOAD_GATE]
         gate.close()
         await _first_of(gate.wait_empty(), signals.get(), within_seconds=settings.shutdown_grace_seconds)
@@ -47,12 +47,12 @@ async def serve(settings: Settings) -> None:
 
 
 def create_runner(app: web.Application) -> web.AppRunner:
-    """Make what runs the API on its sockets."""
+    """Build the runner that serves the API on its sockets."""
     return web.AppRunner(
         app,
         access_log=None,
         shutdown_timeout=ANSWER_SECONDS,
-        # A compressed body is refused. aiohttp would unpack it all the same, while it waits for its end.
+        # A compressed body is refused, but aiohttp would still decompress it while it drains the request.
         auto_decompress=False,
     )
 

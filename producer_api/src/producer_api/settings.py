@@ -1,4 +1,4 @@
-"""What an operator sets. Read once at start from the environment; a missing or bad one ends the process."""
+"""The settings, read once at start from the environment; the process exits if one is missing or invalid."""
 
 import re
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class SettingsRefused(Exception):
-    """The environment does not hold what the API needs; the text names each variable and what to set."""
+    """Environment variables are missing or invalid; the text names each one and what to set."""
 
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
@@ -24,7 +24,7 @@ def _origins(value: str) -> tuple[str, ...]:
     origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
-            raise ValueError("an origin is a scheme, a host and perhaps a port, with nothing behind")
+            raise ValueError("an origin is a scheme, a host and an optional port, without a path")
     return origins
 
 
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, AfterValidator(_dsn)] = Field(
-        description="postgresql://user:password@host:5432/name, of a member of the role retainwise_producer"
+        description="postgresql://user:password@host:5432/name, with a user in the role retainwise_producer"
     )
     predictions_queue_url: str = Field(
         pattern="^https?://", description="The URL of the SQS queue of requests"
@@ -43,44 +43,44 @@ class Settings(BaseSettings):
         pattern=r"^arn:aws[a-z-]*:sns:", description="The ARN of the SNS topic that other teams subscribe to"
     )
     bucket_name: str = Field(min_length=3, description="The S3 bucket of the uploads and the results")
-    aws_region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The AWS region, as eu-central-1")
-    jwks_url: str = Field(
-        pattern="^https?://", description="Where the token issuer publishes its keys, as a JSON Web Key Set"
+    aws_region: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The AWS region, such as eu-central-1"
     )
+    jwks_url: str = Field(pattern="^https?://", description="The URL of the token issuer's JSON Web Key Set")
     jwt_issuer: str = Field(min_length=1, description="The issuer (claim iss) whose tokens are accepted")
-    jwt_audience: str = Field(min_length=1, description="The audience (claim aud) tokens must be made for")
+    jwt_audience: str = Field(min_length=1, description="The audience (claim aud) that tokens must have")
 
     enable_sqs: bool = Field(
         default=True,
-        description="false pauses the publishing: uploads are accepted and their messages wait in the outbox",
+        description="false pauses sending: uploads are accepted and their messages stay in the outbox",
     )
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
-        validate_default=False,  # it is what the validator makes, not what it reads
-        description="Origins of browser pages that may call, comma separated: https://app.example.com",
+        validate_default=False,  # the default is already parsed
+        description="Comma-separated origins of browser pages that may call the API, such as https://app.example.com",
     )
     default_model: str = Field(
-        default="telco-churn@1.0.0", description="The model of requests that name none, as name@version"
+        default="telco-churn@1.0.0", description="The model for requests that name none, as name@version"
     )
     max_upload_bytes: int = Field(
-        default=1_073_741_824, ge=1, le=50_000_000_000, description="The largest file that is accepted"
+        default=1_073_741_824, ge=1, le=50_000_000_000, description="The maximum size of a file in bytes"
     )
     max_concurrent_uploads: int = Field(
         default=32,
         ge=1,
         le=1_000,
-        description="Uploads taken at once; each may hold up to 30 MB of memory while it arrives",
+        description="The maximum number of concurrent uploads; each uses up to 30 MB of memory",
     )
     upload_idle_seconds: float = Field(
-        default=30, gt=0, le=3_600, description="How long an upload may send nothing before it is refused"
+        default=30, gt=0, le=3_600, description="How long an upload may send no data before it is refused"
     )
     shutdown_grace_seconds: float = Field(
         default=110,
         ge=0,
         le=3_600,
-        description="How long uploads in the air may take after SIGTERM; below the orchestrator's own limit",
+        description="How long running uploads may take after SIGTERM; set it below the orchestrator's limit",
     )
-    http_host: str = Field(default="0.0.0.0", description="Where the API listens")  # noqa: S104 a container is reached from outside
+    http_host: str = Field(default="0.0.0.0", description="The address the API listens on")  # noqa: S104 a container must be reachable
     http_port: int = Field(default=8080, ge=0, le=65_535, description="0 picks a free port")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -92,7 +92,7 @@ def read_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        SettingsRefused: one or more are missing or bad; all of them are named, none of their values shown.
+        SettingsRefused: settings are missing or invalid; the text names all of them and shows no values.
     """
     try:
         return Settings()
@@ -100,7 +100,7 @@ def read_settings() -> Settings:
         problems = []
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
             name = str(problem["loc"][0])
-            wanted = Settings.model_fields[name].description or "see the README"
-            said = "is not set" if problem["type"] == "missing" else f"is refused: {problem['msg']}"
-            problems.append(f"{name.upper()} {said}. Set it to: {wanted}")
+            description = Settings.model_fields[name].description or "see the README"
+            state = "is not set" if problem["type"] == "missing" else f"is invalid: {problem['msg']}"
+            problems.append(f"{name.upper()} {state}. Set it to: {description}")
         raise SettingsRefused("\n".join(problems)) from None

@@ -1,4 +1,4 @@
-"""The API's view of the database: one method for each act, the SQL in `queries.sql`."""
+"""What the API reads and writes in the database: one method per operation, the SQL in `queries.sql`."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,25 +12,28 @@ import aiosql
 import asyncpg
 from aiohttp import web
 
-from producer_api.errors import DatabaseUnavailable
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
 SCHEMA_REVISION = "0001"
-"""The oldest revision of the schema this release can work with; newer ones stay compatible by rule."""
+"""The oldest schema revision this release works with. Newer revisions stay compatible by rule."""
 
 COMMAND_TIMEOUT_SECONDS = 10.0
-"""For each statement, acquiring a connection included: far above a healthy database."""
+"""For each statement, and for acquiring a connection: far more than a healthy database needs."""
 
 Destination = Literal["predictions", "events"]
-"""Where a message of the outbox goes: the SQS queue of requests, or the SNS topic of events."""
+"""Where an outbox message is sent: to the SQS queue of requests or the SNS topic of events."""
 
 _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_text("utf-8"), "asyncpg")
 
 
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached, refuses the connection or does not answer in time."""
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """One row of `predictions`, as far as its owner may see it. `summary`, `result`, `failure` are JSON."""
+    """One row of `predictions`, as its tenant may see it. `summary`, `result` and `failure` are JSON."""
 
     prediction_id: UUID
     status: str
@@ -45,7 +48,7 @@ class Prediction:
     retry_reason: str | None
     retry_at: datetime | None
     is_held: bool
-    """Whether a worker has a live lease on it."""
+    """Whether a worker holds an unexpired lease on it."""
     rows_total: int | None
     rows_scored: int | None
     rows_rejected: int | None
@@ -56,7 +59,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A message that waits to be sent."""
+    """A message to be sent."""
 
     outbox_id: int
     message_id: UUID
@@ -68,7 +71,7 @@ class OutboxMessage:
 
 
 class UnsentBatch:
-    """Messages that this transaction alone may send and mark; the marks hold once the block ends."""
+    """Messages that only this transaction may send and mark; the marks are committed when the block ends."""
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class UnsentBatch:
         self.messages = messages
 
     async def mark_sent(self, sent: Mapping[OutboxMessage, str]) -> None:
-        """Mark messages as sent; each goes with the id the receiver gave it."""
+        """Mark messages as sent, each with the id that SQS or SNS gave it."""
         if not sent:
             return
         await _queries.mark_messages_sent(self._connection, outbox_ids=[m.outbox_id for m in sent])
@@ -93,7 +96,7 @@ class UnsentBatch:
             )
 
     async def mark_failed(self, failed: Mapping[OutboxMessage, str]) -> None:
-        """Note of each message why it was not taken."""
+        """Store for each message why it was not accepted."""
         if failed:
             await _queries.mark_messages_failed(
                 self._connection,
@@ -105,14 +108,14 @@ class UnsentBatch:
 class Store:
     """Uploads, predictions and the outbox in PostgreSQL.
 
-    Every method raises `DatabaseUnavailable` where the database cannot be reached or does not answer in time.
+    Every method raises `DatabaseUnavailable` when the database cannot be reached or does not answer in time.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
 
     async def read_schema_revision(self) -> str:
-        """Give the revision the database stands at."""
+        """Return the database's schema revision."""
         async with self._connection() as connection:
             return str(await _queries.read_schema_revision(connection))
 
@@ -124,7 +127,7 @@ class Store:
         file_name: str | None,
         traceparent: str | None,
     ) -> Prediction:
-        """Store an upload, its prediction as QUEUED and the message that requests it: all or none."""
+        """Store an upload, its QUEUED prediction and the message that requests it, in one transaction."""
         message = wrap(data, source=MessageSource.PRODUCER_API, traceparent=traceparent)
         async with self._connection() as connection, connection.transaction():
             await _queries.insert_upload(
@@ -164,27 +167,27 @@ class Store:
         return Prediction(**row)
 
     async def read_prediction(self, prediction_id: UUID, tenant_id: str) -> Prediction | None:
-        """Give a tenant's prediction; None where there is none, or where it is another tenant's."""
+        """Return a tenant's prediction; None if there is none or it belongs to another tenant."""
         async with self._connection() as connection:
             row = await _queries.read_prediction(connection, prediction_id=prediction_id, tenant_id=tenant_id)
         return Prediction(**row) if row is not None else None
 
     @asynccontextmanager
-    async def take_unsent(self, destination: Destination, *, at_most: int) -> AsyncIterator[UnsentBatch]:
-        """Lock the next messages for as long as the block lasts; another replica passes over them."""
+    async def lock_unsent(self, destination: Destination, *, at_most: int) -> AsyncIterator[UnsentBatch]:
+        """Lock the next messages while the block runs; other replicas skip them."""
         async with self._connection() as connection, connection.transaction():
             rows = _queries.lock_unsent_messages(connection, destination=destination, at_most=at_most)
             messages = tuple([OutboxMessage(**row) async for row in rows])
             yield UnsentBatch(connection, destination, messages)
 
     async def measure_outbox(self, destination: Destination) -> tuple[int, float]:
-        """Give the number of messages that wait, and the age of the oldest in seconds."""
+        """Return the number of unsent messages and the age of the oldest in seconds."""
         async with self._connection() as connection:
             row = await _queries.measure_outbox(connection, destination=destination)
         return row["unsent"], row["lag_seconds"]
 
     async def purge_messages(self, *, sent_seconds_ago: float, at_most: int) -> int:
-        """Delete messages sent so long ago, of predictions that have ended, and give their number."""
+        """Delete messages sent at least this long ago whose prediction has ended; return how many."""
         async with self._connection() as connection:
             status = await _queries.purge_messages(
                 connection, sent_seconds_ago=sent_seconds_ago, at_most=at_most
@@ -197,7 +200,7 @@ class Store:
             async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
                 yield connection
         except (
-            OSError,  # a TimeoutError is one
+            OSError,  # includes TimeoutError
             asyncpg.InterfaceError,
             asyncpg.InternalClientError,
             asyncpg.PostgresConnectionError,
@@ -207,7 +210,7 @@ class Store:
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.ReadOnlySQLTransactionError,
         ) as error:
-            raise DatabaseUnavailable from error
+            raise DatabaseUnavailable("the database cannot be reached") from error
 
 
 STORE = web.AppKey("store", Store)

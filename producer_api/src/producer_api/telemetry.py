@@ -1,4 +1,4 @@
-"""What the API shows of itself: a line and a span for each request, and its Prometheus metrics."""
+"""Telemetry: a log line and a span for each request, and the Prometheus metrics."""
 
 import re
 import time
@@ -11,19 +11,25 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from producer_api.errors import PROBLEM_CODE, REQUEST_ID
+from producer_api import SERVICE
 from retainwise_contracts.logs import LogField
+
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Identifies the request in its log lines, its errors and its `X-Request-Id` header."""
+
+PROBLEM_CODE = web.ResponseKey("problem_code", str)
+"""The code of an error response, for the request's log line and metrics."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
-_tracer = trace.get_tracer("producer_api")
+_tracer = trace.get_tracer(SERVICE)
 _propagator = TraceContextTextMapPropagator()
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class ApiMetrics:
-    """The API's collectors, made in `registry`."""
+    """The API's metrics, registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def name(suffix: str) -> str:
@@ -36,32 +42,30 @@ class ApiMetrics:
             registry=registry,
         )
         self.request_seconds = Histogram(
-            name("request_seconds"), "Time to the answer", ["route"], buckets=_SECONDS, registry=registry
+            name("request_seconds"), "Time to the response", ["route"], buckets=_SECONDS, registry=registry
         )
         self.upload_bytes = Counter(name("upload_bytes"), "Bytes of files received", registry=registry)
-        self.uploads_under_way = Gauge(
-            name("uploads_under_way"), "Files arriving at this moment", registry=registry
-        )
+        self.uploads_under_way = Gauge(name("uploads_under_way"), "Uploads in progress", registry=registry)
         self.outbox_unsent = Gauge(
             name("outbox_unsent_messages"),
-            "Messages in the outbox that wait to be sent",
+            "Unsent messages in the outbox",
             ["destination"],
             registry=registry,
         )
         self.outbox_lag_seconds = Gauge(
             name("outbox_lag_seconds"),
-            "Age of the oldest message that waits to be sent; 0 where none does",
+            "Age of the oldest unsent message; 0 if there is none",
             ["destination"],
             registry=registry,
         )
         self.outbox_messages = Counter(
             name("outbox_messages"),
-            "Messages given to SQS or SNS, by result",
+            "Messages sent to SQS or SNS, by result",
             ["destination", "result"],
             registry=registry,
         )
         self.outbox_purged = Counter(
-            name("outbox_purged_messages"), "Messages deleted long after they were sent", registry=registry
+            name("outbox_purged_messages"), "Old sent messages deleted from the outbox", registry=registry
         )
 
 
@@ -69,7 +73,7 @@ METRICS = web.AppKey("metrics", ApiMetrics)
 
 
 def current_traceparent() -> str | None:
-    """Return the current span in the form of W3C Trace Context, None where nothing is traced."""
+    """Return the current span as a W3C Trace Context `traceparent`; None if there is no span."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent")
@@ -81,13 +85,13 @@ def _trace_id(span: trace.Span) -> str | None:
 
 
 async def hide_software(_: web.Request, response: web.StreamResponse) -> None:
-    """Name the service to the client, not which software in which version it runs on."""
+    """Replace aiohttp's `Server` header, which names software versions."""
     response.headers["Server"] = "retainwise"
 
 
 @web.middleware
 async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Name the request, run it in a span that continues the caller's trace, count it and log how it ended."""
+    """Give the request an id, run it in a span that continues the caller's trace, count it and log it."""
     route = request.match_info.route.resource.canonical if request.match_info.route.resource else "unmatched"
     given = request.headers.get("X-Request-Id", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
@@ -104,7 +108,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
             **{
                 LogField.REQUEST_ID: request_id,
                 LogField.TRACE_ID: _trace_id(span),
-                # Bound by the authentication; taken back here, since a connection serves other requests too.
+                # Bound by `authenticate`; unbound here, since a connection serves other requests too.
                 LogField.TENANT_ID: None,
             }
         ),
@@ -115,7 +119,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
         response.headers["X-Request-Id"] = request_id
         code = response.get(PROBLEM_CODE, "")
         metrics = request.app[METRICS]
-        # A method of the client's own making is no label: each value of a label costs memory for ever.
+        # Clients can invent methods, and each value of a label costs memory for good.
         method = request.method if request.method in hdrs.METH_ALL else "OTHER"
         metrics.requests.labels(method, route, str(response.status), code).inc()
         metrics.request_seconds.labels(route).observe(seconds)

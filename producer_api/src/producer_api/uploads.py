@@ -1,7 +1,7 @@
-"""A customer's file on its way in: counted, hashed and looked at while it streams to S3.
+"""Receives a customer's file: counted, hashed and inspected while it streams to S3.
 
-Memory does not grow with the file: at most a part of it is held. What can be refused is refused as early as
-it is known, most of it from the first bytes.
+Memory does not grow with the file: only its head and the current part are buffered. Most bad files are
+refused from their first bytes.
 """
 
 import asyncio
@@ -40,18 +40,18 @@ from retainwise_contracts.logs import LogField
 RAW_MEDIA_TYPES = frozenset(
     {"text/csv", "application/csv", "application/vnd.ms-excel", "application/octet-stream"}
 )
-"""What browsers and tools call a CSV file. What it really is, its first bytes tell."""
+"""What browsers and tools send as the type of a CSV file. The content is checked by its first bytes."""
 
 FORM_MEDIA_TYPE = "multipart/form-data"
 FORM_OVERHEAD_BYTES = 262_144
-"""What a form may have beside its file: boundaries, headers and fields."""
+"""What a form may add to its file: boundaries, headers and fields."""
 
 MAX_FORM_FIELDS = 10
 CHUNK_BYTES = 65_536
-"""Read at a time from a form."""
+"""How much of a form's part is read at a time."""
 
 UPLOAD_SECONDS = 3_600.0
-"""For one upload in all, however steadily it drips: above an hour a file is better sent in parts."""
+"""For one upload in total, even if data keeps arriving. A file that takes longer is better split."""
 
 MAX_FILE_NAME_CHARACTERS = 255
 
@@ -60,7 +60,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that is stored in full and looks like one the model can score."""
+    """A file that is completely stored and has the columns the model needs."""
 
     upload_id: UUID
     object: StoredObject
@@ -69,7 +69,7 @@ class Upload:
 
 
 class UploadGate:
-    """Counts the uploads under way: so many at once and no more, and none once the API is stopping."""
+    """Limits the number of concurrent uploads, and admits none once the API is shutting down."""
 
     def __init__(self, at_most: int, metrics: ApiMetrics) -> None:
         self._at_most = at_most
@@ -85,7 +85,7 @@ class UploadGate:
 
         Raises:
             ShuttingDown: the gate is closed.
-            TooManyUploads: no more fit in.
+            TooManyUploads: the limit is reached.
         """
         if self.closed:
             raise ShuttingDown
@@ -98,7 +98,7 @@ class UploadGate:
             self._count(-1)
 
     def close(self) -> None:
-        """Let in no more."""
+        """Admit no more uploads."""
         self.closed = True
 
     async def wait_empty(self) -> None:
@@ -108,21 +108,24 @@ class UploadGate:
     def _count(self, change: int) -> None:
         self._under_way += change
         self._metrics.uploads_under_way.set(self._under_way)
-        (self._none_under_way.clear if self._under_way else self._none_under_way.set)()
+        if self._under_way:
+            self._none_under_way.clear()
+        else:
+            self._none_under_way.set()
 
 
 UPLOAD_GATE = web.AppKey("upload_gate", UploadGate)
 
 
 async def continue_when_read(_: web.Request) -> None:
-    """Answer `Expect: 100-continue` only once the body is wanted, so that a refusal costs no transfer."""
+    """Answer `Expect: 100-continue` only when the body is read, so that a refused file is not sent."""
 
 
 async def create_upload(request: web.Request) -> Upload:
-    """Take the file of a request, in either form, and store it.
+    """Receive the file of a request, as the body or in a form, and store it.
 
     Raises:
-        ApiError, UnreadableFile, MappingError, ModelNotFound: it is refused, and nothing is stored.
+        ApiError, UnreadableFile, MappingError, ModelNotFound: the upload is refused, and nothing is stored.
     """
     settings = request.app[SETTINGS]
     _refuse_by_headers(request, settings)
@@ -130,7 +133,7 @@ async def create_upload(request: web.Request) -> Upload:
     key = f"uploads/{request[CALLER].tenant_id}/{upload_id}.csv"
     with structlog.contextvars.bound_contextvars(**{LogField.UPLOAD_ID: str(upload_id)}):
         with request.app[UPLOAD_GATE].admit():
-            async with _stalling_after(UPLOAD_SECONDS), request.app[OBJECTS].create_object(key) as writer:
+            async with _time_limit(UPLOAD_SECONDS), request.app[OBJECTS].create_object(key) as writer:
                 receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
                 file_name, options = await receive(request, writer, settings)
                 stored = await writer.complete()
@@ -145,7 +148,7 @@ def _refuse_by_headers(request: web.Request, settings: Settings) -> None:
         raise MediaTypeUnsupported
     if request.content_type == FORM_MEDIA_TYPE and "boundary=" not in request.headers[hdrs.CONTENT_TYPE]:
         raise MalformedMultipart(
-            "The Content-Type names no boundary. Do not set this header by hand: the browser or client does."
+            "The Content-Type header has no boundary. Let your HTTP client set this header."
         )
     overhead = FORM_OVERHEAD_BYTES if request.content_type == FORM_MEDIA_TYPE else 0
     if (request.content_length or 0) > settings.max_upload_bytes + overhead:
@@ -155,138 +158,146 @@ def _refuse_by_headers(request: web.Request, settings: Settings) -> None:
 async def _receive_raw(
     request: web.Request, writer: ObjectWriter, settings: Settings
 ) -> tuple[str | None, PredictionOptions]:
-    """Take a body that is the file itself; what else is wanted stands in the query."""
+    """Receive a body that is the file itself; the options are in the query."""
     options = read_options(request.query.items(), request.app[MODELS])
     file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
-    async for chunk in _chunks(request, settings.upload_idle_seconds):
-        if await file.take(chunk):
-            await _check_columns(file, options)
-    if await file.end():
-        await _check_columns(file, options)
+    chunks = _body_chunks(request, settings.upload_idle_seconds)
+    headers = await file.receive_head(chunks)
+    await _check_columns(headers, options)
+    await file.receive_rest(chunks)
     return None, options
 
 
 async def _receive_form(
     request: web.Request, writer: ObjectWriter, settings: Settings
 ) -> tuple[str | None, PredictionOptions]:
-    """Take a form with the part `file`; fields may stand before and after it, so columns are checked last."""
+    """Receive a form with the part `file`. Columns are checked last: fields may come after the file."""
     if request.query:
-        raise InvalidParameter(next(iter(request.query)), "with a form, send it as a field of the form.")
+        raise InvalidParameter(next(iter(request.query)), "with a form, send it as a form field.")
     file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
     file_name: str | None = None
-    seen = False
+    headers: tuple[str, ...] | None = None
     fields: dict[str, str] = {}
-    async for part in _parts(request, settings.upload_idle_seconds):
+    async for part in _form_parts(request, settings.upload_idle_seconds):
         if part.name == "file":
-            if seen:
+            if headers is not None:
                 raise MalformedMultipart("The form has more than one part named “file”.")
-            seen = True
             file_name = _clean_file_name(part.filename)
-            while chunk := await _read_part(part, settings.upload_idle_seconds):
-                await file.take(chunk)
-            await file.end()
+            chunks = _part_chunks(part, settings.upload_idle_seconds)
+            headers = await file.receive_head(chunks)
+            await file.receive_rest(chunks)
         elif part.name in fields or part.name is None or len(fields) >= MAX_FORM_FIELDS:
-            raise MalformedMultipart("A part has no name, stands there twice, or there are too many.")
+            raise MalformedMultipart(
+                f"Each part needs a name of its own, and at most {MAX_FORM_FIELDS} fields are allowed."
+            )
         else:
             fields[part.name] = await _read_field(part, settings.upload_idle_seconds)
-    if not seen:
+    if headers is None:
         raise MalformedMultipart("The form has no part named “file”.")
     options = read_options(fields.items(), request.app[MODELS])
-    await _check_columns(file, options)
+    await _check_columns(headers, options)
     return file_name, options
 
 
 class _IncomingFile:
-    """One file as it arrives: counted, capped, its head looked at, its bytes written on."""
+    """One file as it arrives: `receive_head` first, then `receive_rest`. Both write to S3."""
 
     def __init__(self, writer: ObjectWriter, max_bytes: int, metrics: ApiMetrics) -> None:
         self._writer = writer
         self._max_bytes = max_bytes
         self._metrics = metrics
-        self._head = bytearray()
-        self.headers: tuple[str, ...] | None = None
-        """Known once the head has arrived."""
 
-    async def take(self, chunk: bytes) -> bool:
-        """Take the next bytes; True when they complete the head."""
+    async def receive_head(self, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
+        """Receive the file until its first `HEAD_BYTES` are known, and return the column headers found there.
+
+        Raises:
+            UnreadableFile: the head is not that of a CSV file.
+            FileTooLarge: the file exceeds the limit.
+        """
+        head = bytearray()
+        whole = True
+        async for chunk in chunks:
+            await self._write(chunk)
+            head += chunk[: HEAD_BYTES - len(head)]
+            if (
+                self._writer.size_bytes > HEAD_BYTES
+            ):  # one byte more shows that the head is not the whole file
+                whole = False
+                break
+        dialect = await asyncio.to_thread(detect_dialect, bytes(head), whole=whole)
+        return dialect.headers
+
+    async def receive_rest(self, chunks: AsyncIterator[bytes]) -> None:
+        """Receive what follows the head. Raises FileTooLarge."""
+        async for chunk in chunks:
+            await self._write(chunk)
+
+    async def _write(self, chunk: bytes) -> None:
         if self._writer.size_bytes + len(chunk) > self._max_bytes:
             raise FileTooLarge(self._max_bytes)
         self._metrics.upload_bytes.inc(len(chunk))
         await self._writer.write(chunk)
-        if self.headers is not None:
-            return False
-        self._head += chunk[: HEAD_BYTES - len(self._head)]
-        # One byte beyond the head tells that it is not the whole file.
-        if self._writer.size_bytes <= HEAD_BYTES:
-            return False
-        return await self._look(whole=False)
-
-    async def end(self) -> bool:
-        """Note that nothing follows; True when the head is only now known to be complete."""
-        return False if self.headers is not None else await self._look(whole=True)
-
-    async def _look(self, *, whole: bool) -> bool:
-        dialect = await asyncio.to_thread(detect_dialect, bytes(self._head), whole=whole)
-        self.headers = dialect.headers
-        self._head.clear()
-        return True
 
 
-async def _check_columns(file: _IncomingFile, options: PredictionOptions) -> None:
+async def _check_columns(headers: tuple[str, ...], options: PredictionOptions) -> None:
     """Refuse a file whose columns do not fit the model."""
-    await asyncio.to_thread(map_columns, file.headers or (), options.card, options.mapping)
+    await asyncio.to_thread(map_columns, headers, options.card, options.mapping)
 
 
-async def _chunks(request: web.Request, idle_seconds: float) -> AsyncIterator[bytes]:
+async def _body_chunks(request: web.Request, idle_seconds: float) -> AsyncIterator[bytes]:
     await _send_continue(request)
     while True:
-        with _broken_off():
-            async with _stalling_after(idle_seconds):
+        with _translate_body_errors():
+            async with _time_limit(idle_seconds):
                 chunk = await request.content.readany()
         if not chunk:
             return
         yield chunk
 
 
-async def _parts(request: web.Request, idle_seconds: float) -> AsyncIterator[BodyPartReader]:
+async def _form_parts(request: web.Request, idle_seconds: float) -> AsyncIterator[BodyPartReader]:
     await _send_continue(request)
-    with _broken_off():
+    with _translate_body_errors():
         form = await request.multipart()
     while True:
-        with _broken_off():
-            async with _stalling_after(idle_seconds):
+        with _translate_body_errors():
+            async with _time_limit(idle_seconds):
                 part = await form.next()
         if part is None:
             return
         if isinstance(part, MultipartReader):
-            raise MalformedMultipart("A part of the form is multipart itself.")
+            raise MalformedMultipart("A part of the form is itself multipart.")
         encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
         if hdrs.CONTENT_ENCODING in part.headers or encoding not in {"binary", "8bit", "7bit"}:
             raise ContentEncodingUnsupported
         yield part
 
 
-async def _read_part(part: BodyPartReader, idle_seconds: float) -> bytes:
-    with _broken_off():
-        async with _stalling_after(idle_seconds):
-            return await part.read_chunk(CHUNK_BYTES)
+async def _part_chunks(part: BodyPartReader, idle_seconds: float) -> AsyncIterator[bytes]:
+    while True:
+        with _translate_body_errors():
+            async with _time_limit(idle_seconds):
+                chunk = await part.read_chunk(CHUNK_BYTES)
+        if not chunk:
+            return
+        yield chunk
 
 
 async def _read_field(part: BodyPartReader, idle_seconds: float) -> str:
     value = bytearray()
-    while chunk := await _read_part(part, idle_seconds):
+    async for chunk in _part_chunks(part, idle_seconds):
         value += chunk
         if len(value) > MAX_FIELD_BYTES:
-            raise InvalidParameter(str(part.name), f"at most {MAX_FIELD_BYTES:,} bytes are read.")
+            raise InvalidParameter(str(part.name), f"the maximum is {MAX_FIELD_BYTES:,} bytes.")
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidParameter(str(part.name), "it is not UTF-8.") from error
+        raise InvalidParameter(str(part.name), "it is not valid UTF-8.") from error
 
 
 @contextmanager
-def _broken_off() -> Iterator[None]:
-    """Translate what aiohttp raises for a body that is cut off or is not what its headers say."""
+def _translate_body_errors() -> Iterator[None]:
+    """Translate aiohttp's errors for a body that is cut off or does not match its headers."""
     try:
         yield
     except (aiohttp.ClientError, web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
@@ -296,7 +307,7 @@ def _broken_off() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _stalling_after(seconds: float) -> AsyncIterator[None]:
+async def _time_limit(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -305,7 +316,7 @@ async def _stalling_after(seconds: float) -> AsyncIterator[None]:
 
 
 def _clean_file_name(name: str | None) -> str | None:
-    """Keep the last part of a path, less what cannot be printed or stored."""
+    """Keep the last component of a path, without unprintable characters."""
     last = re.split(r"[/\\]", name or "")[-1]
     printable = "".join(character for character in last if character.isprintable())
     return printable[-MAX_FILE_NAME_CHARACTERS:] or None
@@ -314,5 +325,5 @@ def _clean_file_name(name: str | None) -> str | None:
 async def _send_continue(request: web.Request) -> None:
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # The head of the answer proper is still to come.
+        # aiohttp would otherwise take these bytes for the start of the final response.
         request.writer.output_size = 0

@@ -1,4 +1,4 @@
-"""The API in this process, on a real socket, with a real database, emulator and token issuer behind it."""
+"""The API in this process, on a real socket, with a real database, AWS emulator and token issuer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +34,7 @@ def customers() -> bytes:
 
 @pytest.fixture
 def environment(database, aws, issuer) -> dict[str, str]:
-    """The variables a process of the API finds all it needs by."""
+    """The environment variables of a process of the API."""
     variables: dict[str, str] = aws.env | {
         "DATABASE_URL": database.producer,
         "PREDICTIONS_QUEUE_URL": aws.queue_url,
@@ -60,13 +60,13 @@ class Api:
     registry: CollectorRegistry
 
     async def post(self, body: Any = CUSTOMERS, **options: Any) -> tuple[int, Any]:
-        """Send a file and give the status and the JSON of the answer."""
+        """Send a file and return the status and the JSON of the answer."""
         options.setdefault("headers", {}).setdefault("Content-Type", "text/csv")
         async with self.http.post("/v1/predictions", data=body, **options) as response:
             return response.status, await response.json(content_type=None)
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
-        """Get a path and give the status and the JSON of the answer."""
+        """Get a path and return the status and the JSON of the answer."""
         async with self.http.get(path, **options) as response:
             return response.status, await response.json(content_type=None)
 
@@ -86,7 +86,7 @@ def start_api(environment, issuer, aws_session):
         with pytest.MonkeyPatch.context() as variables:
             for name, value in (environment | settings).items():
                 variables.setenv(name.upper(), value)
-            # Bodies that never end are waited for, and tests leave some behind.
+            # The server waits for unfinished bodies, and some tests leave one.
             variables.setattr("producer_api.server.ANSWER_SECONDS", 0.5)
             registry = CollectorRegistry()
             app = create_app(Settings(), registry=registry, aws=aws_session)
@@ -114,7 +114,7 @@ async def api(start_api) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def owner(database) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """A connection of the database's owner, who sees and may change everything."""
+    """A connection of the database's owner, who may read and change everything."""
     connection = await asyncpg.connect(database.owner)
     yield connection
     await connection.close()

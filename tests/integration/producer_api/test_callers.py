@@ -1,4 +1,4 @@
-"""Who may ask, what they may see, and which pages may ask for them."""
+"""Authentication, what a tenant may see, and which browser pages may call."""
 
 import json
 import uuid
@@ -13,7 +13,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_token_that_is_not_accepted(api, issuer, subtests):
+async def test_bad_token_is_refused(api, issuer, subtests):
     stranger = ec.generate_private_key(ec.SECP256R1())
     claims = jwt.decode(issuer.mint("acme"), options={"verify_signature": False})
     refused = {
@@ -55,7 +55,7 @@ async def test_a_token_that_is_not_accepted(api, issuer, subtests):
                 problem = await response.json(content_type=None)
                 assert (response.status, problem["code"]) == (401, code)
                 assert response.headers["WWW-Authenticate"].startswith('Bearer realm="retainwise", error=')
-                # A page can read its refusal: the layer for other origins is the outermost.
+                # A page can read the error: the CORS middleware is the outermost.
                 assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
                 assert token not in json.dumps(problem)
     for header in ("", "Basic YTpi", "Bearer"):
@@ -66,10 +66,10 @@ async def test_a_token_that_is_not_accepted(api, issuer, subtests):
                 assert response.headers["WWW-Authenticate"] == 'Bearer realm="retainwise"'
 
 
-async def test_another_tenants_prediction_is_no_other_than_an_unknown_one(api, issuer, customers):
+async def test_prediction_of_another_tenant_looks_like_an_unknown_one(api, issuer, customers):
     status, prediction = await api.post(customers)
     assert status == 202
-    told = []
+    answers = []
     for prediction_id in (prediction["prediction_id"], str(uuid.uuid4()), "no-id-at-all", "%ff%00"):
         for path in (f"/v1/predictions/{prediction_id}", f"/v1/predictions/{prediction_id}/result"):
             async with api.http.get(path, headers=bearer(issuer.mint("globex"))) as response:
@@ -79,24 +79,24 @@ async def test_another_tenants_prediction_is_no_other_than_an_unknown_one(api, i
                 named = {"X-Request-ID", "Content-Length", "Date"}
                 headers = [header for header in response.headers.items() if header[0] not in named]
             del problem["instance"], problem["request_id"]
-            told.append((problem, headers))
-    for answer in told:
-        assert answer == told[0]
+            answers.append((problem, headers))
+    for answer in answers:
+        assert answer == answers[0]
 
 
-async def test_a_page_may_ask_and_read(api):
-    asked = ORIGIN | {
+async def test_allowed_page_can_call_and_read(api):
+    preflight = ORIGIN | {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    async with api.http.options("/v1/predictions", headers=asked) as response:
+    async with api.http.options("/v1/predictions", headers=preflight) as response:
         assert response.status == 204
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
         assert "POST" in response.headers["Access-Control-Allow-Methods"]
         assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
         assert response.headers["Server"] == "retainwise"
     async with api.http.options(
-        "/v1/predictions", headers=asked | {"Origin": "https://evil.example"}
+        "/v1/predictions", headers=preflight | {"Origin": "https://evil.example"}
     ) as response:
         assert "Access-Control-Allow-Origin" not in response.headers
         assert response.headers["Vary"] == "Origin"
@@ -106,7 +106,7 @@ async def test_a_page_may_ask_and_read(api):
             assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
 
 
-async def test_the_models_are_told_from_their_cards(api):
+async def test_models_are_listed_from_their_cards(api):
     status, answer = await api.get("/v1/models")
     assert status == 200
     (model,) = answer["models"]

@@ -1,4 +1,4 @@
-"""`/readyz` and `/livez` tell the truth: each thing the API needs is taken away in turn."""
+"""`/readyz` and `/livez` report what is unavailable: each thing the API needs is removed in turn."""
 
 from producer_api.auth import VERIFIER, KeysUnavailable
 from producer_api.outbox import OUTBOX
@@ -10,7 +10,7 @@ async def read_health(api, path="/readyz"):
     return status, {check["name"]: check["state"] for check in health["checks"] if check["state"] != "ok"}
 
 
-async def test_each_missing_part_is_named(api, customers, aws, s3, sqs, until, monkeypatch):
+async def test_readyz_names_each_missing_resource(api, customers, aws, s3, sqs, until, monkeypatch):
     assert await read_health(api) == (200, {})
 
     await sqs.delete_queue(QueueUrl=aws.queue_url)
@@ -29,10 +29,10 @@ async def test_each_missing_part_is_named(api, customers, aws, s3, sqs, until, m
     assert await read_health(api) == (200, degraded)
 
     async def unreachable():
-        raise KeysUnavailable("the issuer is away")
+        raise KeysUnavailable("the issuer is unavailable")
 
     monkeypatch.setattr(api.app[VERIFIER], "_fetch_keys", unreachable)
-    await api.app[VERIFIER]._refresh_if_possible()
+    await api.app[VERIFIER]._try_refresh()
     degraded["token_keys"] = "degraded"
     assert await read_health(api) == (200, degraded)
     assert await read_health(api, "/livez") == (200, {})

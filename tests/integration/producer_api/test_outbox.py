@@ -1,4 +1,4 @@
-"""What was committed is sent: in batches, by several at once, past refusals, and after every outage."""
+"""The relay sends what was committed: in batches, from several replicas, past refusals, and after outages."""
 
 import asyncio
 import json
@@ -7,16 +7,17 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from aiobotocore.config import AioConfig
 from prometheus_client import CollectorRegistry
 
 from producer_api.outbox import (
-    KEPT_SECONDS,
+    RETENTION_SECONDS,
     BatchRefused,
     OutboxRelay,
-    QueuePublisher,
-    ReceiverAway,
-    TopicPublisher,
+    QueueSender,
+    ReceiverUnavailable,
+    TopicSender,
 )
 from producer_api.store import Store
 from producer_api.telemetry import ApiMetrics
@@ -34,17 +35,17 @@ async def store(database):
 
 @pytest.fixture
 def create_relay(store, sqs, aws):
-    """A function that makes a relay; without a publisher of its own it sends to the test's queue."""
+    """A function that makes a relay; without a sender it sends to the test's queue."""
 
-    def create(publisher=None):
-        publisher = publisher or QueuePublisher(sqs, aws.queue_url)
-        return OutboxRelay(store, publisher, ApiMetrics(CollectorRegistry()), sweep_seconds=0.05)
+    def create(sender=None):
+        sender = sender or QueueSender(sqs, aws.queue_url)
+        return OutboxRelay(store, sender, ApiMetrics(CollectorRegistry()), sweep_seconds=0.05)
 
     return create
 
 
 async def create_messages(owner, number, destination="predictions", tenant="acme"):
-    """Put predictions and their messages into the database, as create_prediction would."""
+    """Insert predictions and their messages, as create_prediction would."""
     upload_id = await owner.fetchval(
         """
         insert into uploads (upload_id, tenant_id, bucket, object_key, size_bytes, sha256)
@@ -85,7 +86,7 @@ async def receive_all(sqs, queue_url, number):
 
 async def test_several_replicas_send_each_message_once(create_relay, owner, sqs, aws):
     await create_messages(owner, 45)
-    await asyncio.gather(*(create_relay().publish_pending() for _ in range(3)))
+    await asyncio.gather(*(create_relay().send_pending() for _ in range(3)))
     assert await owner.fetchval("select count(*) from outbox where sent_at is null or attempts <> 1") == 0
     assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 45
     bodies = await receive_all(sqs, aws.queue_url, 46)
@@ -94,48 +95,48 @@ async def test_several_replicas_send_each_message_once(create_relay, owner, sqs,
 
 
 class PartlyRefusing:
-    """SQS's answer where it takes all entries but some: the stub of what no emulator can be made to say."""
+    """An SQS client that accepts all entries but some: no emulator can be made to answer like this."""
 
     def __init__(self, refused: set[str]) -> None:
         self.refused = refused
-        self.taken: list[str] = []
+        self.accepted: list[str] = []
 
     async def send_message_batch(self, *, QueueUrl, Entries):  # noqa: N803 boto's names
-        taken = [entry for entry in Entries if entry["MessageBody"] not in self.refused]
-        self.taken += [entry["MessageBody"] for entry in taken]
+        accepted = [entry for entry in Entries if entry["MessageBody"] not in self.refused]
+        self.accepted += [entry["MessageBody"] for entry in accepted]
         return {
-            "Successful": [{"Id": entry["Id"], "MessageId": f"id-{entry['Id']}"} for entry in taken],
+            "Successful": [{"Id": entry["Id"], "MessageId": f"id-{entry['Id']}"} for entry in accepted],
             "Failed": [
                 {"Id": e["Id"], "Code": "InternalError", "Message": "again", "SenderFault": False}
                 for e in Entries
-                if e not in taken
+                if e not in accepted
             ],
         }
 
 
-async def test_a_message_that_is_refused_holds_up_no_other(create_relay, owner):
+async def test_refused_message_does_not_block_others(create_relay, owner):
     await create_messages(owner, 12)
     oldest = await owner.fetch("select body from outbox order by outbox_id limit 2")
     refused = {row["body"] for row in oldest}
     client: Any = PartlyRefusing(refused)
-    relay = create_relay(QueuePublisher(client, "queue"))
+    relay = create_relay(QueueSender(client, "queue"))
     for _ in range(2):
-        await relay.publish_pending()
-    assert len(client.taken) == 10
+        await relay.send_pending()
+    assert len(client.accepted) == 10
     with pytest.raises(BatchRefused, match="InternalError: again"):
-        await relay.publish_pending()
+        await relay.send_pending()
     rows = await owner.fetch("select * from outbox where sent_at is null")
     assert {row["body"] for row in rows} == refused
     assert {row["last_error"] for row in rows} == {"InternalError: again"}
     assert await owner.fetchval("select count(*) from predictions where sqs_message_id is not null") == 10
 
-    await create_messages(owner, 10)  # newer ones go first: a batch full of old refusals would hold them up
-    client.taken.clear()
+    await create_messages(owner, 10)  # newer ones go first: a batch full of old refusals would block them
+    client.accepted.clear()
     with pytest.raises(BatchRefused):
-        await relay.publish_pending()
-    assert len(client.taken) == 10
+        await relay.send_pending()
+    assert len(client.accepted) == 10
     client.refused = set()
-    await relay.publish_pending()
+    await relay.send_pending()
     assert await owner.fetchval("select count(*) from outbox where sent_at is null") == 0
     assert await owner.fetchval("select count(*) from outbox where last_error is not null") == 0
 
@@ -150,40 +151,54 @@ async def running(relay):
         await asyncio.wait([task])
 
 
-async def test_an_outage_is_waited_for(create_relay, owner, aws, unused_port, aws_session, until):
+async def test_relay_waits_for_an_outage_to_end(create_relay, owner, aws, unused_port, aws_session, until):
     await create_messages(owner, 3)
     dead = f"http://127.0.0.1:{unused_port()}"
     once = AioConfig(retries={"total_max_attempts": 1})
-    async with aws_session.create_client("sqs", endpoint_url=dead, config=once) as away:
-        relay = create_relay(QueuePublisher(away, aws.queue_url))
-        with pytest.raises(ReceiverAway, match="Could not connect"):
-            await relay.publish_pending()
+    async with aws_session.create_client("sqs", endpoint_url=dead, config=once) as unreachable:
+        relay = create_relay(QueueSender(unreachable, aws.queue_url))
+        with pytest.raises(ReceiverUnavailable, match="Could not connect"):
+            await relay.send_pending()
         rows = await owner.fetch("select * from outbox")
         assert [row["attempts"] for row in rows] == [1, 1, 1]
         assert all("Could not connect" in row["last_error"] for row in rows)
         assert all(row["sent_at"] is None for row in rows)
         assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 0
 
-        async def told() -> bool:
+        async def reported() -> bool:
             unsent = relay.metrics.outbox_unsent.labels("predictions")._value.get()
             return relay.failures > 1 and unsent == 3 and "Could not connect" in relay.problem
 
         async with running(relay):
-            await until(told)
+            await until(reported)
 
 
-async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store, owner, monkeypatch, until):
+async def test_relay_reports_an_unavailable_database_without_a_traceback(create_relay, store, until):
+    await store._pool.close()
+    relay = create_relay()
+
+    async def reported() -> bool:
+        return bool(relay.failures > 1)
+
+    with structlog.testing.capture_logs() as lines:
+        async with running(relay):
+            await until(reported)
+    assert {(line["event"], line["log_level"]) for line in lines} == {("outbox_sweep_failed", "warning")}
+    assert relay.problem == "the database cannot be reached"
+
+
+async def test_relay_survives_a_fault_and_wakes_on_a_nudge(create_relay, store, owner, monkeypatch, until):
     relay = create_relay()
     relay.sweep_seconds = 0.01
-    faults = iter([RuntimeError("a fault of ours"), OSError("the network")])
-    publish = relay._publish_batch
+    faults = iter([RuntimeError("a bug"), OSError("the network")])
+    send = relay._send_batch
 
     async def faulty():
         for fault in faults:
             raise fault
-        return await publish()
+        return await send()
 
-    monkeypatch.setattr(relay, "_publish_batch", faulty)
+    monkeypatch.setattr(relay, "_send_batch", faulty)
     await create_messages(owner, 1)
 
     async def sent() -> bool:
@@ -192,13 +207,13 @@ async def test_the_relay_outlives_a_fault_and_hears_a_nudge(create_relay, store,
     async with running(relay):
         await until(sent)
         relay.sweep_seconds = 3_600
-        await asyncio.sleep(0.1)  # the sweep that is under way is the last one by the clock
+        await asyncio.sleep(0.1)  # the current sweep is the last one by the clock
         await create_messages(owner, 1)
         relay.nudge()
         await until(sent)
 
 
-async def test_events_go_to_the_topic(create_relay, owner, aws, sqs, aws_session):
+async def test_relay_sends_events_to_the_topic(create_relay, owner, aws, sqs, aws_session):
     async with aws_session.create_client("sns", endpoint_url=aws.endpoint_url) as sns:
         attributes = await sqs.get_queue_attributes(QueueUrl=aws.queue_url, AttributeNames=["QueueArn"])
         await sns.subscribe(
@@ -208,7 +223,7 @@ async def test_events_go_to_the_topic(create_relay, owner, aws, sqs, aws_session
             Attributes={"RawMessageDelivery": "false"},
         )
         await create_messages(owner, 2, destination="events")
-        await create_relay(TopicPublisher(sns, aws.topic_arn)).publish_pending()
+        await create_relay(TopicSender(sns, aws.topic_arn)).send_pending()
     received = [json.loads(body) for body in await receive_all(sqs, aws.queue_url, 2)]
     assert {event["Message"] for event in received} == {
         row["body"] for row in await owner.fetch("select body from outbox")
@@ -218,7 +233,7 @@ async def test_events_go_to_the_topic(create_relay, owner, aws, sqs, aws_session
     assert await owner.fetchval("select count(*) from predictions where sqs_queued_at is not null") == 0
 
 
-async def test_old_messages_of_finished_predictions_are_forgotten(store, owner):
+async def test_purge_deletes_old_messages_of_finished_predictions(store, owner):
     await create_messages(owner, 4)
     await owner.execute("update outbox set sent_at = now() - interval '8 days' where outbox_id > 2")
     await owner.execute("update outbox set sent_at = now() - interval '6 days' where outbox_id = 2")
@@ -228,17 +243,19 @@ async def test_old_messages_of_finished_predictions_are_forgotten(store, owner):
         where prediction_id in (select prediction_id from outbox where outbox_id <> 3)
         """
     )
-    assert await store.purge_messages(sent_seconds_ago=KEPT_SECONDS, at_most=10) == 1
+    assert await store.purge_messages(sent_seconds_ago=RETENTION_SECONDS, at_most=10) == 1
     assert [row[0] for row in await owner.fetch("select outbox_id from outbox order by 1")] == [1, 2, 3]
 
 
-async def test_a_pause_keeps_all_and_says_so(start_api, customers, owner, sqs, aws, until):
+async def test_paused_relay_keeps_messages_and_reports_it(start_api, customers, owner, sqs, aws, until):
     async with start_api(enable_sqs="false") as api:
         status, _ = await api.post(customers)
         assert status == 202
         status, health = await api.get("/readyz")
         assert (status, health["state"]) == (200, "degraded")
-        assert {"name": "outbox", "state": "degraded", "detail": "publishing paused"} in health["checks"]
+        assert {"name": "outbox", "state": "degraded", "detail": "sending is paused by ENABLE_SQS"} in health[
+            "checks"
+        ]
 
         async def measured() -> bool:
             waiting = api.registry.get_sample_value(

@@ -1,4 +1,4 @@
-"""How a prediction stands, station by station, and its result."""
+"""A prediction's status through its life, and its result."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ async def prediction(api, customers, owner):
     return prediction
 
 
-async def test_the_stations_of_a_prediction(api, prediction, owner):
+async def test_prediction_shows_each_status_and_phase(api, prediction, owner):
     path = prediction["links"]["self"]
 
     async def move(assignments: str):
@@ -41,11 +41,11 @@ async def test_the_stations_of_a_prediction(api, prediction, owner):
     now = await move("lease_until = now() - interval '1 s'")
     assert (now["status"], now["phase"]) == ("RUNNING", "retrying")
     now = await move(
-        "lease_owner = null, lease_until = null, retry_reason = 'the storage was away', "
+        "lease_owner = null, lease_until = null, retry_reason = 'the storage was unavailable', "
         "retry_at = '2026-11-23T12:00:00Z'"
     )
     assert (now["status"], now["phase"]) == ("RUNNING", "retrying")
-    assert now["retry"] == {"reason": "the storage was away", "at": "2026-11-23T12:00:00Z"}
+    assert now["retry"] == {"reason": "the storage was unavailable", "at": "2026-11-23T12:00:00Z"}
     status, problem = await api.get(prediction["links"]["result"])
     assert (status, problem["code"], problem["prediction_status"]) == (409, "not_finished", "RUNNING")
 
@@ -61,7 +61,7 @@ async def test_the_stations_of_a_prediction(api, prediction, owner):
     assert problem["failure"]["code"] == "too_many_bad_rows"
 
 
-async def test_the_links_of_a_result_work_for_a_while(api, prediction, owner, s3, aws):
+async def test_result_links_work_for_a_while(api, prediction, owner, s3, aws):
     key = f"results/acme/{prediction['prediction_id']}/1/scores.csv"
     await s3.put_object(Bucket=aws.bucket, Key=key, Body=b"row_number\n1\n")
     location = ResultLocation(

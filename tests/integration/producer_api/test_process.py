@@ -1,4 +1,4 @@
-"""The API as a process: how it starts, is refused a start, is killed and ends."""
+"""The API as a process: it starts, refuses to start, is killed and stops."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Process:
         raise AssertionError(f"it ended without {event}: {self.lines}")
 
     async def ended(self) -> int:
-        """Wait for its end and give the exit code."""
+        """Wait for the process to end and return its exit code."""
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
             while written := await self.process.stdout.readline():
@@ -68,8 +68,8 @@ def start_process(environment):
 
 
 @asynccontextmanager
-async def aws_in_between(endpoint_url: str, answer: Callable[[str], web.Response | None]):
-    """Stand between the API and the emulator; `answer` may answer an action itself. Gives URL and actions."""
+async def aws_proxy(endpoint_url: str, answer: Callable[[str], web.Response | None]):
+    """Proxy the emulator; `answer` may answer an action itself. Yields the URL and the actions seen."""
     seen: list[str] = []
 
     async def forward(request: web.Request) -> web.StreamResponse:
@@ -79,7 +79,7 @@ async def aws_in_between(endpoint_url: str, answer: Callable[[str], web.Response
         if own is not None:
             return own
         if action == "SendMessageBatch":
-            await asyncio.Event().wait()  # on its way for ever: the moment to kill the sender
+            await asyncio.Event().wait()  # never answered: the moment to kill the sender
         url = endpoint_url + request.path_qs
         async with (
             aiohttp.ClientSession() as http,
@@ -104,12 +104,12 @@ async def aws_in_between(endpoint_url: str, answer: Callable[[str], web.Response
         await runner.cleanup()
 
 
-async def test_a_message_committed_before_a_kill_is_sent_by_the_next_process(
+async def test_next_process_sends_what_a_killed_one_committed(
     start_process, aws, issuer, customers, owner, sqs
 ):
     headers = {"Authorization": f"Bearer {issuer.mint('acme')}", "Content-Type": "text/csv"}
     async with (
-        aws_in_between(aws.endpoint_url, lambda action: None) as (url, seen),
+        aws_proxy(aws.endpoint_url, lambda action: None) as (url, seen),
         start_process(AWS_ENDPOINT_URL_SQS=url) as api,
         aiohttp.ClientSession() as http,
     ):
@@ -134,7 +134,7 @@ async def test_a_message_committed_before_a_kill_is_sent_by_the_next_process(
         assert await api.ended() == 0
 
 
-async def test_sigterm_lets_an_upload_finish(start_process, issuer, customers):
+async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
     headers = {"Authorization": f"Bearer {issuer.mint('acme')}", "Content-Type": "text/csv"}
     stopped = asyncio.Event()
 
@@ -161,7 +161,7 @@ async def test_sigterm_lets_an_upload_finish(start_process, issuer, customers):
         await api.line("signal_received")
         async with http.get(f"{url}/readyz") as response:
             assert response.status == 503
-            assert "stopping" in await response.text()
+            assert "shutting down" in await response.text()
         async with http.post(f"{url}/v1/predictions", data=customers, headers=headers) as response:
             assert response.status == 503
             assert (await response.json(content_type=None))["code"] == "shutting_down"
@@ -186,7 +186,7 @@ async def test_sigterm_lets_an_upload_finish(start_process, issuer, customers):
     assert answered["service"] == "producer_api"
 
 
-async def test_check_proves_all_and_starts_nothing(start_process, issuer):
+async def test_check_opens_every_resource_and_exits(start_process, issuer):
     async with start_process("check") as api:
         assert await api.ended() == 0
     assert api.lines[-1]["event"] == "check_passed"
@@ -196,7 +196,7 @@ async def test_check_proves_all_and_starts_nothing(start_process, issuer):
     assert "JWKS_URL: no keys from" in str(api.lines[-1]["reason"])
 
 
-async def test_a_start_without_what_is_needed_is_refused(
+async def test_start_is_refused_when_something_is_missing(
     environment, unused_port, owner, subtests, monkeypatch
 ):
     dead = f"http://127.0.0.1:{unused_port()}"
@@ -225,7 +225,7 @@ async def test_a_start_without_what_is_needed_is_refused(
             body=b'{"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "no"}',
             content_type="application/x-amz-json-1.0",
         )
-        async with aws_in_between(dead, lambda action: denied) as (url, _):
+        async with aws_proxy(dead, lambda action: denied) as (url, _):
             with monkeypatch.context() as patched:
                 patched.setenv("AWS_ENDPOINT_URL_SQS", url)
                 with pytest.raises(StartRefused, match=r"access denied: .* needs sqs:GetQueueAttributes on "):

@@ -1,4 +1,4 @@
-"""Every bad input has its own code, its own status, and leaves nothing behind."""
+"""Every bad input has its own code and status, and leaves nothing behind."""
 
 import json
 
@@ -39,7 +39,7 @@ FILES = [
 ]
 
 
-async def test_a_file_that_cannot_be_scored(api, owner, s3, aws, subtests):
+async def test_unreadable_file_is_refused(api, owner, s3, aws, subtests):
     for body, status, code in FILES:
         with subtests.test(code, body=body[:30]):
             assert_problem(await api.post(body), status, code)
@@ -73,7 +73,7 @@ PARAMETERS = [
 ]
 
 
-async def test_a_parameter_that_cannot_be_read(api, customers, owner, s3, aws, subtests):
+async def test_invalid_parameter_is_refused(api, customers, owner, s3, aws, subtests):
     for parameters, code in PARAMETERS:
         with subtests.test(code, parameters=parameters):
             assert_problem(await api.post(customers, params=parameters), 422, code)
@@ -99,7 +99,7 @@ HEADERS = [
 ]
 
 
-async def test_a_body_of_a_kind_that_is_not_taken(api, customers, owner, s3, aws, subtests):
+async def test_unsupported_body_is_refused(api, customers, owner, s3, aws, subtests):
     for headers, status, code in HEADERS:
         with subtests.test(code, headers=headers):
             assert_problem(await api.post(customers, headers=dict(headers)), status, code)
@@ -152,7 +152,7 @@ FORMS = [
 ]
 
 
-async def test_a_form_that_cannot_be_read(api, owner, s3, aws, subtests):
+async def test_malformed_form_is_refused(api, owner, s3, aws, subtests):
     for body, status, code in FORMS:
         with subtests.test(code, body=body):
             headers = {"Content-Type": "multipart/form-data; boundary=B"}
@@ -160,7 +160,7 @@ async def test_a_form_that_cannot_be_read(api, owner, s3, aws, subtests):
     await assert_nothing_is_left(owner, s3, aws)
 
 
-async def test_a_file_that_is_too_large(start_api, customers, owner, s3, aws):
+async def test_too_large_file_is_refused(start_api, customers, owner, s3, aws):
     rows = customers + b"a-3,1,Two year,20,No\n" * 100
 
     async def in_chunks():
@@ -186,7 +186,7 @@ ADDRESSES = [
 ]
 
 
-async def test_an_address_that_is_not_there(api, subtests):
+async def test_unknown_path_or_method_is_refused(api, subtests):
     for method, path, status, code in ADDRESSES:
         with subtests.test(code, path=path):
             async with api.http.request(method, path, headers={"X-Request-Id": "mine-1"}) as response:
@@ -204,14 +204,14 @@ async def test_an_address_that_is_not_there(api, subtests):
 ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "POST"}
 
 
-async def test_a_fault_of_ours_says_nothing_of_itself(api, owner, customers):
+async def test_internal_error_shows_no_detail(api, owner, customers):
     await owner.execute("revoke insert on uploads from retainwise_producer")
     problem = assert_problem(await api.post(customers), 500, "internal_error")
     assert "uploads" not in json.dumps(problem)
 
 
-async def test_a_form_without_a_boundary_is_told_why(api):
+async def test_form_without_a_boundary_is_explained(api):
     problem = assert_problem(
         await api.post(b"x", headers={"Content-Type": "multipart/form-data"}), 400, "malformed_multipart"
     )
-    assert "names no boundary" in problem["detail"]
+    assert "has no boundary" in problem["detail"]

@@ -1,4 +1,4 @@
-"""A file goes in: stored as it came, one row, one message, and 202."""
+"""An upload is stored unchanged, with one row and one message, and answered 202."""
 
 import asyncio
 import hashlib
@@ -8,6 +8,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from ml_models.intake.dialect import HEAD_BYTES
 from producer_api.objects import PART_BYTES
 from producer_api.store import STORE
 from producer_api.uploads import UPLOAD_GATE
@@ -16,7 +17,7 @@ from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
 
 async def receive(sqs, queue_url):
-    """Take the one message that should be on the queue."""
+    """Receive the one message that should be on the queue."""
     answer = await sqs.receive_message(
         QueueUrl=queue_url,
         WaitTimeSeconds=5,
@@ -27,7 +28,7 @@ async def receive(sqs, queue_url):
     return message
 
 
-async def test_a_file_is_stored_queued_and_answered(api, customers, aws, owner, s3, sqs):
+async def test_file_is_stored_queued_and_answered(api, customers, aws, owner, s3, sqs):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with api.http.post(
         "/v1/predictions?reasons=5",
@@ -68,7 +69,7 @@ async def test_a_file_is_stored_queued_and_answered(api, customers, aws, owner, 
     assert again["queued_at"] is not None
 
 
-async def test_a_form_with_fields_around_its_file(api, customers, owner):
+async def test_form_may_have_fields_around_its_file(api, customers, owner):
     form = aiohttp.FormData(quote_fields=False)  # names as browsers send them
     form.add_field("reasons", "0")
     form.add_field("file", customers, filename="exports\\Kündigungen.csv", content_type="text/csv")
@@ -85,7 +86,7 @@ async def test_a_form_with_fields_around_its_file(api, customers, owner):
     assert requested.options.reasons == 0
 
 
-async def test_a_file_of_several_parts(api, customers, owner, s3):
+async def test_file_of_several_parts_is_stored(api, customers, owner, s3):
     row = b"a-3,1,Two year,20,No\n"
     body = customers + row * (PART_BYTES * 5 // 2 // len(row))
 
@@ -118,7 +119,7 @@ async def raw_request(
 
 
 @pytest.mark.parametrize("size", [1_000, PART_BYTES + 1_000], ids=["in the first part", "after it"])
-async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s3, aws, size, until):
+async def test_cut_off_upload_leaves_nothing(api, customers, owner, s3, aws, size, until):
     body = (customers + b"a-3,1,Two year,20,No\n" * (size // 20))[:size]
     _, writer = await raw_request(api, body, length=size + 10_000)
     gate = api.app[UPLOAD_GATE]
@@ -133,22 +134,24 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(api, customers, owner, s
     async with asyncio.timeout(20):
         await gate.wait_empty()
 
-    async def told() -> bool:
+    async def reported() -> bool:
         labels = {"method": "POST", "route": "/v1/predictions", "status": "400", "code": "upload_cut_off"}
         return bool(api.registry.get_sample_value("retainwise_api_requests_total", labels))
 
-    await until(told)
+    await until(reported)
     assert await owner.fetchval("select count(*) from uploads") == 0
     assert await owner.fetchval("select count(*) from outbox") == 0
     assert not (await s3.list_multipart_uploads(Bucket=aws.bucket)).get("Uploads")
     assert "Contents" not in await s3.list_objects_v2(Bucket=aws.bucket)
 
 
-async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers, owner, until):
+async def test_stalled_upload_is_refused(start_api, customers, owner, until):
     async with start_api(upload_idle_seconds="0.2") as api:
         reader, writer = await raw_request(api, customers, length=10_000)
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
-        writer.write(b"." * 10_000)  # or the server waits a while for it, so that the answer is not lost
+        writer.write(
+            b"." * 10_000
+        )  # without it the server waits for the body, so that its answer is not lost
         await writer.drain()
         writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -156,7 +159,7 @@ async def test_a_client_that_sends_nothing_more_is_told_so(start_api, customers,
     assert await owner.fetchval("select count(*) from uploads") == 0
 
 
-async def test_a_body_that_breaks_its_own_framing_is_refused(start_api, customers, owner):
+async def test_body_with_broken_framing_is_refused(start_api, customers, owner):
     async with start_api(upload_idle_seconds="1") as api:
         reader, writer = await raw_request(api, b"", more="Transfer-Encoding: chunked\r\n")
         writer.write(b"%x\r\n%s\r\n" % (len(customers), customers))
@@ -165,12 +168,12 @@ async def test_a_body_that_breaks_its_own_framing_is_refused(start_api, customer
         writer.write(b"no length\r\n")
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
         writer.close()
-    # aiohttp's parser tells no reader of the body; so it is as if nothing more came.
+    # aiohttp's parser does not report this to the reader of the body, so the upload times out.
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert await owner.fetchval("select count(*) from uploads") == 0
 
 
-async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers, until):
+async def test_refusal_is_sent_before_100_continue(api, customers, until):
     expect = "Expect: 100-continue\r\n"
     reader, writer = await raw_request(api, b"", length=10**12, more=expect)
     answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
@@ -183,7 +186,17 @@ async def test_a_refusal_comes_before_the_body_is_asked_for(api, customers, unti
     writer.close()
 
 
-async def test_no_more_uploads_than_fit_in_at_once(start_api, customers, until):
+async def test_wrong_columns_are_refused_before_the_rest_arrives(api, owner):
+    head = b"customerID,tenur\n" + b"a-1,2\n" * (HEAD_BYTES // 6)
+    reader, writer = await raw_request(api, head, length=10**8)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    assert b'"code":"required_columns_missing"' in answer
+    assert await owner.fetchval("select count(*) from uploads") == 0
+
+
+async def test_upload_over_the_concurrency_limit_is_refused(start_api, customers, until):
     async with start_api(max_concurrent_uploads="1") as api:
         _, writer = await raw_request(api, customers[:50], length=len(customers))
 
@@ -204,10 +217,12 @@ async def test_no_more_uploads_than_fit_in_at_once(start_api, customers, until):
         assert status == 202
 
 
-async def test_parts_of_ours_that_are_away_are_told_as_such(api, customers, aws, s3, owner):
+async def test_unavailable_storage_and_database_are_reported(api, customers, aws, s3, owner):
     await s3.delete_bucket(Bucket=aws.bucket)
     status, problem = await api.post(customers)
     assert (status, problem["code"]) == (503, "storage_unavailable")
+    assert problem["detail"] == "The file storage cannot be reached. Try again in a few seconds."
     await api.app[STORE]._pool.close()
     status, problem = await api.get("/v1/predictions/00000000-0000-0000-0000-000000000000")
     assert (status, problem["code"]) == (503, "database_unavailable")
+    assert problem["detail"] == "The database cannot be reached. Try again in a few seconds."

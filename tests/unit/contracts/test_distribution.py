@@ -7,7 +7,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[3] / "contracts"
 
 
-def test_the_wheel_is_typed_complete_and_depends_on_pydantic_alone(tmp_path):
+def test_wheel_is_typed_and_depends_only_on_pydantic(tmp_path):
     build = "from hatchling.build import build_wheel; import sys; build_wheel(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", build, str(tmp_path)], cwd=PROJECT, check=True, timeout=60, capture_output=True
@@ -24,7 +24,7 @@ def test_the_wheel_is_typed_complete_and_depends_on_pydantic_alone(tmp_path):
     assert "retainwise_contracts/examples/retainwise.prediction.requested.v1.json" in names
 
 
-def test_importing_the_contracts_imports_only_pydantic_and_the_standard_library():
+def test_contracts_import_only_pydantic_and_the_standard_library():
     program = (
         "import sys; before = set(sys.modules);"
         "import retainwise_contracts.codec, retainwise_contracts.health, retainwise_contracts.results;"

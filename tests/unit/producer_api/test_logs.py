@@ -13,14 +13,14 @@ def record_of(error: Exception) -> logging.LogRecord:
         return logging.LogRecord("aiohttp.server", logging.ERROR, "", 1, "Error", (), sys.exc_info())
 
 
-def test_a_request_that_is_no_http_is_not_repeated_in_the_log():
+def test_malformed_request_is_not_logged():
     record = record_of(LineTooLong(b"Bearer secret-token", 8190))
     assert _without_request(record)
     assert (record.levelname, record.exc_info) == ("WARNING", None)
     assert "secret" not in logging.Formatter().format(record)
 
 
-def test_any_other_fault_keeps_its_traceback():
+def test_other_errors_keep_their_traceback():
     record = record_of(RuntimeError("ours"))
     assert _without_request(record)
     assert "RuntimeError: ours" in logging.Formatter().format(record)

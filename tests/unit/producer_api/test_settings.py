@@ -28,7 +28,7 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_the_required_settings_are_enough(environment):
+def test_required_settings_are_enough(environment):
     assert set(REQUIRED) == set(ENVIRONMENT)
     settings = read_settings()
     assert settings.enable_sqs
@@ -38,13 +38,13 @@ def test_the_required_settings_are_enough(environment):
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_each_missing_setting_is_named_with_what_to_set(environment, missing):
+def test_missing_setting_is_named_with_what_to_set(environment, missing):
     environment.delenv(missing)
     with pytest.raises(SettingsRefused, match=f"^{missing} is not set. Set it to: ."):
         read_settings()
 
 
-def test_the_process_ends_with_all_that_is_wrong_and_no_secret():
+def test_process_names_every_bad_setting_and_no_secret():
     environment = os.environ | ENVIRONMENT
     environment["DATABASE_URL"] = "mysql://producer_api:hidden-word@db/retainwise"
     environment["AWS_REGION"] = "Frankfurt"
@@ -73,12 +73,12 @@ def test_the_process_ends_with_all_that_is_wrong_and_no_secret():
         ("LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_bad_setting_is_named(environment, name, value):
+def test_invalid_setting_is_named(environment, name, value):
     environment.setenv(name, value)
-    with pytest.raises(SettingsRefused, match=f"^{name} is refused"):
+    with pytest.raises(SettingsRefused, match=f"^{name} is invalid"):
         read_settings()
 
 
-def test_origins_are_a_list(environment):
+def test_origins_are_split_at_commas(environment):
     environment.setenv("CORS_ALLOWED_ORIGINS", "https://app.example.com, http://localhost:3000")
     assert read_settings().cors_allowed_origins == ("https://app.example.com", "http://localhost:3000")

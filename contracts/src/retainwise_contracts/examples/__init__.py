@@ -1,10 +1,10 @@
-"""One message of each type, as it stands on the wire: to try a reader with, and to hold later versions to."""
+"""One message of each type, as it is sent: for testing readers, and later versions of the contracts."""
 
 from importlib.resources import files
 
 
 def load_example(message_type: str) -> str:
-    """Give the JSON text of the example for a message type.
+    """Return the example of a message type as JSON.
 
     Raises:
         FileNotFoundError: there is no such message type.

@@ -1,4 +1,4 @@
-"""The JSON schema of every message's `data`. `make schemas` writes the files; a test holds them current."""
+"""The JSON schema of every message's `data`. `make schemas` writes them; a test keeps them current."""
 
 import json
 from importlib.resources import files
@@ -11,7 +11,7 @@ from retainwise_contracts.codec import MESSAGES, schema_name
 
 
 class _TolerantSchema(GenerateJsonSchema):
-    """Leaves `additionalProperties` open: a reader ignores what a later minor version adds."""
+    """Allows additional properties: a reader ignores what a later minor version adds."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
         described = super().model_schema(schema)
@@ -20,14 +20,14 @@ class _TolerantSchema(GenerateJsonSchema):
 
 
 def generate_schema(message_type: str) -> str:
-    """Give the JSON schema text of one message type's `data`, from its class."""
+    """Return the JSON schema of one message type's `data`, generated from its class."""
     schema = MESSAGES[message_type].model_json_schema(mode="serialization", schema_generator=_TolerantSchema)
     schema = {"$id": schema_name(message_type), **schema}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def load_schema(message_type: str) -> str:
-    """Give the JSON schema text of one message type as it was released.
+    """Return the JSON schema of one message type's `data`, as released.
 
     Raises:
         FileNotFoundError: there is no such message type.

@@ -1,4 +1,4 @@
-"""`python -m retainwise_contracts.schemas` writes the schema files anew."""
+"""`python -m retainwise_contracts.schemas` regenerates the schema files."""
 
 from pathlib import Path
 
