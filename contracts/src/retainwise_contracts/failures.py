@@ -27,13 +27,19 @@ class FailureCode(OpenEnum):
     TOO_MANY_COLUMNS = "too_many_columns"
     LINE_TOO_LONG = "line_too_long"
     FILE_TOO_LARGE = "file_too_large"
+    TOO_MANY_ROWS = "too_many_rows"
+    TOO_MANY_CELLS = "too_many_cells"
+    RESULT_TOO_LARGE = "result_too_large"
     REQUIRED_COLUMNS_MISSING = "required_columns_missing"
+    MAPPING_NEEDS_CONFIRMATION = "mapping_needs_confirmation"
     INVALID_MAPPING = "invalid_mapping"
+    IMPLAUSIBLE_VALUES = "implausible_values"
     TOO_MANY_BAD_ROWS = "too_many_bad_rows"
     UPLOAD_MISSING = "upload_missing"
     UPLOAD_CHANGED = "upload_changed"
     MODEL_UNAVAILABLE = "model_unavailable"
     TOOK_TOO_LONG = "took_too_long"
+    WORKER_CRASHED = "worker_crashed"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     INTERNAL_ERROR = "internal_error"
     UNKNOWN = "unknown"
@@ -72,8 +78,21 @@ FAILURES: Mapping[FailureCode, FailureKind] = MappingProxyType(
         ),
         FailureCode.LINE_TOO_LONG: _user("A line of the file is too long. A closing quote may be missing."),
         FailureCode.FILE_TOO_LARGE: _user("The file is too large. Split it and upload the parts."),
+        FailureCode.TOO_MANY_ROWS: _user("The file has too many rows. Split it and upload the parts."),
+        FailureCode.TOO_MANY_CELLS: _user(
+            "The file has too many cells. Remove the columns that are not needed or split the file."
+        ),
+        FailureCode.RESULT_TOO_LARGE: _user(
+            "The results would be too large. Ask for fewer reasons or split the file."
+        ),
         FailureCode.REQUIRED_COLUMNS_MISSING: _user("The file lacks required columns."),
+        FailureCode.MAPPING_NEEDS_CONFIRMATION: _user(
+            "A required column was found only by a similar name. Confirm it in the mapping."
+        ),
         FailureCode.INVALID_MAPPING: _user("The column mapping does not match the file or the model."),
+        FailureCode.IMPLAUSIBLE_VALUES: _user(
+            "Most values of a column are not what the model was trained on. Correct or confirm them."
+        ),
         FailureCode.TOO_MANY_BAD_ROWS: _user(
             "More than half of the rows cannot be scored. Fix them and try again."
         ),
@@ -83,6 +102,9 @@ FAILURES: Mapping[FailureCode, FailureKind] = MappingProxyType(
         ),
         FailureCode.MODEL_UNAVAILABLE: _system("The requested model cannot be loaded."),
         FailureCode.TOOK_TOO_LONG: _system("Scoring took too long. Split the file or try again."),
+        FailureCode.WORKER_CRASHED: _system(
+            "Scoring this file stopped our worker twice, so it was not tried again.", retryable=False
+        ),
         FailureCode.ATTEMPTS_EXHAUSTED: _system("Scoring failed after several attempts."),
         FailureCode.INTERNAL_ERROR: _system("Something went wrong on our side."),
         FailureCode.UNKNOWN: _system("The failure is unknown to this version."),

@@ -31,9 +31,14 @@ class ModelReference(Contract):
 
 
 class ScoringOptions(Contract):
-    """The options a tenant may set. `reasons` is the number of reasons given for each customer's score."""
+    """The options a tenant may set.
+
+    `reasons` is the number of reasons given for each customer's score. `confirmed` names the features whose
+    values the tenant confirms although most of them are unlike those the model was trained on.
+    """
 
     reasons: int = Field(default=3, ge=0, le=MAX_REASONS)
+    confirmed: tuple[str, ...] = ()
 
 
 class PredictionRequestedV1(Contract):
