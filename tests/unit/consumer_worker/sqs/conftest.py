@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,7 +28,7 @@ class RunningConsumer(Consumer):
 
 @pytest.fixture(autouse=True)
 def logs():
-    """The log lines, unrendered: rendering tracebacks for a person would take most of the tests' time."""
+    """The log lines, not rendered: rendering tracebacks would take most of the tests' time."""
     with capture_logs() as lines:
         yield lines
 
@@ -47,7 +46,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def sample(registry):
     """Read one of the consumer's metrics; 0 if nothing was counted yet."""
-    return lambda name, **labels: registry.get_sample_value(f"retainwise_consumer_{name}", labels) or 0
+    return lambda name, **labels: registry.get_sample_value(f"sqs_consumer_{name}", labels) or 0
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def metrics(registry) -> ConsumerMetrics:
 
 @pytest.fixture
 def consuming(queue, metrics):
-    """Run a consumer on `queue` for as long as the block lasts, then drain it and check its books."""
+    """Run a consumer on `queue` while the block runs, then drain it and check that it holds nothing."""
 
     @asynccontextmanager
     async def run(handler: Handler, **settings: Any):
@@ -82,8 +81,3 @@ def consuming(queue, metrics):
             assert not consumer._deliveries
 
     return run
-
-
-@pytest.fixture
-def settings_with() -> Callable[..., ConsumerSettings]:
-    return lambda **changes: dataclasses.replace(ConsumerSettings(), **changes)
