@@ -1,15 +1,19 @@
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from aiobotocore.session import get_session
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from consumer_worker.sqs.consumer import Consumer, Handler
+from consumer_worker.sqs.queue import client_config
 from consumer_worker.sqs.settings import ConsumerSettings
 from consumer_worker.sqs.telemetry import ConsumerMetrics
+from tests.benchmarks.consumer.broker import Broker, Connection
 from tests.unit.consumer_worker.sqs.fake_queue import FakeQueue
 from tests.unit.consumer_worker.sqs.virtual_time import VirtualTimeLoop
 
@@ -81,3 +85,26 @@ def consuming(queue, metrics):
             assert not consumer._deliveries
 
     return run
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def broker() -> AsyncIterator[Broker]:
+    broker = Broker()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(broker, delay_seconds=0), "127.0.0.1", 0)
+    broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield broker
+    server.close()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def client(broker) -> AsyncIterator[Any]:
+    async with get_session().create_client(
+        "sqs",
+        endpoint_url=broker.address,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=client_config(4),
+    ) as client:
+        yield client

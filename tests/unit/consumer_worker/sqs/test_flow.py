@@ -67,6 +67,7 @@ async def test_batcher_cancels_its_entries_when_sending_fails():
     async def submit():
         async with asyncio.TaskGroup() as tasks:
             results.append(Batcher[str](send, 0.05, tasks, now).submit("one"))
+            await asyncio.sleep(1)
 
     with pytest.raises(ExceptionGroup, match="unhandled"):
         await submit()

@@ -2,14 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from consumer_worker.sqs.queue import (
@@ -21,34 +19,10 @@ from consumer_worker.sqs.queue import (
     SqsQueue,
     client_config,
 )
-from tests.benchmarks.consumer.broker import Broker, Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["real"])
 
 URL = "https://sqs.eu-central-1.amazonaws.com/111122223333/predictions"
-
-
-@pytest_asyncio.fixture(loop_scope="function")
-async def broker() -> AsyncIterator[Broker]:
-    broker = Broker()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(broker, delay_seconds=0), "127.0.0.1", 0)
-    broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield broker
-    server.close()
-
-
-@pytest_asyncio.fixture(loop_scope="function")
-async def client(broker) -> AsyncIterator[Any]:
-    async with get_session().create_client(
-        "sqs",
-        endpoint_url=broker.address,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=client_config(4),
-    ) as client:
-        yield client
 
 
 @pytest_asyncio.fixture(loop_scope="function")
@@ -101,15 +75,19 @@ async def test_messages_are_deleted_and_released_in_batches(broker, client, queu
     assert await queue.change_visibility([(receipts[0], 30)]) == [Entry.GONE]
 
 
-async def test_parked_message_keeps_body_attributes_group_and_reason(client, queue):
+@pytest.mark.parametrize(
+    ("named", "attribute"), [({}, DEFAULT_REASON_ATTRIBUTE), ({"reason_attribute": "why"}, "why")]
+)
+async def test_parked_message_keeps_body_attributes_group_and_reason(client, queue, named, attribute):
     """Rule 14."""
-    attributes = {f"a{n}": "x" for n in range(10)} | {DEFAULT_REASON_ATTRIBUTE: "an older one"}
+    attributes = {f"a{n}": "x" for n in range(10)} | {attribute: "an older one"}
     message = Message("m", "r", "{}", {"MessageGroupId": "tenant"}, attributes)
-    await queue.park(message, "not JSON")
+    parking = SqsQueue(client, queue._url, dead_letter_url=queue._dead_letter_url, **named)
+    await parking.park(message, "not JSON")
     (parked,) = await receive(SqsQueue(client, queue._dead_letter_url or ""))
     assert parked.body == "{}"
     assert parked.attributes["MessageGroupId"] == "tenant"
-    assert parked.message_attributes[DEFAULT_REASON_ATTRIBUTE] == "not JSON"
+    assert parked.message_attributes[attribute] == "not JSON"
     assert len(parked.message_attributes) == 10  # as many as a message may have
 
 

@@ -62,19 +62,14 @@ async def test_each_delivery_logs_one_line_with_its_times(queue, consuming, logs
         await asyncio.sleep(20)
     lines = {line["message_id"]: line for line in logs if line["event"] == "message_ended"}
     assert len([line for line in logs if line["event"] == "message_ended"]) == len(lines) == 3
-    assert [lines[message_id]["state"] for message_id in ("m1", "m2", "m3")] == [
-        "deleted",
-        "backoff",
-        "parked",
-    ]
-    for place, line in enumerate(lines[message_id] for message_id in ("m1", "m2", "m3")):
-        assert line["waiting_seconds"] == pytest.approx(
-            7 + place * 3, abs=1.2
-        )  # the lease counts from before the response
+    in_order = [lines[message_id] for message_id in ("m1", "m2", "m3")]
+    assert [line["state"] for line in in_order] == ["deleted", "backoff", "parked"]
+    for place, line in enumerate(in_order):
+        # The lease counts from before the response.
+        assert line["waiting_seconds"] == pytest.approx(7 + place * 3, abs=1.2)
         assert line["handling_seconds"] == pytest.approx(3, abs=0.1)
-        assert line["settling_seconds"] == pytest.approx(
-            0.07, abs=0.03
-        )  # the wait for a full batch, and a request
+        # The wait for a full batch, and a request.
+        assert line["settling_seconds"] == pytest.approx(0.07, abs=0.03)
         assert (line["receive_count"], line["claim_seconds"]) == (1, 0.5)
     assert (lines["m2"]["retry_seconds"], lines["m2"]["reason"]) == (900, "busy")
     assert lines["m3"]["reason"] == "unreadable"
