@@ -21,7 +21,7 @@ async def test_example_handles_parks_and_drains(broker, client, tmp_path):
     urls = [
         (await client.create_queue(QueueName=name))["QueueUrl"] for name in ("greetings", "greetings-dlq")
     ]
-    for body in ("hello there", "go away"):
+    for body in ("hello there", "good night"):
         await client.send_message(QueueUrl=urls[0], MessageBody=body)
     loopback = {
         "AWS_ENDPOINT_URL_SQS": broker.address,
@@ -50,8 +50,8 @@ async def test_example_handles_parks_and_drains(broker, client, tmp_path):
             await process.wait()
     assert process.returncode == 0
     assert b"hello there\n" in output
-    assert b"go away\n" not in output
+    assert b"good night\n" not in output
     received = await client.receive_message(QueueUrl=urls[1], MessageAttributeNames=["All"])
     (parked,) = received["Messages"]
-    assert parked["Body"] == "go away"
+    assert parked["Body"] == "good night"
     assert parked["MessageAttributes"]["DeadLetterReason"]["StringValue"] == "not a greeting"
