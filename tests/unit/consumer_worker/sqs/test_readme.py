@@ -43,12 +43,17 @@ async def test_example_handles_parks_and_drains(broker, client, tmp_path):
                 await asyncio.sleep(0.05)
             if process.returncode is None:
                 process.terminate()
-            output, _ = await process.communicate()
+            ended = asyncio.create_task(process.communicate())
+            while not ended.done():  # a late message ends the open poll, which waits up to 20 s for one
+                await client.send_message(QueueUrl=urls[0], MessageBody="hello again")
+                await asyncio.wait((ended,), timeout=0.2)
+            output, _ = await ended
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode == 0
+    assert broker.queues["greetings"].stats.in_flight == 0
     assert b"hello there\n" in output
     assert b"good night\n" not in output
     received = await client.receive_message(QueueUrl=urls[1], MessageAttributeNames=["All"])
