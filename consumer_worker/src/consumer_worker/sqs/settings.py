@@ -16,6 +16,7 @@ class ConsumerSettings:
     """
 
     max_handlers: int = 8
+    """Messages handled at once."""
     prefetch: int = 10
     """Messages held in addition to those being handled, so that no handler waits for a receive or an ack."""
     max_handlers_per_group: int | None = None
@@ -33,7 +34,8 @@ class ConsumerSettings:
     lease_margin_seconds: float = 30.0
     """A lease with less left counts as lost; a cancelled handler has this long to stop."""
     max_handling_seconds: float = 3_600.0
-    """From the receive; a handler that still runs then is cancelled, and its message is retried."""
+    """From the receive. A handler that still runs `lease_margin_seconds` before the end is cancelled, and its
+    message is retried."""
     round_trip_seconds: float = 1.0
     """How long a response may take to arrive; a lease counts from this long before its receive returned."""
 
