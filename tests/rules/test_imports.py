@@ -1,4 +1,4 @@
-"""The rules of imports in the root pyproject.toml hold, and each of them can fail."""
+"""The import contracts in the root pyproject.toml hold, and each of them can fail."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ PACKAGES = {
     "consumer_worker": "consumer_worker/src",
     "deploy": ".",
 }
+ALONE = "the engine and the scoring import nothing else of the worker"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,17 @@ def lint_imports(folder):
     )
 
 
-def test_the_imports_run_one_way(copied_sources):
+def lint_imports_with(folder, package, source):
+    """Lint the copy with one more module in a package."""
+    planted = folder.joinpath(*package.split("."), "planted.py")
+    planted.write_text(source)
+    try:
+        return lint_imports(folder)
+    finally:
+        planted.unlink()
+
+
+def test_imports_keep_their_contracts(copied_sources):
     linted = lint_imports(copied_sources)
     assert linted.returncode == 0, linted.stdout
 
@@ -55,14 +66,25 @@ def test_the_imports_run_one_way(copied_sources):
         ("producer_api", "onnxruntime", "the API maps columns and never scores"),
         ("consumer_worker", "ml_models.training", "the worker does not train"),
         ("consumer_worker", "deploy.local", "imports run one way"),
+        ("consumer_worker.sqs", "consumer_worker.store", ALONE),
+        ("consumer_worker.sqs", "consumer_worker.scoring.source", ALONE),
+        ("consumer_worker.sqs", "retainwise_contracts.envelope", "the engine is a library of its own"),
+        ("consumer_worker.sqs", "ml_models.card", "the engine is a library of its own"),
+        ("consumer_worker.scoring", "consumer_worker.objects", ALONE),
+        ("consumer_worker.scoring", "consumer_worker.handler", ALONE),
+        ("consumer_worker.scoring", "consumer_worker.sqs.backoff", ALONE),
+        ("consumer_worker.scoring", "aiobotocore", "the scoring knows no queue, bucket or database"),
+        ("consumer_worker.scoring", "asyncpg", "the scoring knows no queue, bucket or database"),
     ],
 )
-def test_a_forbidden_import_fails_the_lint(copied_sources, importer, imported, broken):
-    planted = copied_sources / importer / "planted.py"
-    planted.write_text(f"import {imported}\n")
-    try:
-        linted = lint_imports(copied_sources)
-    finally:
-        planted.unlink()
+def test_forbidden_import_breaks_its_contract(copied_sources, importer, imported, broken):
+    linted = lint_imports_with(copied_sources, importer, f"import {imported}\n")
     assert linted.returncode == 1
-    assert f"{broken}" in linted.stdout.partition("Broken contracts")[2]
+    assert broken in linted.stdout.partition("Broken contracts")[2]
+
+
+def test_new_module_of_the_worker_must_be_added_to_the_contract(copied_sources):
+    linted = lint_imports_with(copied_sources, "consumer_worker", "")
+    assert linted.returncode == 1
+    assert ALONE in linted.stdout.partition("Broken contracts")[2]
+    assert "consumer_worker.planted" in linted.stdout

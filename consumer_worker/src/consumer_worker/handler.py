@@ -25,7 +25,7 @@ from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest
 from consumer_worker.scoring_pool import ScoringPool
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
-from consumer_worker.sqs.outcomes import Ack, Outcome, Reject, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Retry
 from consumer_worker.store import AlreadyFinal, Claim, FenceLost, HeldElsewhere, Store, UnknownPrediction
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.codec import decode
@@ -107,7 +107,7 @@ class PredictionHandler:
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Handle one delivery; whatever this raises, the consumer takes as transient."""
         message = _read_request(delivery)
-        if isinstance(message, Reject):
+        if isinstance(message, Park):
             return message
         whose: dict[str, object] = {
             LogField.PREDICTION_ID: str(message.data.prediction_id),
@@ -131,7 +131,7 @@ class PredictionHandler:
                 log.warning("prediction_unknown", receive_count=delivery.receive_count)
                 if delivery.receive_count < self._max_receive_count:
                     return Retry(reason="no such prediction yet")
-                return Reject("UnknownPrediction: there is no row with this id")
+                return Park("UnknownPrediction: there is no row with this id")
             case Claim() as claim:
                 log.info("prediction_claimed", fence=claim.fence, attempt=claim.attempt)
                 delivery.notes |= {"fence": claim.fence, "attempt": claim.attempt}
@@ -329,11 +329,11 @@ def _timed(delivery: Delivery, stage: str) -> Iterator[None]:
         delivery.notes[stage] = round(time.monotonic() - began, 3)
 
 
-def _read_request(delivery: Delivery) -> Request | Reject:
+def _read_request(delivery: Delivery) -> Request | Park:
     try:
         message = decode(delivery.body)
     except (MalformedMessage, UnsupportedVersion) as error:
-        return Reject(f"{type(error).__name__}: {error}")
+        return Park(f"{type(error).__name__}: {error}")
     if not isinstance(message.data, PredictionRequestedV1):
-        return Reject(f"UnexpectedMessage: {message.type} is not for this queue")
+        return Park(f"UnexpectedMessage: {message.type} is not for this queue")
     return cast("Request", message)

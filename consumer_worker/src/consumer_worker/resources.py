@@ -27,6 +27,7 @@ from consumer_worker.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, Stor
 from ml_models.card import installed_models
 from ml_models.errors import ModelRefused
 from ml_models.runtime import ChurnModel, load_model
+from retainwise_contracts.envelope import MessageAttribute
 from retainwise_contracts.logs import StartupEvent
 
 if TYPE_CHECKING:
@@ -105,7 +106,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(
             store=store,
             objects=objects,
-            queue=SqsQueue(sqs, settings.predictions_queue_url, dead_letter_url=settings.predictions_dlq_url),
+            queue=SqsQueue(
+                sqs,
+                settings.predictions_queue_url,
+                dead_letter_url=settings.predictions_dlq_url,
+                reason_attribute=MessageAttribute.DEAD_LETTER_REASON,
+            ),
             dead_letter_queue=SqsQueue(sqs, settings.predictions_dlq_url),
             max_receive_count=max_receive_count,
             models=await _load_models(),

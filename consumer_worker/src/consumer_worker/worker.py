@@ -87,7 +87,7 @@ def build_consumer(
         resources.queue,
         handler,
         settings.consumer,
-        metrics=ConsumerMetrics(registry),
+        metrics=ConsumerMetrics(registry, prefix="retainwise_consumer"),
     )
 
 

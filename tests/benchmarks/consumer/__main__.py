@@ -32,7 +32,7 @@ from tests.benchmarks.consumer.service import measure_service
 
 DELAY_MS = 15
 DRAIN_RUNS = 3
-"""The best of so many counts: whatever else the machine does only ever takes time away."""
+"""The best of these runs counts: other work on the machine only makes a run slower."""
 IDLE_SECONDS = 41.0
 LOOPBACK_CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "bench",
@@ -188,7 +188,7 @@ def stopping(address: str, contender: Contender) -> Figures:
 
 
 def measure(address: str) -> dict[Contender, Figures]:
-    """Run every measurement, ours and the bare loop's in turn."""
+    """Run every measurement, first for the engine, then for the bare loop."""
     figures: dict[Contender, Figures] = {"engine": {}, "bare": {}}
     for name, act in (("drain", drain), ("stop", stopping)):
         for contender in figures:
@@ -216,7 +216,7 @@ def main() -> None:
         service = asyncio.run(measure_service(replicas))
         suffix = "" if replicas == 1 else f"_{replicas}_replicas"
         ours |= {f"{name}{suffix}": value for name, value in service.items()}
-    # All of them share this machine's cores, so that two workers gain what one leaves idle, and no more.
+    # All of them share the cores of this machine, so two workers gain only what one leaves idle.
     console.print(f"API, emulator, database, workers and load share {os.cpu_count()} cores")
     print(json.dumps({name: round(value, 4) for name, value in ours.items()}))  # the result
 

@@ -1,4 +1,4 @@
-"""An SQS in memory, a fixed time away: it speaks AWS JSON 1.0, delays each request, counts what it is asked.
+"""An SQS in memory that speaks AWS JSON 1.0, delays each request by a fixed time and counts its requests.
 
     python -m tests.benchmarks.consumer.broker --delay-ms 15
 
@@ -25,7 +25,7 @@ Body = dict[str, Any]
 
 @dataclass
 class Stats:
-    """What one queue was asked, and what became of its messages; times are monotonic seconds."""
+    """One queue's requests and what happened to its messages; times are in monotonic seconds."""
 
     requests: dict[str, int] = field(default_factory=dict)
     visible: int = 0
@@ -39,7 +39,7 @@ class Stats:
 
 
 class SqsError(Exception):
-    """An error as SQS answers it: its code, and the older one that clients know it by."""
+    """An error as SQS reports it: its code, and the older code by which clients recognize it."""
 
     def __init__(self, code: str, query_code: str, message: str) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class StoredMessage:
 
 
 class StoredQueue:
-    """One standard queue. Only a message's newest receipt counts; an older one is answered OK and ignored."""
+    """One standard queue. Only a message's newest receipt counts; an older one is ignored silently."""
 
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name = name
@@ -78,8 +78,10 @@ class StoredQueue:
         self._show(message)
         return message
 
-    async def receive(self, most: int, wait_seconds: float, visibility_seconds: int) -> list[StoredMessage]:
-        """Return up to `most` messages, invisible from now on; wait for the first."""
+    async def receive(
+        self, max_messages: int, wait_seconds: float, visibility_seconds: int
+    ) -> list[StoredMessage]:
+        """Return up to `max_messages` and hide them; wait for the first."""
         if self.stats.first_receive is None:
             self.stats.first_receive = time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -87,7 +89,7 @@ class StoredQueue:
                 while not self.stats.visible:
                     await self._arrived.wait()
         messages: list[StoredMessage] = []
-        while len(messages) < most and (message := self._visible.pop()) is not None:
+        while len(messages) < max_messages and (message := self._visible.pop()) is not None:
             self.stats.visible -= 1
             self.stats.redelivered += message.receive_count > 0
             message.receive_count += 1
@@ -113,7 +115,7 @@ class StoredQueue:
         self.stats.last_delete = time.monotonic()
 
     def change_visibility(self, receipt: str, seconds: int) -> None:
-        """Let the message be visible again `seconds` from now."""
+        """Make the message visible again `seconds` from now."""
         self.stats.visibility_changes += 1
         message = self._in_flight.get(receipt)
         if message is None:
@@ -249,16 +251,16 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for the responses."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Give up a long poll whose client has left: no message is assigned to it."""
+        """Cancel the long poll of a client that disconnected: it receives no message."""
         if self._answer is not None:
             self._answer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request once it is whole."""
+        """Answer a request once it is complete."""
         self._received += data
         head, separator, body = self._received.partition(b"\r\n\r\n")
         line, *rows = head.decode("latin-1").split("\r\n")
@@ -298,7 +300,7 @@ async def _main() -> None:
     broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    print(broker.address, flush=True)  # whoever started it reads this
+    print(broker.address, flush=True)  # the process that started it reads this
     await stop.wait()
     server.close()
 

@@ -34,7 +34,7 @@ VISIBILITY_SECONDS = int(os.environ["VISIBILITY_SECONDS"])
 
 
 async def engine() -> None:
-    """Consume with all that a consumer must do, its log lines included."""
+    """Consume with the whole engine, log lines included."""
     configure_logs("INFO")
     settings = ConsumerSettings.for_visibility(
         VISIBILITY_SECONDS, max_handlers=HANDLERS, prefetch=PREFETCH, max_receivers=RECEIVERS
@@ -67,7 +67,7 @@ async def bare() -> None:
 
 
 class BareLoop:
-    """A consumer without any of the safety, as fast as the client allows."""
+    """A consumer without any safety, as fast as the client allows."""
 
     def __init__(self, client: "SQSClient", tasks: asyncio.TaskGroup) -> None:
         self._client = client
@@ -78,7 +78,7 @@ class BareLoop:
         self._handled: asyncio.Queue[str] = asyncio.Queue()
 
     async def receive(self) -> None:
-        """Receive full batches for ever."""
+        """Receive full batches until cancelled."""
         while True:
             async with self._room_enough:
                 await self._room_enough.wait_for(lambda: self._room >= BATCH_SIZE)
@@ -97,7 +97,7 @@ class BareLoop:
         self._handled.put_nowait(receipt)
 
     async def delete(self) -> None:
-        """Delete what was handled, ten at a time or after 50 ms."""
+        """Delete handled messages, ten at a time or after 50 ms."""
         while True:
             receipts = [await self._handled.get()]
             with contextlib.suppress(TimeoutError):

@@ -1,11 +1,12 @@
-"""An SQS consumer: it receives, keeps leases alive, runs the handler, settles each message by its outcome.
+"""The consumer: it receives, keeps leases alive, runs the handler and settles each message by its outcome.
 
-A message's life reads downward in `Consumer`: RESERVED → BUFFERED → RUNNING → ACK_PENDING → DELETED.
-A failure goes from RUNNING to BACKOFF (delivered again later) or DEAD (parked in the dead-letter queue), a
-lease that ended to LEASE_LOST, and what a stopping consumer had not finished to RELEASED (visible at once).
+A message's life reads downward in `Consumer`: RESERVED → BUFFERED → RUNNING → ACK_PENDING → DELETED. From
+RUNNING a failure goes to BACKOFF (delivered again later) or PARKED (moved to the dead-letter queue). A lease
+that ended goes to LEASE_LOST, and a message that a draining consumer did not finish to RELEASED (visible at
+once).
 
-The local deadline of a lease never outlasts the one SQS keeps, so a delivery whose deadline is ahead is ours
-alone, unless SQS itself doubles it; that, and a process that was paused, is what a handler's fence is for.
+The local deadline of a lease is never later than the one SQS keeps. Until it passes, no other consumer has
+the message, unless SQS delivers it twice. For that, and for a paused process, a handler needs a fence.
 """
 
 import asyncio
@@ -20,9 +21,9 @@ from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
 from consumer_worker.sqs.backoff import full_jitter
-from consumer_worker.sqs.delivery import EXTENDED_STATES, SPENT_ON, Clock, Delivery, OnExtended, State
+from consumer_worker.sqs.delivery import EXTENDED_STATES, TIME_FIELDS, Clock, Delivery, OnExtended, State
 from consumer_worker.sqs.flow import SLACK_SECONDS, Batcher, FairBuffer, Permits
-from consumer_worker.sqs.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
 from consumer_worker.sqs.queue import (
     BATCH_SIZE,
     MAX_VISIBILITY_SECONDS,
@@ -42,13 +43,16 @@ Handler = Callable[[Delivery], Awaitable[Outcome]]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_RELEASE = Retry(0, reason="the consumer stops")
+_STOPPING = Release("the consumer stops")
 _BUSY_POLL_SECONDS = 1.0
-"""A poll of a queue that holds messages has returned by then."""
+"""A poll of a queue that holds messages returns within this time."""
 
 
 class Consumer:
-    """Runs `handler` on each message of `queue` until `drain`, carrying nothing from one to the next."""
+    """Runs `handler` on each message of `queue` until `drain`; it keeps nothing from one message to the next.
+
+    `drain` and `release` are called in the event loop's thread, from a signal handler for example.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class Consumer:
     ) -> None:
         self.settings = settings
         self.fatal: QueueRefused | None = None
-        """Why the consumer stopped by itself."""
+        """The error for which the consumer stopped by itself."""
         self._queue = queue
         self._handler = handler
         self._clock = clock
@@ -70,31 +74,31 @@ class Consumer:
         self._ended = {state: self._metrics.deliveries.labels(state) for state in State}
         self._permits = Permits(settings.permits)
         self._deliveries: dict[str, Delivery] = {}
-        """All that is held, by receipt handle: a message received twice is two deliveries."""
+        """All deliveries held, by receipt handle: a message received twice is two deliveries."""
         self._buffer = FairBuffer[Delivery](settings.max_handlers_per_group)
         self._running = 0
         self._tasks = asyncio.TaskGroup()
         self._heartbeat_tasks = asyncio.TaskGroup()
         self._receivers: set[asyncio.Task[None]] = set()
         self._polling = 0
-        """Receivers that have not decided to leave."""
-        self._lives: set[asyncio.Task[None]] = set()
+        """Receivers that have not decided to end."""
+        self._processing: set[asyncio.Task[None]] = set()
         self._deletes = Batcher(self._delete, settings.ack_wait_seconds, self._tasks, clock)
         self._visibilities = Batcher(self._change_visibility, settings.ack_wait_seconds, self._tasks, clock)
         self._started = False
         self._draining = asyncio.Event()
         self._blank_context = contextvars.copy_context()
         self._due: dict[str, float] = {}
-        """When the heartbeat and each poll must have shown themselves again, or else they hang."""
+        """When the heartbeat and each poll must have reported again; later than that, they hang."""
         self._ticked_at = clock()
-        self._stood_still = (-math.inf, -math.inf)
-        """From when to when the process last was paused, as its heartbeat noticed."""
+        self._last_pause = (-math.inf, -math.inf)
+        """Start and end of the process's last pause that the heartbeat noticed."""
 
-    # What others ask of it
+    # Its health, and how to stop it
 
     @property
     def live(self) -> bool:
-        """Whether the receive, heartbeat and ack loops tick."""
+        """Whether the receive, heartbeat and ack loops make progress."""
         now = self._clock()
         receives = bool(self._receivers) or not self.ready
         return receives and all(
@@ -103,33 +107,31 @@ class Consumer:
 
     @property
     def ready(self) -> bool:
-        """Whether it takes messages: started, not draining, nothing fatal."""
+        """Whether it takes messages: it has started and does not drain."""
         return self._started and not self._draining.is_set()
 
     def drain(self) -> None:
-        """Stop: receive no more, give back what has not begun, let running handlers finish in the grace."""
+        """Stop: receive no more, release what has not begun, let running handlers finish within the grace."""
         if not self._draining.is_set():
             _log.info("consumer_draining", queue=self._queue.name, held=len(self._deliveries))
             self._draining.set()
             self._permits.close()
 
     def release(self) -> None:
-        """Stop now (a second signal): cancel polls and handlers, give back every message, leave.
-
-        Call it, like `drain`, in the event loop's thread.
-        """
+        """Stop now (at a second signal): cancel polls and handlers, and release every message."""
         self.drain()
         self._abandon_polls()
         for delivery in self._deliveries.values():
-            delivery.stop_handler(_RELEASE)
-        asyncio.get_running_loop().call_later(self.settings.grace_margin_seconds, self._abandon_lives)
+            delivery.stop_handler(_STOPPING)
+        asyncio.get_running_loop().call_later(self.settings.grace_margin_seconds, self._abandon_processing)
 
     # The life of the consumer
 
     async def run(self) -> None:
-        """Consume until `drain`, and on until all that is held is settled or given back.
+        """Consume until `drain`; return when everything held is settled or released.
 
-        Raises QueueRefused if the queue can't be used at all, after the same orderly stop.
+        Raises:
+            QueueRefused: the queue cannot be used; raised after the same orderly stop.
         """
         async with self._tasks:
             heartbeat = self._tasks.create_task(self._keep_leases())
@@ -137,10 +139,10 @@ class Consumer:
             self._started = True
             try:
                 await self._draining.wait()
-                await self._leave()
+                await self._drain()
             except asyncio.CancelledError:
                 self.release()
-                await self._leave()
+                await self._drain()
                 raise
             finally:
                 self._started = False
@@ -149,40 +151,40 @@ class Consumer:
         if self.fatal is not None:
             raise self.fatal
 
-    async def _leave(self) -> None:
+    async def _drain(self) -> None:
         grace = self.settings.grace_seconds - self.settings.grace_margin_seconds
         end_of_grace = asyncio.get_running_loop().call_later(grace, self.release)
         try:
-            # First the polls, or our own would be given what is released. One that does not return soon waits
-            # on an empty queue: what is released then wakes it, or another consumer's.
+            # Polls end first, or they would receive the messages that are released. A poll that does not
+            # return soon waits on an empty queue: a released message then wakes it, or another consumer's.
             busy = min(_BUSY_POLL_SECONDS, self.settings.poll_drain_seconds)
-            await self._polls_ended(within_seconds=busy)
+            await self._wait_for_polls(timeout=busy)
             self._release_buffered()
-            await self._polls_ended(within_seconds=self.settings.poll_drain_seconds - busy)
+            await self._wait_for_polls(timeout=self.settings.poll_drain_seconds - busy)
             self._abandon_polls()
-            await self._polls_ended()
+            await self._wait_for_polls()
             self._release_buffered()
-            while self._lives:  # what is given back, and the handlers running, each with its ack
-                await asyncio.wait(self._lives)
+            while self._processing:  # messages being released, and running handlers with their acks
+                await asyncio.wait(self._processing)
         finally:
             end_of_grace.cancel()
 
-    async def _polls_ended(self, within_seconds: float | None = None) -> None:
+    async def _wait_for_polls(self, timeout: float | None = None) -> None:
         if self._receivers:
-            await asyncio.wait(self._receivers, timeout=within_seconds)
+            await asyncio.wait(self._receivers, timeout=timeout)
 
     def _release_buffered(self) -> None:
         for delivery in self._buffer.clear():
-            self._move(delivery, State.BACKOFF)
-            self._start_life(delivery, self._back_off(delivery, _RELEASE))
+            self._move(delivery, State.RELEASED)
+            self._start_processing(delivery, self._release(delivery, _STOPPING))
 
     def _abandon_polls(self) -> None:
         for receiver in self._receivers:
             receiver.cancel()
 
-    def _abandon_lives(self) -> None:
-        for life in self._lives:
-            life.cancel()
+    def _abandon_processing(self) -> None:
+        for task in self._processing:
+            task.cancel()
 
     def _fail(self, error: QueueRefused) -> None:
         if self.fatal is None:
@@ -199,7 +201,10 @@ class Consumer:
         receiver.add_done_callback(self._receivers.discard)
 
     async def _receive(self) -> None:
-        """Poll until the drain; a full batch starts another receiver, a poor one ends it if not alone."""
+        """Poll until the drain.
+
+        A full batch starts another receiver; after less than half a batch this one ends, but not the last.
+        """
         failures = 0
         while asked := await self._permits.reserve(BATCH_SIZE, self.settings.full_batch_wait_seconds):
             got = 0
@@ -221,18 +226,18 @@ class Consumer:
             if got == asked and self._polling < self.settings.max_receivers:
                 self._start_receiver()
             elif got < asked / 2 and self._polling > 1:
-                self._polling -= 1  # now, or polls that end together would all leave
+                self._polling -= 1  # at once, or receivers whose polls end together would all end
                 return
 
-    async def _poll(self, most: int) -> int:
+    async def _poll(self, max_messages: int) -> int:
         poll = f"poll {id(asyncio.current_task())}"
         asked_at = self._clock()
         self._due[poll] = asked_at + self.settings.long_poll_seconds + SLACK_SECONDS
         try:
-            messages = await self._counted(
+            messages = await self._count_request(
                 "receive",
                 self._queue.receive(
-                    most,
+                    max_messages,
                     wait_seconds=self.settings.long_poll_seconds,
                     visibility_seconds=self.settings.visibility_seconds,
                 ),
@@ -252,20 +257,20 @@ class Consumer:
         return len(messages)
 
     def _received_at(self, asked_at: float) -> float:
-        """Return the earliest that SQS can have handed out what the poll of `asked_at` has just returned.
+        """Return the earliest time at which SQS can have answered the poll that was sent at `asked_at`.
 
-        The answer was under way for a round trip at most, unless the process stood still while it waited.
+        The response took at most a round trip, unless the process was paused while it waited.
         """
         now = self._clock()
         earliest = now - self.settings.round_trip_seconds
         if now - self._ticked_at > self.settings.heartbeat_seconds + self.settings.round_trip_seconds:
             earliest = min(earliest, self._ticked_at)
-        paused_at, resumed_at = self._stood_still
+        paused_at, resumed_at = self._last_pause
         if asked_at < resumed_at:
             earliest = min(earliest, paused_at)
         return max(asked_at, earliest)
 
-    # BUFFERED: until a handler is free, fairly between groups
+    # BUFFERED: until a handler is free; handlers are shared fairly between groups
 
     def _start_handlers(self) -> None:
         while self._running < self.settings.max_handlers and not self._draining.is_set():
@@ -273,20 +278,20 @@ class Consumer:
             if delivery is None:
                 return
             self._running += 1
-            self._start_life(delivery, self._live(delivery))
+            self._start_processing(delivery, self._process(delivery))
 
-    def _start_life(self, delivery: Delivery, life: Coroutine[None, None, None]) -> None:
+    def _start_processing(self, delivery: Delivery, process: Coroutine[None, None, None]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
-            self._lives.discard(task)
+            self._processing.discard(task)
             if delivery.receipt_handle in self._deliveries:
-                self._lose(delivery, "it was abandoned before it was settled")
+                self._lose_lease(delivery, "it was abandoned before it was settled")
 
-        # A context of its own: what one handler binds, no other sees.
-        task = self._tasks.create_task(life, context=self._blank_context.copy())
+        # A context of its own: no handler sees what another one bound.
+        task = self._tasks.create_task(process, context=self._blank_context.copy())
         task.add_done_callback(ended)
-        self._lives.add(task)
+        self._processing.add(task)
 
-    async def _live(self, delivery: Delivery) -> None:
+    async def _process(self, delivery: Delivery) -> None:
         try:
             outcome = await self._handle(delivery) if await self._has_lease_to_start(delivery) else None
         finally:
@@ -297,7 +302,7 @@ class Consumer:
             await self._settle(delivery, outcome)
 
     async def _has_lease_to_start(self, delivery: Delivery) -> bool:
-        """Extend a lease the heartbeat could be too late for; without a fresh one the message is dropped."""
+        """Extend a lease that could end before the next heartbeat; if that fails, drop the message."""
         enough = self.settings.lease_margin_seconds + self.settings.heartbeat_seconds
         if delivery.lease_seconds_left() < enough:
             await self._stop_extending(delivery)
@@ -305,13 +310,13 @@ class Consumer:
                 await self._extend([delivery])
             delivery.busy = False
             if delivery.state is State.BUFFERED and delivery.lease_seconds_left() < enough:
-                self._lose(delivery, "too little lease left to start")
+                self._lose_lease(delivery, "too little lease left to start")
         return delivery.state is State.BUFFERED
 
     # RUNNING
 
     async def _handle(self, delivery: Delivery) -> Outcome | None:
-        """Run the handler; None means that the message is no longer ours to settle."""
+        """Run the handler; None means that the lease was lost and nothing is settled."""
         self._move(delivery, State.RUNNING)
         link = link_to_sender(delivery.message)
         ends_at = (
@@ -328,9 +333,7 @@ class Consumer:
                     outcome = await self._handler(delivery)
                 if not isinstance(outcome, Outcome):
                     raise TypeError(f"a handler must return an outcome, not {outcome!r}")
-        except PermanentError as error:
-            outcome = Reject(str(error))
-        except Exception as error:  # what is unknown may pass: it is tried again
+        except Exception as error:  # an unknown error is transient
             outcome = Retry(reason=f"{type(error).__name__}: {error}")
             if not scope.expired():
                 _log.warning("handler_failed", message_id=delivery.message_id, exc_info=True)
@@ -338,9 +341,9 @@ class Consumer:
             delivery.scope = None
         if delivery.state is State.LEASE_LOST:
             return None
-        return delivery.if_stopped if scope.expired() and isinstance(outcome, Retry) else outcome
+        return delivery.outcome_if_stopped if scope.expired() and isinstance(outcome, Retry) else outcome
 
-    # ACK_PENDING, BACKOFF or DEAD: until SQS has confirmed it
+    # ACK_PENDING, BACKOFF, RELEASED or PARKED: until SQS has confirmed it
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         match outcome:
@@ -350,42 +353,50 @@ class Consumer:
             case Retry():
                 self._move(delivery, State.BACKOFF)
                 await self._back_off(delivery, outcome)
-            case Reject(reason):
-                self._move(delivery, State.DEAD)
-                await self._reject(delivery, reason)
+            case Release():
+                self._move(delivery, State.RELEASED)
+                await self._release(delivery, outcome)
+            case Park(reason):
+                self._move(delivery, State.PARKED)
+                await self._park(delivery, reason)
 
     async def _acknowledge(self, delivery: Delivery) -> None:
         self._metrics.lease_left.observe(max(0.0, delivery.lease_seconds_left()))
-        entry = await self._confirmed(delivery, self._deletes, delivery.receipt_handle)
+        entry = await self._confirm(delivery, self._deletes, delivery.receipt_handle)
         if entry in (Entry.DONE, Entry.GONE):
-            self._end(delivery, State.DEAD if delivery.state is State.DEAD else State.DELETED)
+            self._end(delivery, State.PARKED if delivery.state is State.PARKED else State.DELETED)
         elif entry is not None:
-            self._lose(delivery, "it could not be deleted")
+            self._lose_lease(delivery, "it could not be deleted")
 
     async def _back_off(self, delivery: Delivery, retry: Retry) -> None:
-        seconds = self._backoff_seconds(delivery, retry)
-        delivery.notes |= {"retry_seconds": seconds, "reason": retry.reason}
-        entry = await self._confirmed(delivery, self._visibilities, (delivery.receipt_handle, seconds))
-        if entry is Entry.DONE:
-            self._end(delivery, State.RELEASED if retry is _RELEASE else State.BACKOFF)
-        elif entry is not None:
-            self._lose(delivery, "it could not be given back")
+        await self._make_visible(delivery, self._backoff_seconds(delivery, retry), retry.reason)
 
-    async def _reject(self, delivery: Delivery, reason: str) -> None:
+    async def _release(self, delivery: Delivery, release: Release) -> None:
+        await self._make_visible(delivery, 0, release.reason)
+
+    async def _make_visible(self, delivery: Delivery, seconds: int, reason: str) -> None:
+        delivery.notes |= {"retry_seconds": seconds, "reason": reason}
+        entry = await self._confirm(delivery, self._visibilities, (delivery.receipt_handle, seconds))
+        if entry is Entry.DONE:
+            self._end(delivery, delivery.state)
+        elif entry is not None:
+            self._lose_lease(delivery, "its visibility could not be changed")
+
+    async def _park(self, delivery: Delivery, reason: str) -> None:
         delivery.notes["reason"] = reason
         try:
-            await self._counted("dead_letter", self._queue.dead_letter(delivery.message, reason))
+            await self._count_request("park", self._queue.park(delivery.message, reason))
         except QueueError as error:
-            # Not fatal even if refused: the queue's own redrive parks the message after its last delivery.
-            _log.error("dead_letter_failed", message_id=delivery.message_id, reason=reason, error=str(error))
+            # Not fatal even if refused: SQS itself moves the message after its last delivery (RedrivePolicy).
+            _log.error("park_failed", message_id=delivery.message_id, reason=reason, error=str(error))
             self._move(delivery, State.BACKOFF)
             await self._back_off(delivery, Retry(reason=str(error)))
         else:
-            _log.error("message_rejected", message_id=delivery.message_id, reason=reason)
+            _log.error("message_parked", message_id=delivery.message_id, reason=reason)
             await self._acknowledge(delivery)
 
-    async def _confirmed(self, delivery: Delivery, batcher: Batcher[T], request: T) -> Entry | None:
-        """Return SQS's answer about a receipt, asked for again while the lease lives; None if it was lost."""
+    async def _confirm(self, delivery: Delivery, batcher: Batcher[T], request: T) -> Entry | None:
+        """Repeat a request about a receipt until SQS confirms it; None if the lease was lost meanwhile."""
         failures = 0
         while True:
             await self._stop_extending(delivery)
@@ -409,7 +420,7 @@ class Consumer:
 
     async def _entries(self, action: str, request: Awaitable[list[Entry]], count: int) -> list[Entry]:
         try:
-            return await self._counted(action, request)
+            return await self._count_request(action, request)
         except QueueUnavailable as error:
             _log.warning("request_failed", queue=self._queue.name, action=action, error=str(error))
             return [Entry.FAILED] * count
@@ -417,7 +428,7 @@ class Consumer:
             self._fail(error)
             return [Entry.REFUSED] * count
 
-    async def _counted(self, action: str, request: Awaitable[R]) -> R:
+    async def _count_request(self, action: str, request: Awaitable[R]) -> R:
         try:
             result = await request
         except QueueError:
@@ -427,7 +438,7 @@ class Consumer:
         return result
 
     def _backoff_seconds(self, delivery: Delivery, retry: Retry) -> int:
-        """Return the delay asked for, else full jitter; within the 12 hours SQS allows from the receive."""
+        """Return the outcome's delay, else full jitter; at most what is left of SQS's 12 hours."""
         delay = retry.delay
         if delay is None:
             settings = self.settings
@@ -441,10 +452,10 @@ class Consumer:
         settings = self.settings
         return full_jitter(failures, settings.request_retry_base_seconds, settings.request_retry_cap_seconds)
 
-    # The lease, all the while
+    # The lease, from BUFFERED to the end
 
     async def _keep_leases(self) -> None:
-        """Every so often extend the leases that are half over, and give up on those that ended."""
+        """In a loop, extend the leases that are due and give up those that ended."""
         async with self._heartbeat_tasks:
             while True:
                 self._tick()
@@ -457,7 +468,7 @@ class Consumer:
     def _tick(self) -> None:
         now = self._clock()
         if now - self._ticked_at > self.settings.heartbeat_seconds + self.settings.round_trip_seconds:
-            self._stood_still = (self._ticked_at, now)
+            self._last_pause = (self._ticked_at, now)
         self._ticked_at = now
         self._due["heartbeat"] = now + self.settings.heartbeat_seconds + SLACK_SECONDS
 
@@ -468,7 +479,7 @@ class Consumer:
             if delivery.busy:
                 continue
             if left <= self.settings.lease_margin_seconds:
-                self._lose(delivery, "its lease could not be kept")
+                self._lose_lease(delivery, "its lease could not be kept")
             elif (
                 left <= self.settings.extend_below_seconds
                 and delivery.state in EXTENDED_STATES
@@ -479,7 +490,7 @@ class Consumer:
         return due
 
     def _extension_seconds(self, delivery: Delivery) -> int:
-        """Return how long the lease may be made now: SQS refuses to go beyond 12 hours, it does not clamp."""
+        """Return the visibility to ask for; SQS refuses a longer one than is left of its 12 hours."""
         ends_at = delivery.received_at + self.settings.max_handling_seconds
         return int(min(self.settings.visibility_seconds, ends_at - self._clock()))
 
@@ -500,23 +511,23 @@ class Consumer:
             if entry is Entry.DONE:
                 delivery.lease_deadline = asked_at + granted
                 if delivery.state is State.RUNNING and delivery.on_extended is not None:
-                    self._heartbeat_tasks.create_task(self._tell_extended(delivery, delivery.on_extended))
+                    self._heartbeat_tasks.create_task(self._report_extension(delivery, delivery.on_extended))
             elif entry is Entry.GONE:
-                self._lose(delivery, "SQS no longer knows its receipt")
+                self._lose_lease(delivery, "SQS no longer knows its receipt")
 
-    async def _tell_extended(self, delivery: Delivery, on_extended: OnExtended) -> None:
+    async def _report_extension(self, delivery: Delivery, on_extended: OnExtended) -> None:
         try:
             await on_extended(delivery.lease_seconds_left())
-        except Exception:  # the handler's own lease is the handler's to lose
+        except Exception:  # the handler decides what a failure means for its own lease
             _log.warning("on_extended_failed", message_id=delivery.message_id, exc_info=True)
 
     async def _stop_extending(self, delivery: Delivery) -> None:
-        """Let no extension start, and await one in the air: landing late, it would undo what comes next."""
+        """Start no new extension and wait for a running one: a late one would undo the next request."""
         delivery.busy = True
         if delivery.extension is not None:
             await asyncio.wait((delivery.extension,))
 
-    def _lose(self, delivery: Delivery, why: str) -> None:
+    def _lose_lease(self, delivery: Delivery, why: str) -> None:
         _log.warning("lease_lost", message_id=delivery.message_id, state=delivery.state, why=why)
         self._metrics.leases_lost.inc()
         delivery.notes["reason"] = why
@@ -525,7 +536,7 @@ class Consumer:
         self._end(delivery, State.LEASE_LOST)
         delivery.stop_handler(Retry(reason=why))
 
-    # Every step of a life is one of these two
+    # Every change of state is one of these two
 
     def _move(self, delivery: Delivery, state: State) -> None:
         self._count_time(delivery)
@@ -540,7 +551,7 @@ class Consumer:
         self._ended[state].inc()
         delivery.state = state
         self._permits.give_back(1)
-        # The one line that each delivery leaves.
+        # The one line that every delivery writes.
         _log.info(
             "message_ended",
             message_id=delivery.message_id,
@@ -551,10 +562,10 @@ class Consumer:
         )
 
     def _count_time(self, delivery: Delivery) -> None:
-        """Add the time in the state that is left to what it was spent on."""
+        """Add the time since the last change of state to that state's log field."""
         now = self._clock()
-        spent_on = SPENT_ON.get(delivery.state, "settling_seconds")
-        delivery.seconds[spent_on] = delivery.seconds.get(spent_on, 0.0) + now - delivery.since
+        field = TIME_FIELDS.get(delivery.state, "settling_seconds")
+        delivery.seconds[field] = delivery.seconds.get(field, 0.0) + now - delivery.since
         delivery.since = now
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final
 
@@ -14,38 +14,45 @@ OnExtended = Callable[[float], Awaitable[None]]
 
 
 class State(StrEnum):
-    """Where a delivery is in its life; the second line of them are its ends."""
+    """Where a delivery is in its life.
+
+    It begins as BUFFERED and then is RUNNING. ACK_PENDING ends as DELETED. BACKOFF, PARKED and RELEASED begin
+    with the decision and are the end once SQS has confirmed it. LEASE_LOST is always an end.
+    """
 
     BUFFERED = "buffered"
     RUNNING = "running"
     ACK_PENDING = "ack_pending"
-    BACKOFF = "backoff"
-    DEAD = "dead"
-
     DELETED = "deleted"
+    BACKOFF = "backoff"
+    PARKED = "parked"
     RELEASED = "released"
     LEASE_LOST = "lease_lost"
 
 
-EXTENDED_STATES: Final = frozenset({State.BUFFERED, State.RUNNING, State.ACK_PENDING, State.DEAD})
-"""A backoff ends the lease, so it is not extended."""
+EXTENDED_STATES: Final = frozenset({State.BUFFERED, State.RUNNING, State.ACK_PENDING, State.PARKED})
+"""Where the heartbeat extends the lease; BACKOFF and RELEASED set a visibility of their own."""
 
-SPENT_ON: Final = {State.BUFFERED: "waiting_seconds", State.RUNNING: "handling_seconds"}
-"""What a delivery's time in a state is told as; in all others it is being settled."""
+TIME_FIELDS: Final = {State.BUFFERED: "waiting_seconds", State.RUNNING: "handling_seconds"}
+"""The log field that counts the time in a state; in all other states it is `settling_seconds`."""
 
 
 class Delivery:
-    """One receive of one message, and its lease. Handlers read it; only the consumer changes it."""
+    """One receive of one message, and its lease.
+
+    A handler reads it, may set `on_extended`, add to `notes` and call `stop_handler`. Everything else is
+    written by the consumer only.
+    """
 
     __slots__ = (
         "_clock",
         "busy",
         "extension",
-        "if_stopped",
         "lease_deadline",
         "message",
         "notes",
         "on_extended",
+        "outcome_if_stopped",
         "received_at",
         "scope",
         "seconds",
@@ -58,26 +65,26 @@ class Delivery:
         self.message = message
         self.state = State.BUFFERED
         self.received_at = received_at
-        """On the consumer's clock, in seconds; not later than SQS counts from."""
+        """On the consumer's clock, in seconds; not later than the time SQS counts from."""
         self.lease_deadline = received_at + visibility_seconds
-        """On the consumer's clock; another consumer may get the message from then on."""
+        """On the consumer's clock, in seconds; from then on another consumer may receive the message."""
         self.on_extended: OnExtended | None = None
-        """Set by a handler that has a lease of its own: called after each extension while the handler runs,
-        with the seconds the message is surely ours yet."""
+        """For a handler that has a lease of its own to renew: called after each extension while the handler
+        runs, with the seconds that are left of this lease."""
         self.extension: asyncio.Task[None] | None = None
-        """The extension of this lease that is in the air."""
+        """The request that is extending this lease now."""
         self.busy = False
-        """Another request about the receipt is in the air or about to be: no extension may start."""
+        """Whether another request about this receipt is running or about to start: no extension may start."""
         self.scope: asyncio.Timeout | None = None
-        """The running handler's; rescheduling it cancels the handler."""
-        self.if_stopped: Outcome = Retry(reason="handling took longer than max_handling_seconds")
-        """What stands for the handler's outcome if it is cancelled."""
+        """The timeout the handler runs in; rescheduling it to now cancels the handler."""
+        self.outcome_if_stopped: Outcome = Retry(reason="handling took longer than max_handling_seconds")
+        """Replaces the handler's outcome if the handler is cancelled."""
         self.since = clock()
-        """When it came into its state."""
+        """When it entered its state."""
         self.seconds = {"waiting_seconds": self._seconds_in_queue()}
-        """Where its time went: waiting since it was sent, being handled, being settled with SQS."""
+        """Where its time went, by log field."""
         self.notes: dict[str, object] = {}
-        """What the handler adds to the line that is logged at the end."""
+        """Fields that the handler adds to the log line of the delivery's end."""
 
     @property
     def message_id(self) -> str:
@@ -91,45 +98,30 @@ class Delivery:
 
     @property
     def body(self) -> str:
-        """What was sent."""
+        """The message's body as it was sent."""
         return self.message.body
 
     @property
-    def attributes(self) -> Mapping[str, str]:
-        """SQS's attributes of the message, by their SQS names."""
-        return self.message.attributes
-
-    @property
-    def message_attributes(self) -> Mapping[str, str]:
-        """The sender's attributes of the message."""
-        return self.message.message_attributes
-
-    @property
     def receive_count(self) -> int:
-        """How often the message was received, this time included; drained and lost deliveries count too."""
+        """How often the message was received, this time included; released and lost deliveries count too."""
         return int(self.message.attributes.get("ApproximateReceiveCount", 1))
 
     @property
     def group_id(self) -> str | None:
-        """The message group: whom the message is for, as far as fairness goes."""
+        """The message group (a tenant, for example), between which handlers are shared fairly."""
         return self.message.attributes.get("MessageGroupId")
-
-    @property
-    def sent_at(self) -> float | None:
-        """When the message was sent, in seconds since 1970; a redrive sets it anew."""
-        sent = self.message.attributes.get("SentTimestamp")
-        return None if sent is None else int(sent) / 1000
 
     def _seconds_in_queue(self) -> float:
         """Return how long ago the message was sent, earlier deliveries included; 0 if SQS does not say."""
-        return 0.0 if self.sent_at is None else max(0.0, time.time() - self.sent_at)
+        sent = self.message.attributes.get("SentTimestamp")
+        return 0.0 if sent is None else max(0.0, time.time() - int(sent) / 1000)
 
     def lease_seconds_left(self) -> float:
-        """Return how long the message is surely ours yet."""
+        """Return for how many seconds no other consumer can receive the message."""
         return self.lease_deadline - self._clock()
 
     def stop_handler(self, outcome: Outcome) -> None:
-        """Cancel the handler if it runs; `outcome` then stands for what it would have said."""
+        """Cancel the handler if it runs; the message is then settled by `outcome`."""
         if self.scope is not None and not self.scope.expired():
-            self.if_stopped = outcome
+            self.outcome_if_stopped = outcome
             self.scope.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""How messages flow through the consumer: the room there is for them, who is next, what travels together."""
+"""How messages flow through the consumer: how many fit, which is next, which requests share a batch."""
 
 import asyncio
 import contextlib
@@ -12,31 +12,32 @@ from consumer_worker.sqs.queue import BATCH_SIZE, Entry
 T = TypeVar("T")
 
 SLACK_SECONDS = 30.0
-"""How much later than due a loop may show itself before it counts as hanging; above any request's timeout."""
+"""How late a loop may be before it counts as hanging; longer than any request's timeout."""
 
 
 class Permits:
-    """The right to hold so many messages at once: no message is asked for without room for it."""
+    """Limits how many messages are held at once: each one asked for has a permit first."""
 
     def __init__(self, total: int) -> None:
-        self.total = total
         self.free = total
+        self._total = total
         self._closed = False
         self._turn = asyncio.Lock()
         self._wanted = 0
         self._enough = asyncio.Event()
 
-    async def reserve(self, most: int, patience_seconds: float) -> int:
-        """Take up to `most` permits, waiting for the first as long as it takes and a little for the others.
+    async def reserve(self, max_count: int, wait_seconds: float) -> int:
+        """Take up to `max_count` permits: wait for the first without a limit, `wait_seconds` for the rest.
 
-        Returns how many; 0 once closed. One taker at a time, so that they gather for a full batch.
+        Returns how many were taken; 0 once closed. One caller at a time, so that permits add up to a full
+        batch.
         """
         async with self._turn:
             await self._until_free(1)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience_seconds):
-                    await self._until_free(min(most, self.total))
-            taken = 0 if self._closed else min(most, self.free)
+                async with asyncio.timeout(wait_seconds):
+                    await self._until_free(min(max_count, self._total))
+            taken = 0 if self._closed else min(max_count, self.free)
             self.free -= taken
             return taken
 
@@ -47,31 +48,31 @@ class Permits:
             await self._enough.wait()
 
     def give_back(self, count: int) -> None:
-        """Return permits: those no message came for, and each message's at its end."""
+        """Return permits: those that no message came for, and each message's at its end."""
         self.free += count
         if self.free >= self._wanted:
             self._enough.set()
 
     def close(self) -> None:
-        """Let nobody reserve any more, nor wait for it."""
+        """End all waiting: from now on `reserve` returns 0."""
         self._closed = True
         self._enough.set()
 
 
 class FairBuffer(Generic[T]):
-    """Items waiting for a handler; the next is of the group with the fewest running, in turn among equals."""
+    """Items that wait for a handler; the group with the fewest running is next, in turn among equals."""
 
     def __init__(self, max_running_per_group: int | None) -> None:
-        self._most = max_running_per_group
+        self._max_running = max_running_per_group
         self._waiting: dict[str | None, deque[T]] = {}
         self._running: Counter[str | None] = Counter()
 
     def add(self, group: str | None, item: T) -> None:
-        """Let an item wait, behind those of its group."""
+        """Append an item to those that wait in its group."""
         self._waiting.setdefault(group, deque()).append(item)
 
     def pop(self) -> T | None:
-        """Take the next whose group may have one more running; what is of no group has no limit."""
+        """Take the next item whose group may have one more running; items of no group have no limit."""
         groups = [group for group in self._waiting if self._may_start(group)]
         if not groups:
             return None
@@ -79,18 +80,18 @@ class FairBuffer(Generic[T]):
         waiting = self._waiting.pop(group)
         item = waiting.popleft()
         if waiting:
-            self._waiting[group] = waiting  # last in turn
+            self._waiting[group] = waiting  # its group goes to the end of the turn
         self._running[group] += 1
         return item
 
     def finished(self, group: str | None) -> None:
-        """Say that one of the group that was popped runs no more."""
+        """Count one popped item of the group as no longer running."""
         self._running[group] -= 1
         if not self._running[group]:
             del self._running[group]
 
     def discard(self, group: str | None, item: T) -> None:
-        """Take an item out, if it still waits."""
+        """Remove an item, if it still waits."""
         waiting = self._waiting.get(group, deque())
         if item in waiting:
             waiting.remove(item)
@@ -98,17 +99,17 @@ class FairBuffer(Generic[T]):
             self._waiting.pop(group, None)
 
     def clear(self) -> list[T]:
-        """Take all, in the order they came within their groups."""
+        """Remove and return all items, each group's in order of arrival."""
         items = [item for waiting in self._waiting.values() for item in waiting]
         self._waiting.clear()
         return items
 
     def _may_start(self, group: str | None) -> bool:
-        return self._most is None or group is None or self._running[group] < self._most
+        return self._max_running is None or group is None or self._running[group] < self._max_running
 
 
 class Batcher(Generic[T]):
-    """Sends entries ten at a time, or fewer when the first has waited long enough."""
+    """Sends entries in batches of ten, or fewer once the first has waited `wait_seconds`."""
 
     def __init__(
         self,
@@ -124,15 +125,15 @@ class Batcher(Generic[T]):
         self._waiting: list[tuple[T, asyncio.Future[Entry]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
-        self._in_air: list[float] = []
+        self._sending: list[float] = []
 
     @property
     def due(self) -> float:
-        """When the oldest entry must have been answered, or else something hangs."""
-        return min(self._due, *self._in_air, math.inf)
+        """When the oldest entry must have its result; later than that, something hangs."""
+        return min(self._due, *self._sending, math.inf)
 
     def submit(self, entry: T) -> asyncio.Future[Entry]:
-        """Return a future of what became of the entry."""
+        """Return a future with the entry's result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Entry] = loop.create_future()
         self._waiting.append((entry, future))
@@ -148,17 +149,17 @@ class Batcher(Generic[T]):
             self._timer.cancel()
         batch = [(entry, future) for entry, future in self._waiting if not future.cancelled()]
         if batch:
-            self._tasks.create_task(self._deliver(batch, self._due))
+            self._tasks.create_task(self._send_batch(batch, self._due))
         self._waiting, self._timer, self._due = [], None, math.inf
 
-    async def _deliver(self, batch: Sequence[tuple[T, asyncio.Future[Entry]]], due: float) -> None:
-        self._in_air.append(due)
+    async def _send_batch(self, batch: Sequence[tuple[T, asyncio.Future[Entry]]], due: float) -> None:
+        self._sending.append(due)
         try:
             results = await self._send([entry for entry, _ in batch])
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
         finally:
-            self._in_air.remove(due)
+            self._sending.remove(due)
             for _, future in batch:
-                future.cancel()  # unless it has its result
+                future.cancel()  # has no effect on one that has its result

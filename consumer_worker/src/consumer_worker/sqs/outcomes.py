@@ -1,30 +1,36 @@
-"""What a handler says of a message: its answer decides what the consumer does with it next."""
+"""What a handler returns: it decides what the consumer does with the message."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The message is done with, well or ill: delete it."""
+    """The message is done, whether it succeeded or failed: delete it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The message is to be delivered again after `delay` seconds; None leaves it to the consumer's jitter."""
+    """Handling failed and may succeed later: deliver the message again after `delay` seconds.
+
+    Without a delay the consumer takes a random one that grows with the message's receive count.
+    """
 
     delay: float | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """The message can never be handled: park it in the dead-letter queue with the reason, then delete it."""
+class Park:
+    """The message can never be handled: move it to the dead-letter queue, with the reason."""
 
     reason: str
 
 
-Outcome = Ack | Retry | Reject
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The message was not handled, and nothing failed: make it visible to every consumer at once."""
+
+    reason: str
 
 
-class PermanentError(Exception):
-    """A handler's way to raise what no further delivery can mend; it becomes `Reject` with this text."""
+Outcome = Ack | Retry | Park | Release

@@ -1,4 +1,4 @@
-"""The edge to SQS: the queue as the consumer sees it, and that over an aiobotocore client.
+"""The queue as the consumer sees it, and its implementation with an aiobotocore client.
 
 botocore's errors are translated here and go no further.
 """
@@ -15,24 +15,24 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from retainwise_contracts.envelope import MessageAttribute
-
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.literals import MessageSystemAttributeNameType
 
 BATCH_SIZE = 10
-"""Entries in one SQS batch request, and messages in one receive, at most."""
+"""SQS's limit for the entries of one batch request and the messages of one receive."""
 
 MAX_LONG_POLL_SECONDS = 20
+"""SQS's limit for the wait of one receive."""
+
 MAX_VISIBILITY_SECONDS = 43_200
-"""A message's visibility timeouts together, counted from its receive, at most: 12 hours."""
+"""SQS's limit for how long a message stays hidden after its receive, extensions included: 12 hours."""
 
-REASON_ATTRIBUTE = MessageAttribute.DEAD_LETTER_REASON
-"""Message attribute under which the dead-letter queue keeps why a message was rejected."""
+DEFAULT_REASON_ATTRIBUTE = "DeadLetterReason"
+"""Message attribute that says in the dead-letter queue why a message was parked."""
 
-MAX_MESSAGE_ATTRIBUTES = 10
-MAX_REASON_CHARACTERS = 1_000
+_MAX_MESSAGE_ATTRIBUTES = 10
+_MAX_REASON_CHARACTERS = 1_000
 
 _SYSTEM_ATTRIBUTES: "list[MessageSystemAttributeNameType]" = [
     "ApproximateReceiveCount",
@@ -60,65 +60,75 @@ class QueueError(Exception):
 
 
 class QueueUnavailable(QueueError):
-    """The request may succeed later: the network, a throttle, a fault of the service."""
+    """The request failed but may succeed later: the network, throttling, an error of the service."""
 
 
 class QueueRefused(QueueError):
-    """No later request will succeed: no such queue, access denied, its key unusable."""
+    """No later request can succeed: no such queue, access denied, or an unusable KMS key."""
 
 
 class Entry(Enum):
-    """What became of one entry of a batch request."""
+    """The result of one entry of a batch request."""
 
     DONE = "done"
     GONE = "gone"
-    """The receipt is no longer ours: the message was deleted, or its visibility lapsed."""
+    """The receipt is no longer valid: the message was deleted, or its visibility ended."""
     FAILED = "failed"
-    """Not the sender's fault: the same request may succeed later."""
+    """Not our fault: the same request may succeed later."""
     REFUSED = "refused"
-    """The sender's fault: the same request never succeeds."""
+    """Our fault: the same request can never succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as one receive gave it; received again it is another `Message` with another receipt."""
+    """One message of one receive; received again, it is another `Message` with another receipt."""
 
     message_id: str
     receipt_handle: str
     body: str
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """System attributes by their SQS names; values as SQS sends them, times in milliseconds since 1970."""
+    """SQS's attributes by their SQS names; values as SQS sends them, times in milliseconds since 1970."""
     message_attributes: Mapping[str, str] = field(default_factory=dict)
-    """The sender's attributes; those of type String and Number."""
+    """The sender's attributes of type String and Number."""
 
 
 class Queue(Protocol):
-    """What the consumer needs of a queue; every method may raise `QueueUnavailable` or `QueueRefused`."""
+    """What the consumer needs of a queue.
+
+    Raises:
+        QueueUnavailable: from each method; the same request may succeed later.
+        QueueRefused: from each method; no later request can succeed.
+    """
 
     name: str
 
-    async def receive(self, most: int, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
-        """Return up to `most` (1 to 10) messages, waiting up to `wait_seconds` for the first."""
+    async def receive(
+        self, max_messages: int, *, wait_seconds: int, visibility_seconds: int
+    ) -> list[Message]:
+        """Return up to `max_messages` (1 to 10), waiting up to `wait_seconds` for the first."""
         ...
 
     async def delete(self, receipts: Sequence[str]) -> list[Entry]:
-        """Delete up to 10 messages; the results are in the receipts' order."""
+        """Delete up to 10 messages; the results are in the order of the receipts."""
         ...
 
     async def change_visibility(self, changes: Sequence[tuple[str, int]]) -> list[Entry]:
-        """Make up to 10 (receipt, seconds from now) visible again then; the results are in that order."""
+        """Make up to 10 messages visible after a time, each given as (receipt, seconds from now).
+
+        The results are in the order of the changes.
+        """
         ...
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
-        """Put a copy of the message into the dead-letter queue, its reason beside it."""
+    async def park(self, message: Message, reason: str) -> None:
+        """Send a copy of the message, with the reason, to the dead-letter queue; it is not deleted here."""
         ...
 
 
 def client_config(max_connections: int) -> AioConfig:
-    """Return the client settings `SqsQueue` is made for.
+    """Return the aiobotocore settings that `SqsQueue` needs.
 
-    The consumer itself tries again, within the lease it knows, so the client must not; what goes out is built
-    in this module, so checking it on every request would only cost time.
+    The client makes no retries: the consumer makes them, since it knows how much lease is left. The client
+    validates no parameters: this module builds all requests, and validation costs time in each.
     """
     return AioConfig(
         max_pool_connections=max_connections,
@@ -131,7 +141,10 @@ def client_config(max_connections: int) -> AioConfig:
 
 
 class SqsQueue:
-    """A standard SQS queue, and its dead-letter queue if it has one, over one aiobotocore client."""
+    """A standard SQS queue and, if it has one, its dead-letter queue, with one aiobotocore client.
+
+    `reason_attribute` is the message attribute that says, in the dead-letter queue, why a message was parked.
+    """
 
     def __init__(
         self,
@@ -139,21 +152,25 @@ class SqsQueue:
         url: str,
         *,
         dead_letter_url: str | None = None,
+        reason_attribute: str = DEFAULT_REASON_ATTRIBUTE,
         request_timeout_seconds: float = 10.0,
     ) -> None:
         self.name = url.rsplit("/", 1)[-1]
         self._client = client
         self._url = url
         self._dead_letter_url = dead_letter_url
+        self._reason_attribute = reason_attribute
         self._timeout_seconds = request_timeout_seconds
 
-    async def receive(self, most: int, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+    async def receive(
+        self, max_messages: int, *, wait_seconds: int, visibility_seconds: int
+    ) -> list[Message]:
         """See `Queue.receive`."""
         with self._translated("ReceiveMessage", self._url):
             async with asyncio.timeout(wait_seconds + self._timeout_seconds):
                 response = await self._client.receive_message(
                     QueueUrl=self._url,
-                    MaxNumberOfMessages=most,
+                    MaxNumberOfMessages=max_messages,
                     WaitTimeSeconds=wait_seconds,
                     VisibilityTimeout=visibility_seconds,
                     MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
@@ -180,7 +197,7 @@ class SqsQueue:
             async with asyncio.timeout(self._timeout_seconds):
                 response = await self._client.delete_message_batch(
                     QueueUrl=self._url,
-                    # The position is the id: a message received twice has one message id and two receipts.
+                    # Not the message id: a message received twice has two receipts but one message id.
                     Entries=[{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)],
                 )
         return _entries(len(receipts), response, gone=frozenset({"ReceiptHandleIsInvalid"}))
@@ -203,7 +220,10 @@ class SqsQueue:
         )
 
     async def count_messages(self) -> int:
-        """Return about how many messages it holds: waiting, delayed and in flight; SQS is a minute behind."""
+        """Return about how many messages the queue holds: visible, delayed and in flight.
+
+        SQS's figures can be a minute old.
+        """
         with self._translated("GetQueueAttributes", self._url):
             async with asyncio.timeout(self._timeout_seconds):
                 response = await self._client.get_queue_attributes(
@@ -216,14 +236,14 @@ class SqsQueue:
                 )
         return sum(int(count) for count in response["Attributes"].values())
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
-        """See `Queue.dead_letter`; without a dead-letter queue this does nothing."""
+    async def park(self, message: Message, reason: str) -> None:
+        """See `Queue.park`; does nothing without a dead-letter queue."""
         if self._dead_letter_url is None:
             return
         attributes = dict(message.message_attributes)
-        attributes.pop(REASON_ATTRIBUTE, None)
-        kept = list(attributes.items())[: MAX_MESSAGE_ATTRIBUTES - 1]
-        kept.append((REASON_ATTRIBUTE, reason[:MAX_REASON_CHARACTERS] or "unknown"))
+        attributes.pop(self._reason_attribute, None)
+        kept = list(attributes.items())[: _MAX_MESSAGE_ATTRIBUTES - 1]
+        kept.append((self._reason_attribute, reason[:_MAX_REASON_CHARACTERS] or "unknown"))
         extra: dict[str, Any] = {}
         if group := message.attributes.get("MessageGroupId"):
             extra["MessageGroupId"] = group
@@ -258,12 +278,12 @@ def _translate(error: ClientError, action: str, url: str) -> QueueError:
     short = code.rsplit(".", 1)[-1].rsplit("#", 1)[-1]
     if short in _NO_SUCH_QUEUE:
         return QueueRefused(f"{action} on {url}: there is no such queue; check the URL and its region")
-    key_trouble = code.lower().startswith("kms") and "throttl" not in code.lower()
-    if short in ACCESS_DENIED_CODES or key_trouble:
-        found = re.search(r"arn:aws[\w-]*:(?:sts|iam)::\S+", message)
-        role = found.group() if found else "the role of this process"
+    key_unusable = code.lower().startswith("kms") and "throttl" not in code.lower()
+    if short in ACCESS_DENIED_CODES or key_unusable:
+        role_arn = re.search(r"arn:aws[\w-]*:(?:sts|iam)::\S+", message)
+        role = role_arn.group() if role_arn else "the role of this process"
         permission = (
-            "kms:Decrypt on the queue's key" if key_trouble else f"sqs:{action.removesuffix('Batch')}"
+            "kms:Decrypt on the queue's key" if key_unusable else f"sqs:{action.removesuffix('Batch')}"
         )
         return QueueRefused(
             f"{action} on {url}: {role} needs the permission {permission} ({code}: {message})"
@@ -272,7 +292,7 @@ def _translate(error: ClientError, action: str, url: str) -> QueueError:
 
 
 def _entries(count: int, response: Mapping[str, Any], *, gone: frozenset[str]) -> list[Entry]:
-    """Return what became of each entry; one that the answer does not mention has failed."""
+    """Return the result of each entry; one that the response does not mention has failed."""
     results = [Entry.FAILED] * count
     for success in response.get("Successful", ()):
         results[int(success["Id"])] = Entry.DONE

@@ -1,4 +1,4 @@
-"""How much a consumer holds at once, and for how long."""
+"""The consumer's settings: how much it holds at once, and for how long."""
 
 from dataclasses import dataclass
 
@@ -9,49 +9,57 @@ from consumer_worker.sqs.queue import BATCH_SIZE, MAX_LONG_POLL_SECONDS, MAX_VIS
 class ConsumerSettings:
     """How much is held at once and for how long; the defaults suit a visibility timeout of 300 seconds.
 
-    `ConsumerSettings.for_visibility` derives the lease's times from another one. Raises ValueError for times
-    that could not keep a lease.
+    `ConsumerSettings.for_visibility` derives the lease's times from another timeout.
+
+    Raises:
+        ValueError: these times cannot keep a lease, or a number is out of its range.
     """
 
     max_handlers: int = 8
+    """Messages handled at once."""
     prefetch: int = 10
-    """Messages held beyond those being handled, so that a handler never waits for a receive or for an ack."""
+    """Messages held in addition to those being handled, so that no handler waits for a receive or an ack."""
     max_handlers_per_group: int | None = None
-    """Handlers that one message group (a tenant) may have at once; the rest of its messages wait for them.
-    Messages that wait keep their permits: give prefetch at least max_handlers with it."""
+    """Handlers that one message group (a tenant, for example) may have at once; its other messages wait.
+    Waiting messages keep their permits, so set prefetch to at least max_handlers with it."""
     max_receivers: int = 6
+    """Receive requests at the same time."""
 
     visibility_seconds: int = 300
+    """The lease: how long SQS hides a received or extended message from other consumers."""
     heartbeat_seconds: float = 15.0
+    """Time between two looks at all leases."""
     extend_below_seconds: float = 150.0
-    """A lease with less left is extended: at half its visibility."""
+    """A lease with less left is extended."""
     lease_margin_seconds: float = 30.0
-    """A lease with less left counts as lost: what a handler needs to notice that it is cancelled."""
+    """A lease with less left counts as lost; a cancelled handler has this long to stop."""
     max_handling_seconds: float = 3_600.0
-    """From the receive; a handler still running then is cancelled and its message tried again."""
+    """From the receive. A handler that still runs `lease_margin_seconds` before the end is cancelled, and its
+    message is retried."""
     round_trip_seconds: float = 1.0
-    """How long an answer may be under way: a lease counts from that long before its receive returned."""
+    """How long a response may take to arrive; a lease counts from this long before its receive returned."""
 
     long_poll_seconds: int = MAX_LONG_POLL_SECONDS
+    """How long SQS may hold a receive while the queue is empty."""
     full_batch_wait_seconds: float = 0.1
-    """How long a receive waits, under load, for permits enough for a full batch."""
+    """How long a receive waits, under load, for the permits of a full batch."""
     ack_wait_seconds: float = 0.05
-    """How long a delete or a backoff waits for nine others to go with it."""
+    """How long a delete or a backoff waits until its batch of ten is full."""
 
     retry_base_seconds: float = 2.0
     retry_cap_seconds: float = 900.0
-    """A message that failed comes again after up to min(cap, base · 2^(receive count - 1)), at random."""
+    """A failed message is visible again after a random time up to min(cap, base · 2^(receive count - 1))."""
     request_retry_base_seconds: float = 0.5
     request_retry_cap_seconds: float = 30.0
-    """Likewise for a request to the queue that failed."""
+    """The same for a failed request to the queue, by the number of failures in a row."""
 
     grace_seconds: float = 30.0
-    """From `drain` to the end of the process, at most: what the platform gives before it kills."""
+    """The longest time from `drain` to the end of `run`: what the platform allows before it kills."""
     grace_margin_seconds: float = 3.0
-    """What is kept of it to cancel the handlers still running and to release their messages."""
+    """The last part of it, in which running handlers are cancelled and their messages released."""
     poll_drain_seconds: float = MAX_LONG_POLL_SECONDS + 1.0
-    """How long a stop waits, within the grace, for polls in the air: until even the longest has ended. SQS
-    assigns messages to a poll that was abandoned too, and hides them for a visibility timeout."""
+    """How long a drain waits, within the grace, for receives to return; by default until the longest has.
+    SQS can give messages to an abandoned receive too, and then hides them for a visibility timeout."""
 
     def __post_init__(self) -> None:
         for broken, rule in (
@@ -102,7 +110,7 @@ class ConsumerSettings:
 
     @classmethod
     def for_visibility(cls, visibility_seconds: int, **others: float | None) -> "ConsumerSettings":
-        """Return settings that look at leases each 1/20 of the visibility, extend at 1/2, give up at 1/10."""
+        """Return settings that check leases every 1/20 of the visibility, extend at 1/2, give up at 1/10."""
         times = {
             "heartbeat_seconds": visibility_seconds / 20,
             "extend_below_seconds": visibility_seconds / 2,
@@ -113,10 +121,10 @@ class ConsumerSettings:
 
     @property
     def permits(self) -> int:
-        """Messages held at once, at most."""
+        """The most messages held at once."""
         return self.max_handlers + self.prefetch
 
     @property
     def max_connections(self) -> int:
-        """HTTP connections that receivers, deletes, backoffs and heartbeats can use at the same time."""
+        """The most HTTP connections that receives, deletes, backoffs and extensions use at the same time."""
         return self.max_receivers + 3 * -(-self.permits // BATCH_SIZE) + 1

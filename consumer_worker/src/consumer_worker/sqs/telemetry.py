@@ -1,4 +1,4 @@
-"""What the consumer shows of itself: its Prometheus metrics, each message's link to its sender's trace."""
+"""The consumer's Prometheus metrics, and each message's link to its sender's trace."""
 
 import re
 
@@ -15,11 +15,14 @@ _AWS_TRACE_HEADER = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24});Parent=([0-
 
 
 class ConsumerMetrics:
-    """The consumer's collectors, made in `registry`; requests per message is requests over deliveries."""
+    """The consumer's metrics, registered in `registry` under names that start with `prefix` and `_`.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Requests per message are `requests` divided by `deliveries`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, prefix: str = "sqs_consumer") -> None:
         def name(suffix: str) -> str:
-            return f"retainwise_consumer_{suffix}"
+            return f"{prefix}_{suffix}"
 
         self.requests = Counter(
             name("requests"),
@@ -29,7 +32,7 @@ class ConsumerMetrics:
         )
         self.receive_fill = Histogram(
             name("receive_fill_messages"),
-            "Messages per receive; 0 is an empty one",
+            "Messages per receive; 0 for an empty one",
             buckets=(0, *_BATCH_SIZES),
             registry=registry,
         )
@@ -38,22 +41,22 @@ class ConsumerMetrics:
         )
         self.in_flight = Gauge(
             name("in_flight"),
-            "Deliveries held, by where they are in their life",
+            "Deliveries held, by state",
             ["state"],
             registry=registry,
         )
         self.deliveries = Counter(
-            name("deliveries"), "Deliveries ended, by how", ["state"], registry=registry
+            name("deliveries"), "Deliveries ended, by their last state", ["state"], registry=registry
         )
         self.extensions = Counter(
-            name("lease_extensions"), "Leases extended, or not, by result", ["result"], registry=registry
+            name("lease_extensions"), "Extensions asked for, by result", ["result"], registry=registry
         )
         self.leases_lost = Counter(
-            name("leases_lost"), "Deliveries whose lease ended before they did", registry=registry
+            name("leases_lost"), "Deliveries whose lease ended before they were settled", registry=registry
         )
         self.lease_left = Histogram(
             name("lease_left_at_ack_seconds"),
-            "Lease left when a message's delete goes out",
+            "Lease left when a message is acknowledged",
             buckets=_LEASE_SECONDS,
             registry=registry,
         )
@@ -63,7 +66,7 @@ class ConsumerMetrics:
 
 
 def link_to_sender(message: Message) -> Link | None:
-    """Return a link to the span that sent the message, from `traceparent`, else from X-Ray's trace header."""
+    """Return a link to the span that sent the message, from `traceparent`, else from AWSTraceHeader."""
     if traceparent := message.message_attributes.get("traceparent"):
         carrier = {"traceparent": traceparent, "tracestate": message.message_attributes.get("tracestate", "")}
         sender = get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()

@@ -1,16 +1,19 @@
 import asyncio
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from aiobotocore.session import get_session
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from consumer_worker.sqs.consumer import Consumer, Handler
+from consumer_worker.sqs.queue import client_config
 from consumer_worker.sqs.settings import ConsumerSettings
 from consumer_worker.sqs.telemetry import ConsumerMetrics
+from tests.benchmarks.consumer.broker import Broker, Connection
 from tests.unit.consumer_worker.sqs.fake_queue import FakeQueue
 from tests.unit.consumer_worker.sqs.virtual_time import VirtualTimeLoop
 
@@ -29,7 +32,7 @@ class RunningConsumer(Consumer):
 
 @pytest.fixture(autouse=True)
 def logs():
-    """The log lines, unrendered: rendering tracebacks for a person would take most of the tests' time."""
+    """The log lines, not rendered: rendering tracebacks would take most of the tests' time."""
     with capture_logs() as lines:
         yield lines
 
@@ -47,7 +50,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def sample(registry):
     """Read one of the consumer's metrics; 0 if nothing was counted yet."""
-    return lambda name, **labels: registry.get_sample_value(f"retainwise_consumer_{name}", labels) or 0
+    return lambda name, **labels: registry.get_sample_value(f"sqs_consumer_{name}", labels) or 0
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def metrics(registry) -> ConsumerMetrics:
 
 @pytest.fixture
 def consuming(queue, metrics):
-    """Run a consumer on `queue` for as long as the block lasts, then drain it and check its books."""
+    """Run a consumer on `queue` while the block runs, then drain it and check that it holds nothing."""
 
     @asynccontextmanager
     async def run(handler: Handler, **settings: Any):
@@ -84,6 +87,24 @@ def consuming(queue, metrics):
     return run
 
 
-@pytest.fixture
-def settings_with() -> Callable[..., ConsumerSettings]:
-    return lambda **changes: dataclasses.replace(ConsumerSettings(), **changes)
+@pytest_asyncio.fixture(loop_scope="function")
+async def broker() -> AsyncIterator[Broker]:
+    broker = Broker()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(broker, delay_seconds=0), "127.0.0.1", 0)
+    broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield broker
+    server.close()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def client(broker) -> AsyncIterator[Any]:
+    async with get_session().create_client(
+        "sqs",
+        endpoint_url=broker.address,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=client_config(4),
+    ) as client:
+        yield client

@@ -1,6 +1,6 @@
-"""A standard SQS queue in virtual time: it keeps visibility as AWS does, and writes down what it was asked.
+"""A standard SQS queue in virtual time: it keeps visibility as AWS does, and records its requests.
 
-Mistakes that SQS would let pass in silence (requests about one receipt that overlap, say) are collected in
+Mistakes that SQS would not report (overlapping requests about one receipt, for example) are collected in
 `violations`.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from consumer_worker.sqs.queue import MAX_VISIBILITY_SECONDS, Entry, Message
 
-Action = Literal["receive", "delete", "change_visibility", "dead_letter"]
+Action = Literal["receive", "delete", "change_visibility", "park"]
 Fault = Exception | Callable[[Any], list[Entry]] | float
-"""An error to raise, what becomes of each entry instead of acting, or seconds to take before acting."""
+"""An error to raise, a function that returns the entries' results, or seconds to wait before acting."""
 
 
 class Request(NamedTuple):
@@ -26,7 +26,7 @@ class Request(NamedTuple):
     at: float
     action: Action
     what: Any
-    """For a receive how many were asked for, else the receipts or (receipt, seconds) pairs."""
+    """For a receive the number asked for, else the receipts or (receipt, seconds) pairs."""
 
 
 @dataclass
@@ -55,18 +55,18 @@ class FakeQueue:
     def __init__(self, round_trip: float = 0.02) -> None:
         self.round_trip = round_trip
         self.fair = True
-        """As SQS's queues are: of several message groups that with the fewest in flight comes first."""
+        """As SQS's queues are: the message group with the fewest in flight comes first."""
         self.messages: dict[str, Stored] = {}
-        self.dead: list[tuple[Message, str]] = []
+        self.parked: list[tuple[Message, str]] = []
         self.deleted: list[str] = []
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self.polls = 0
         self.abandoned_polls = 0
-        self.most_polls = 0
+        self.max_polls = 0
         self._faults: dict[Action, list[Fault]] = defaultdict(list)
         self._ids = itertools.count(1)
-        self._in_air: set[str] = set()
+        self._receipts_in_use: set[str] = set()
         self._arrived = asyncio.Event()
 
     def send(
@@ -86,7 +86,7 @@ class FakeQueue:
         self._arrived.set()
 
     def fault(self, action: Action, *faults: Fault) -> None:
-        """Let the next requests of this kind meet these, one each."""
+        """Give each of the next requests of this kind one of these faults."""
         self._faults[action].extend(faults)
 
     def asked(self, action: Action) -> list[Request]:
@@ -96,17 +96,19 @@ class FakeQueue:
         return [stored.body for stored in self.messages.values() if stored.visible_at <= _now()]
 
     def lease_deadline(self, receipt: str) -> float:
-        """Return until when SQS really keeps the message from others; -inf if the receipt is void."""
+        """Return until when SQS hides the message from others; -inf if the receipt is no longer valid."""
         stored = self._held(receipt)
         return stored.visible_at if stored else float("-inf")
 
-    async def receive(self, most: int, *, wait_seconds: int, visibility_seconds: int) -> list[Message]:
+    async def receive(
+        self, max_messages: int, *, wait_seconds: int, visibility_seconds: int
+    ) -> list[Message]:
         self.polls += 1
-        self.most_polls = max(self.most_polls, self.polls)
+        self.max_polls = max(self.max_polls, self.polls)
         try:
-            async with self._request("receive", most):
+            async with self._request("receive", max_messages):
                 ready = await self._wait_for_visible(_now() + wait_seconds)
-                return [self._hand_out(stored, visibility_seconds) for stored in ready[:most]]
+                return [self._hand_out(stored, visibility_seconds) for stored in ready[:max_messages]]
         except asyncio.CancelledError:
             self.abandoned_polls += 1
             raise
@@ -122,9 +124,9 @@ class FakeQueue:
         async with self._request("change_visibility", list(changes), receipts) as planned:
             return planned or [self._change(receipt, seconds) for receipt, seconds in changes]
 
-    async def dead_letter(self, message: Message, reason: str) -> None:
-        async with self._request("dead_letter", message):
-            self.dead.append((message, reason))
+    async def park(self, message: Message, reason: str) -> None:
+        async with self._request("park", message):
+            self.parked.append((message, reason))
 
     @asynccontextmanager
     async def _request(self, action: Action, what: Any, receipts: Sequence[str] = ()):
@@ -132,9 +134,9 @@ class FakeQueue:
         if len(receipts) > 10:
             self.violations.append(f"{action} of {len(receipts)} entries")
         for receipt in receipts:
-            if receipt in self._in_air:
+            if receipt in self._receipts_in_use:
                 self.violations.append(f"{action} overlaps another request about {receipt}")
-        self._in_air.update(receipts)
+        self._receipts_in_use.update(receipts)
         try:
             await asyncio.sleep(self.round_trip / 2)
             fault = self._faults[action].pop(0) if self._faults[action] else None
@@ -145,7 +147,7 @@ class FakeQueue:
             yield fault(what) if callable(fault) else None
             await asyncio.sleep(self.round_trip / 2)
         finally:
-            self._in_air.difference_update(receipts)
+            self._receipts_in_use.difference_update(receipts)
 
     async def _wait_for_visible(self, until: float) -> list[Stored]:
         while True:
@@ -190,7 +192,7 @@ class FakeQueue:
         if stored is not None and stored.receipt == receipt:
             del self.messages[message_id]
             self.deleted.append(stored.body)
-        return Entry.DONE  # a stale receipt too: a standard queue says nothing
+        return Entry.DONE  # also for a stale receipt: a standard queue reports no error
 
     def _change(self, receipt: str, seconds: int) -> Entry:
         stored = self._held(receipt)

@@ -1,19 +1,17 @@
-"""The edge to SQS: a real client and a broker over a socket; only AWS's own errors are stubbed."""
+"""SqsQueue with a real client and a broker over a socket; only AWS's own errors are stubbed."""
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from consumer_worker.sqs.queue import (
-    REASON_ATTRIBUTE,
+    DEFAULT_REASON_ATTRIBUTE,
     Entry,
     Message,
     QueueRefused,
@@ -21,34 +19,10 @@ from consumer_worker.sqs.queue import (
     SqsQueue,
     client_config,
 )
-from tests.benchmarks.consumer.broker import Broker, Connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["real"])
 
 URL = "https://sqs.eu-central-1.amazonaws.com/111122223333/predictions"
-
-
-@pytest_asyncio.fixture(loop_scope="function")
-async def broker() -> AsyncIterator[Broker]:
-    broker = Broker()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(broker, delay_seconds=0), "127.0.0.1", 0)
-    broker.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield broker
-    server.close()
-
-
-@pytest_asyncio.fixture(loop_scope="function")
-async def client(broker) -> AsyncIterator[Any]:
-    async with get_session().create_client(
-        "sqs",
-        endpoint_url=broker.address,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=client_config(4),
-    ) as client:
-        yield client
 
 
 @pytest_asyncio.fixture(loop_scope="function")
@@ -58,11 +32,11 @@ async def queue(client) -> SqsQueue:
     return SqsQueue(client, url, dead_letter_url=parked)
 
 
-async def receive(queue: SqsQueue, most: int = 10) -> list[Message]:
-    return await queue.receive(most, wait_seconds=0, visibility_seconds=30)
+async def receive(queue: SqsQueue, max_messages: int = 10) -> list[Message]:
+    return await queue.receive(max_messages, wait_seconds=0, visibility_seconds=30)
 
 
-async def test_a_message_arrives_with_its_attributes(broker, client, queue):
+async def test_message_arrives_with_its_attributes(broker, client, queue):
     await client.send_message(
         QueueUrl=queue._url,
         MessageBody="{}",
@@ -82,14 +56,14 @@ async def test_a_message_arrives_with_its_attributes(broker, client, queue):
     assert broker.queues["predictions"].stats.in_flight == 1
 
 
-async def test_a_long_poll_waits_for_a_message(client, queue):
+async def test_long_poll_waits_for_a_message(client, queue):
     poll = asyncio.create_task(queue.receive(1, wait_seconds=20, visibility_seconds=30))
     await asyncio.sleep(0.05)
     await client.send_message(QueueUrl=queue._url, MessageBody="late")
     assert [message.body for message in await poll] == ["late"]
 
 
-async def test_messages_are_deleted_and_given_back_in_batches(broker, client, queue):
+async def test_messages_are_deleted_and_released_in_batches(broker, client, queue):
     entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(10)]
     await client.send_message_batch(QueueUrl=queue._url, Entries=entries)
     messages = await receive(queue)
@@ -101,23 +75,29 @@ async def test_messages_are_deleted_and_given_back_in_batches(broker, client, qu
     assert await queue.change_visibility([(receipts[0], 30)]) == [Entry.GONE]
 
 
-async def test_rule_14_the_dead_letter_queue_keeps_body_attributes_group_and_reason(client, queue):
-    attributes = {f"a{n}": "x" for n in range(10)} | {REASON_ATTRIBUTE: "an older one"}
+@pytest.mark.parametrize(
+    ("named", "attribute"), [({}, DEFAULT_REASON_ATTRIBUTE), ({"reason_attribute": "why"}, "why")]
+)
+async def test_parked_message_keeps_body_attributes_group_and_reason(client, queue, named, attribute):
+    """Rule 14."""
+    attributes = {f"a{n}": "x" for n in range(10)} | {attribute: "an older one"}
     message = Message("m", "r", "{}", {"MessageGroupId": "tenant"}, attributes)
-    await queue.dead_letter(message, "not JSON")
+    parking = SqsQueue(client, queue._url, dead_letter_url=queue._dead_letter_url, **named)
+    await parking.park(message, "not JSON")
     (parked,) = await receive(SqsQueue(client, queue._dead_letter_url or ""))
     assert parked.body == "{}"
     assert parked.attributes["MessageGroupId"] == "tenant"
-    assert parked.message_attributes[REASON_ATTRIBUTE] == "not JSON"
+    assert parked.message_attributes[attribute] == "not JSON"
     assert len(parked.message_attributes) == 10  # as many as a message may have
 
 
-async def test_without_a_dead_letter_queue_there_is_nothing_to_do(client, queue):
-    await SqsQueue(client, queue._url).dead_letter(Message("m", "r", "{}"), "not JSON")
+async def test_park_does_nothing_without_a_dead_letter_queue(client, queue):
+    await SqsQueue(client, queue._url).park(Message("m", "r", "{}"), "not JSON")
     assert await receive(SqsQueue(client, queue._dead_letter_url or "")) == []
 
 
-async def test_rule_04_no_such_queue_is_fatal_and_named(client, broker):
+async def test_missing_queue_is_refused_by_name(client, broker):
+    """Rule 4."""
     with pytest.raises(QueueRefused, match=r"ReceiveMessage on .*/nowhere: there is no such queue"):
         await receive(SqsQueue(client, f"{broker.address}/000000000000/nowhere"))
 
@@ -138,7 +118,7 @@ class FakeClient(SimpleNamespace):
         self.change_message_visibility_batch = self.send_message = act
 
 
-def refused_with(code: str, message: str = "") -> ClientError:
+def client_error(code: str, message: str = "") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "ReceiveMessage")
 
 
@@ -152,26 +132,27 @@ DENIED = (
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
-        (refused_with("AWS.SimpleQueueService.NonExistentQueue"), "there is no such queue"),
-        (refused_with("QueueDoesNotExist"), "there is no such queue"),
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), "there is no such queue"),
+        (client_error("QueueDoesNotExist"), "there is no such queue"),
         (
-            refused_with("AccessDenied", DENIED),
+            client_error("AccessDenied", DENIED),
             r"arn:aws:sts::111122223333:assumed-role/worker/i-1 needs the permission sqs:ReceiveMessage",
         ),
         (
-            refused_with("AccessDeniedException"),
+            client_error("AccessDeniedException"),
             "the role of this process needs the permission sqs:ReceiveMessage",
         ),
-        (refused_with("KMS.AccessDeniedException", "arn:aws:sts::1:assumed-role/w/i may not"), "kms:Decrypt"),
-        (refused_with("KmsDisabled"), "kms:Decrypt"),
-        (refused_with("InvalidClientTokenId"), "needs the permission"),
+        (client_error("KMS.AccessDeniedException", "arn:aws:sts::1:assumed-role/w/i may not"), "kms:Decrypt"),
+        (client_error("KmsDisabled"), "kms:Decrypt"),
+        (client_error("InvalidClientTokenId"), "needs the permission"),
         (NoCredentialsError(), "no AWS credentials"),
     ],
 )
-async def test_rule_04_what_no_retry_mends_is_refused_and_names_queue_role_and_permission(error, told):
-    with pytest.raises(QueueRefused, match=told) as caught:
+async def test_refusal_names_queue_role_and_permission(error, text):
+    """Rule 4."""
+    with pytest.raises(QueueRefused, match=text) as caught:
         await receive(over(error))
     assert URL in str(caught.value)
 
@@ -179,12 +160,12 @@ async def test_rule_04_what_no_retry_mends_is_refused_and_names_queue_role_and_p
 @pytest.mark.parametrize(
     "error",
     [
-        refused_with("RequestThrottled"),
-        refused_with("KMS.ThrottlingException"),
-        refused_with("KmsThrottled"),
-        refused_with("OverLimit"),
-        refused_with("ServiceUnavailable"),
-        refused_with("ExpiredToken"),
+        client_error("RequestThrottled"),
+        client_error("KMS.ThrottlingException"),
+        client_error("KmsThrottled"),
+        client_error("OverLimit"),
+        client_error("ServiceUnavailable"),
+        client_error("ExpiredToken"),
         EndpointConnectionError(endpoint_url=URL),
         aiohttp.ClientPayloadError(),
         ConnectionResetError(),
@@ -197,15 +178,17 @@ async def test_rule_04_what_no_retry_mends_is_refused_and_names_queue_role_and_p
         receive,
         lambda queue: queue.delete(["r"]),
         lambda queue: queue.change_visibility([("r", 1)]),
-        lambda queue: queue.dead_letter(Message("m", "r", "{}"), "why"),
+        lambda queue: queue.park(Message("m", "r", "{}"), "why"),
     ],
 )
-async def test_rule_04_what_may_pass_is_unavailable(error, request_of):
+async def test_transient_errors_are_unavailable(error, request_of):
+    """Rule 4."""
     with pytest.raises(QueueUnavailable):
         await request_of(over(error))
 
 
-async def test_rule_04_a_request_that_hangs_is_given_up():
+async def test_request_that_hangs_times_out():
+    """Rule 4."""
     hangs = FakeClient(None)
     hangs.delete_message_batch = lambda **_: asyncio.sleep(60)
     with pytest.raises(QueueUnavailable, match="TimeoutError"):
@@ -227,7 +210,8 @@ def failed(code: str, *, sender_fault: bool) -> dict[str, Any]:
         ("SomethingElse", True, Entry.REFUSED),
     ],
 )
-async def test_rule_07_an_extension_is_done_gone_failed_or_refused_by_its_entry(code, sender_fault, entry):
+async def test_visibility_change_has_a_result_per_entry(code, sender_fault, entry):
+    """Rule 7."""
     queue = over(failed(code, sender_fault=sender_fault))
     assert await queue.change_visibility([("r", 30)]) == [entry]
 
@@ -240,30 +224,34 @@ async def test_rule_07_an_extension_is_done_gone_failed_or_refused_by_its_entry(
         ("InvalidParameterValue", True, Entry.REFUSED),
     ],
 )
-async def test_rule_12_a_delete_is_done_gone_failed_or_refused_by_its_entry(code, sender_fault, entry):
+async def test_delete_has_a_result_per_entry(code, sender_fault, entry):
+    """Rule 12."""
     assert await over(failed(code, sender_fault=sender_fault)).delete(["r"]) == [entry]
 
 
-async def test_rule_12_an_entry_the_answer_does_not_mention_has_failed():
+async def test_entry_missing_from_the_response_has_failed():
+    """Rule 12."""
     answer = {"Successful": [{"Id": "2"}], "Failed": []}
     assert await over(answer).delete(["a", "b", "c"]) == [Entry.FAILED, Entry.FAILED, Entry.DONE]
 
 
-async def test_rule_11_the_entry_id_is_the_position():
+async def test_entry_id_is_the_position():
+    """Rule 11."""
     client = FakeClient({})
     await SqsQueue(cast("Any", client), URL).delete(["m1#1", "m1#2"])
     entries = client.requests[0]["Entries"]
     assert entries == [{"Id": "0", "ReceiptHandle": "m1#1"}, {"Id": "1", "ReceiptHandle": "m1#2"}]
 
 
-async def test_rule_03_the_client_outwaits_a_long_poll_and_never_retries_by_itself():
+async def test_client_waits_longer_than_a_poll_and_never_retries():
+    """Rule 3."""
     config = cast("Any", client_config(7))
     assert config.read_timeout > 20
     assert config.retries == {"total_max_attempts": 1}
     assert config.max_pool_connections == 7
 
 
-async def test_queues_of_the_broker_are_fair(client, queue):
+async def test_broker_queues_are_fair(client, queue):
     for group, count in (("noisy", 8), ("quiet", 2)):
         for n in range(count):
             await client.send_message(QueueUrl=queue._url, MessageBody=str(n), MessageGroupId=group)

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only while everything waits, and then at once to the next timer."""
+"""An event loop that never sleeps: when every task waits, its clock jumps to the next timer."""
 
 import asyncio
 import selectors
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _NeverWaits(selectors.DefaultSelector):
-    """Where the loop would sleep until its next timer, this moves the clock there."""
+    """Moves the clock to the next timer where the loop would sleep until then."""
 
     now = 0.0
 
@@ -18,7 +18,7 @@ class _NeverWaits(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Truth about timers, in no time; no sockets."""
+    """Runs timers in their true order, in no time; without sockets."""
 
     def __init__(self) -> None:
         self._selector_clock = _NeverWaits()
@@ -27,7 +27,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._selector_clock.now
 
-    def stand_still(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self._selector_clock.now += seconds
 
 
@@ -36,8 +36,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def stand_still(seconds: float) -> None:
-    """Let time pass without any task getting a turn, as it does for a process between SIGSTOP and SIGCONT."""
+def pause(seconds: float) -> None:
+    """Let time pass while no task runs, as for a process between SIGSTOP and SIGCONT."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    loop.stand_still(seconds)
+    loop.pause(seconds)

@@ -1,4 +1,4 @@
-"""Rules 19 and 20: how a consumer stops, and that it leaves nothing invisible behind."""
+"""How the consumer drains, and that it leaves nothing invisible (rules 19 and 20)."""
 
 import asyncio
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from consumer_worker.sqs.delivery import Delivery
 from consumer_worker.sqs.outcomes import Ack
 from consumer_worker.sqs.queue import Entry, QueueUnavailable
+from consumer_worker.sqs.settings import ConsumerSettings
 from tests.unit.consumer_worker.sqs.virtual_time import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
@@ -19,12 +20,13 @@ async def work(_: Delivery) -> Ack:
 
 
 async def stopped(consumer: Any) -> float:
-    """Wait until the consumer has left; return when."""
+    """Wait until the consumer has ended; return when."""
     await asyncio.wait((consumer.task,))
     return now()
 
 
-async def test_rule_19_a_drain_turns_readiness_off_and_receives_no_more(queue, consuming):
+async def test_drain_turns_readiness_off_and_receives_no_more(queue, consuming):
+    """Rule 19."""
     async with consuming(work) as consumer:
         await asyncio.sleep(5)
         assert consumer.ready
@@ -37,7 +39,8 @@ async def test_rule_19_a_drain_turns_readiness_off_and_receives_no_more(queue, c
 
 
 @pytest.mark.parametrize("arrives_after", [0.5, 14.0])
-async def test_rule_19_what_a_poll_in_the_air_still_brings_is_released(queue, consuming, arrives_after):
+async def test_messages_of_an_open_poll_are_released(queue, consuming, arrives_after):
+    """Rule 19."""
     async with consuming(work, poll_drain_seconds=21.0) as consumer:
         await asyncio.sleep(5)
         consumer.drain()
@@ -49,8 +52,9 @@ async def test_rule_19_what_a_poll_in_the_air_still_brings_is_released(queue, co
     assert queue.asked("change_visibility")[0].what == [("m1#1", 0)]
 
 
-async def test_rule_19_no_poll_is_abandoned_by_default(queue, consuming, settings_with):
-    async with consuming(work, poll_drain_seconds=settings_with().poll_drain_seconds) as consumer:
+async def test_drain_abandons_no_poll_by_default(queue, consuming):
+    """Rule 19."""
+    async with consuming(work, poll_drain_seconds=ConsumerSettings().poll_drain_seconds) as consumer:
         await asyncio.sleep(5)
         consumer.drain()
         assert await stopped(consumer) == pytest.approx(20, abs=0.1)
@@ -60,16 +64,18 @@ async def test_rule_19_no_poll_is_abandoned_by_default(queue, consuming, setting
 @pytest.mark.parametrize(
     ("bound", "grace", "leaves_after"), [(1.0, 30.0, 1), (3.0, 30.0, 3), (21.0, 10.0, 7)]
 )
-async def test_rule_19_a_poll_is_waited_for_within_a_bound_and_the_grace(
+async def test_drain_waits_for_a_poll_within_a_bound_and_the_grace(
     queue, consuming, bound, grace, leaves_after
 ):
+    """Rule 19."""
     async with consuming(work, poll_drain_seconds=bound, grace_seconds=grace) as consumer:
         await asyncio.sleep(5)
         consumer.drain()
         assert await stopped(consumer) == pytest.approx(5 + leaves_after, abs=0.1)
 
 
-async def test_rule_19_what_is_buffered_does_not_wait_for_a_poll_of_an_empty_queue(queue, consuming):
+async def test_buffered_messages_do_not_wait_for_a_poll_of_an_empty_queue(queue, consuming):
+    """Rule 19."""
     queue.send(*map(str, range(20)))
     async with consuming(work, max_handlers=5, prefetch=25, poll_drain_seconds=21.0) as consumer:
         await asyncio.sleep(1)
@@ -81,9 +87,8 @@ async def test_rule_19_what_is_buffered_does_not_wait_for_a_poll_of_an_empty_que
     assert queue.abandoned_polls == 0
 
 
-async def test_rule_19_what_is_buffered_is_released_in_batches_of_ten_after_the_polls_have_ended(
-    queue, consuming
-):
+async def test_buffered_messages_are_released_in_tens_after_polls_end(queue, consuming):
+    """Rule 19."""
     queue.send(*map(str, range(60)))
     async with consuming(work, max_handlers=5, prefetch=25) as consumer:
         await asyncio.sleep(1)
@@ -99,10 +104,11 @@ async def test_rule_19_what_is_buffered_is_released_in_batches_of_ten_after_the_
     assert len(queue.visible()) == 55
     assert (
         max(stored.receive_count for stored in queue.messages.values()) == 1
-    )  # none taken again by our own polls
+    )  # none was received again by our own polls
 
 
-async def test_rule_19_a_release_that_fails_is_tried_again(queue, consuming):
+async def test_failed_release_is_retried(queue, consuming):
+    """Rule 19."""
     queue.send(*map(str, range(25)))
     async with consuming(work, max_handlers=5, prefetch=20) as consumer:
         await asyncio.sleep(1)
@@ -114,7 +120,8 @@ async def test_rule_19_a_release_that_fails_is_tried_again(queue, consuming):
     assert len(queue.visible()) == 20
 
 
-async def test_rule_19_a_receiver_that_waits_out_an_error_does_not_hold_up_the_drain(queue, consuming):
+async def test_pausing_receiver_does_not_delay_the_drain(queue, consuming):
+    """Rule 19."""
     queue.fault("receive", *[QueueUnavailable("broken")] * 100)
     async with consuming(
         work, request_retry_base_seconds=1_000.0, request_retry_cap_seconds=1_000.0
@@ -124,7 +131,8 @@ async def test_rule_19_a_receiver_that_waits_out_an_error_does_not_hold_up_the_d
         assert await stopped(consumer) <= 11.1
 
 
-async def test_rule_20_what_runs_goes_on_with_its_lease_kept_and_its_ack_flushed(queue, consuming):
+async def test_running_handlers_keep_their_lease_and_are_acknowledged(queue, consuming):
+    """Rule 20."""
     queue.send(*map(str, range(30)))
 
     async def handle(_):
@@ -139,9 +147,8 @@ async def test_rule_20_what_runs_goes_on_with_its_lease_kept_and_its_ack_flushed
     assert len(queue.visible()) == 18
 
 
-async def test_rule_20_what_still_runs_at_the_grace_less_a_margin_is_cancelled_and_released(
-    queue, consuming, sample
-):
+async def test_handler_is_cancelled_and_released_before_the_grace_ends(queue, consuming, sample):
+    """Rule 20."""
     queue.send("endless", "short")
     cancelled: list[Any] = []
 
@@ -163,7 +170,8 @@ async def test_rule_20_what_still_runs_at_the_grace_less_a_margin_is_cancelled_a
     assert sample("deliveries_total", state="released") == 1
 
 
-async def test_rule_20_a_second_signal_releases_everything_and_leaves(queue, consuming):
+async def test_release_gives_everything_back_and_ends_the_run(queue, consuming):
+    """Rule 20."""
     queue.send(*map(str, range(40)))
     async with consuming(work, max_handlers=15, prefetch=10) as consumer:
         await asyncio.sleep(1)
@@ -175,7 +183,8 @@ async def test_rule_20_a_second_signal_releases_everything_and_leaves(queue, con
     assert len(queue.visible()) == 40
 
 
-async def test_rule_20_a_handler_that_finishes_although_cancelled_is_acknowledged(queue, consuming):
+async def test_handler_that_finishes_although_cancelled_is_acknowledged(queue, consuming):
+    """Rule 20."""
     queue.send("one")
 
     async def handle(_):
@@ -192,9 +201,8 @@ async def test_rule_20_a_handler_that_finishes_although_cancelled_is_acknowledge
     assert queue.deleted == ["one"]
 
 
-async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_margin(
-    queue, consuming, sample
-):
+async def test_handler_that_does_not_stop_is_abandoned_after_the_margin(queue, consuming, sample):
+    """Rule 20."""
     queue.send("one")
 
     async def handle(_):
@@ -211,14 +219,15 @@ async def test_rule_20_a_handler_that_does_not_stop_is_left_at_the_end_of_the_ma
     assert sample("deliveries_total", state="lease_lost") == 1
 
 
-async def test_rule_20_what_was_abandoned_before_its_ack_went_out_is_not_sent_after_the_end(queue, consuming):
+async def test_abandoned_ack_is_not_sent_after_the_end(queue, consuming):
+    """Rule 20."""
     queue.send("one")
 
     async def handle(_):
         try:
             await asyncio.sleep(100)
         except asyncio.CancelledError:
-            await asyncio.sleep(3.99)  # the margin ends 10 ms after, within the wait for nine others
+            await asyncio.sleep(3.99)  # the margin ends 10 ms later, while the ack waits for a full batch
         return Ack()
 
     async with consuming(handle, grace_seconds=30.0, grace_margin_seconds=4.0) as consumer:
@@ -229,7 +238,8 @@ async def test_rule_20_what_was_abandoned_before_its_ack_went_out_is_not_sent_af
     assert queue.asked("delete") == []
 
 
-async def test_rule_20_a_run_that_is_cancelled_from_outside_releases_and_stays_cancelled(queue, consuming):
+async def test_cancelled_run_releases_and_stays_cancelled(queue, consuming):
+    """Rule 20."""
     queue.send(*map(str, range(30)))
     async with consuming(work, max_handlers=5, prefetch=10) as consumer:
         await asyncio.sleep(1)
@@ -240,7 +250,8 @@ async def test_rule_20_a_run_that_is_cancelled_from_outside_releases_and_stays_c
     assert len(queue.visible()) == 30
 
 
-async def test_rule_20_nothing_is_left_invisible_whenever_the_stop_comes(queue, consuming):
+async def test_drain_at_any_moment_leaves_nothing_invisible(queue, consuming):
+    """Rule 20."""
     for tenth in range(1, 40):
         queue.messages.clear()
         queue.send(*map(str, range(100)))

@@ -1,4 +1,4 @@
-"""Rules 11 to 18: acks, failures, and what the engine does so that a handler can do things once."""
+"""How the consumer settles messages: acks, failures, and what lets a handler act once (rules 11 to 18)."""
 
 import asyncio
 import contextvars
@@ -10,7 +10,7 @@ import pytest
 
 from consumer_worker.sqs.consumer import Handler
 from consumer_worker.sqs.delivery import Delivery
-from consumer_worker.sqs.outcomes import Ack, PermanentError, Reject, Retry
+from consumer_worker.sqs.outcomes import Ack, Park, Release, Retry
 from consumer_worker.sqs.queue import Entry, QueueRefused, QueueUnavailable
 from tests.unit.consumer_worker.sqs.fake_queue import Stored
 from tests.unit.consumer_worker.sqs.virtual_time import now
@@ -28,18 +28,20 @@ def answering(outcome: Any) -> Handler:
     return handle
 
 
-async def test_rule_11_ten_deletes_go_out_together_and_fewer_after_fifty_milliseconds(queue, consuming):
+async def test_deletes_go_out_at_ten_or_after_fifty_milliseconds(queue, consuming):
+    """Rule 11."""
     queue.send(*map(str, range(23)))
     async with consuming(answering(Ack())):
         await asyncio.sleep(1)
     deletes = queue.asked("delete")
     assert [len(request.what) for request in deletes] == [10, 10, 3]
-    # received and handled by 0.05 s at the latest, the last three wait for the 50 ms
+    # all are handled by 0.05 s; the last three wait for the 50 ms
     assert deletes[0].at == pytest.approx(0.03, abs=0.001)
     assert deletes[2].at == pytest.approx(deletes[1].at + 0.05, abs=0.021)
 
 
-async def test_rule_11_a_message_received_twice_in_a_batch_keeps_both_receipts(queue, consuming):
+async def test_message_received_twice_in_a_batch_keeps_both_receipts(queue, consuming):
+    """Rule 11."""
     queue.send("one")
     queue._wait_for_visible = twice(queue._wait_for_visible)
     receipts: list[Any] = []
@@ -62,7 +64,8 @@ def twice(wait_for_visible: Callable[[float], Awaitable[list[Stored]]]) -> Any:
     return wait
 
 
-async def test_rule_12_an_entry_that_failed_on_a_200_is_deleted_again_and_only_that(queue, consuming):
+async def test_failed_entry_is_deleted_again_alone(queue, consuming):
+    """Rule 12."""
     queue.send("a", "b", "c")
     queue.fault(
         "delete", lambda receipts: [queue._delete(receipts[0]), Entry.FAILED, queue._delete(receipts[2])]
@@ -73,7 +76,8 @@ async def test_rule_12_an_entry_that_failed_on_a_200_is_deleted_again_and_only_t
     assert [len(request.what) for request in queue.asked("delete")] == [3, 1]
 
 
-async def test_rule_12_a_delete_is_tried_again_while_the_lease_lives_and_no_longer(queue, consuming, sample):
+async def test_delete_is_retried_until_the_lease_ends(queue, consuming, sample):
+    """Rule 12."""
     queue.send("one")
     queue.fault("delete", *[QueueUnavailable("broken")] * 1000)
     queue.fault("change_visibility", *[QueueUnavailable("broken")] * 1000)
@@ -86,7 +90,8 @@ async def test_rule_12_a_delete_is_tried_again_while_the_lease_lives_and_no_long
         consumer.drain()
 
 
-async def test_rule_12_a_receipt_gone_counts_as_deleted(queue, consuming, sample):
+async def test_invalid_receipt_counts_as_deleted(queue, consuming, sample):
+    """Rule 12."""
     queue.send("one")
     queue.fault("delete", lambda _: [Entry.GONE])
     async with consuming(answering(Ack())) as consumer:
@@ -96,7 +101,8 @@ async def test_rule_12_a_receipt_gone_counts_as_deleted(queue, consuming, sample
         consumer.drain()
 
 
-async def test_rule_12_what_is_the_senders_fault_is_not_tried_again(queue, consuming, sample):
+async def test_refused_delete_is_not_retried(queue, consuming, sample):
+    """Rule 12."""
     queue.send("one")
     queue.fault("delete", lambda _: [Entry.REFUSED])
     async with consuming(answering(Ack())) as consumer:
@@ -107,9 +113,10 @@ async def test_rule_12_what_is_the_senders_fault_is_not_tried_again(queue, consu
         consumer.drain()
 
 
-async def test_rule_13_a_message_that_comes_back_after_its_delete_is_handled_again(queue, consuming):
+async def test_message_that_returns_after_its_delete_is_handled_again(queue, consuming):
+    """Rule 13."""
     queue.send("one")
-    queue.fault("delete", lambda receipts: [Entry.DONE] * len(receipts))  # a success that proves nothing
+    queue.fault("delete", lambda receipts: [Entry.DONE] * len(receipts))  # but nothing is deleted
     counts: list[Any] = []
 
     async def handle(delivery):
@@ -122,7 +129,8 @@ async def test_rule_13_a_message_that_comes_back_after_its_delete_is_handled_aga
     assert queue.deleted == ["one"]
 
 
-async def test_rule_14_a_transient_failure_backs_off_with_full_jitter(queue, consuming):
+async def test_retry_backs_off_with_full_jitter(queue, consuming):
+    """Rule 14."""
     queue.send(*map(str, range(40)))
     async with consuming(answering(Retry()), retry_base_seconds=100.0, retry_cap_seconds=300.0) as consumer:
         await asyncio.sleep(250)
@@ -138,7 +146,8 @@ async def test_rule_14_a_transient_failure_backs_off_with_full_jitter(queue, con
     assert len(set(delays[1])) > 20
 
 
-async def test_rule_14_backoffs_travel_in_batches(queue, consuming):
+async def test_backoffs_are_sent_in_batches(queue, consuming):
+    """Rule 14."""
     queue.send(*map(str, range(20)))
     async with consuming(answering(Retry(50.0))) as consumer:
         await asyncio.sleep(1)
@@ -146,7 +155,8 @@ async def test_rule_14_backoffs_travel_in_batches(queue, consuming):
         consumer.drain()
 
 
-async def test_rule_14_the_backoff_of_a_message_received_a_thousand_times_is_the_cap(queue, consuming):
+async def test_backoff_after_thousands_of_receives_is_capped(queue, consuming):
+    """Rule 14."""
     queue.send("old")
     queue.messages["m1"].receive_count = 5_000
     async with consuming(answering(Retry()), retry_base_seconds=1.0, retry_cap_seconds=10.0) as consumer:
@@ -159,7 +169,8 @@ async def test_rule_14_the_backoff_of_a_message_received_a_thousand_times_is_the
 @pytest.mark.parametrize(
     "error", [RuntimeError("unknown"), TimeoutError(), QueueUnavailable("not ours"), None]
 )
-async def test_rule_14_an_unknown_error_is_transient(queue, consuming, sample, error):
+async def test_unknown_error_is_transient(queue, consuming, sample, error):
+    """Rule 14."""
     queue.send("one")
     async with consuming(answering(error), retry_base_seconds=600.0) as consumer:
         await asyncio.sleep(1)
@@ -168,37 +179,37 @@ async def test_rule_14_an_unknown_error_is_transient(queue, consuming, sample, e
     assert list(queue.messages) == ["m1"]
 
 
-@pytest.mark.parametrize("outcome", [Reject("not JSON"), PermanentError("not JSON")])
-async def test_rule_14_what_no_delivery_can_mend_is_parked_with_its_reason_then_deleted(
-    queue, consuming, sample, outcome
-):
+async def test_parked_message_is_sent_with_its_reason_then_deleted(queue, consuming, sample):
+    """Rule 14."""
     queue.send("poison", group="tenant", traceparent="00-1")
-    async with consuming(answering(outcome)) as consumer:
+    async with consuming(answering(Park("not JSON"))) as consumer:
         await asyncio.sleep(1)
         consumer.drain()
-    ((message, reason),) = queue.dead
+    ((message, reason),) = queue.parked
     assert (message.body, message.message_attributes, reason) == (
         "poison",
         {"traceparent": "00-1"},
         "not JSON",
     )
     assert queue.deleted == ["poison"]
-    parked, deleted = queue.asked("dead_letter")[0], queue.asked("delete")[0]
+    parked, deleted = queue.asked("park")[0], queue.asked("delete")[0]
     assert parked.at < deleted.at
-    assert sample("deliveries_total", state="dead") == 1
+    assert sample("deliveries_total", state="parked") == 1
 
 
 @pytest.mark.parametrize("error", [QueueUnavailable("broken"), QueueRefused("denied")])
-async def test_rule_14_what_cannot_be_parked_is_not_deleted(queue, consuming, error):
+async def test_message_that_cannot_be_parked_is_not_deleted(queue, consuming, error):
+    """Rule 14."""
     queue.send("poison")
-    queue.fault("dead_letter", error)
-    async with consuming(answering(Reject("not JSON")), retry_base_seconds=5.0):
+    queue.fault("park", error)
+    async with consuming(answering(Park("not JSON")), retry_base_seconds=5.0):
         await asyncio.sleep(20)
     assert queue.deleted == ["poison"]
-    assert [message.attributes["ApproximateReceiveCount"] for message, _ in queue.dead] == ["2"]
+    assert [message.attributes["ApproximateReceiveCount"] for message, _ in queue.parked] == ["2"]
 
 
-async def test_rule_15_a_retry_is_no_end_and_each_delivery_tells_its_number(queue, consuming, sample):
+async def test_each_retry_raises_the_receive_count(queue, consuming, sample):
+    """Rule 15."""
     queue.send("one")
     counts: list[Any] = []
 
@@ -213,7 +224,8 @@ async def test_rule_15_a_retry_is_no_end_and_each_delivery_tells_its_number(queu
     assert sample("deliveries_total", state="deleted") == 1
 
 
-async def test_rule_16_nothing_carries_over_from_one_message_to_the_next(queue, consuming):
+async def test_handlers_share_no_context(queue, consuming):
+    """Rule 16."""
     queue.send(*map(str, range(50)))
     bound = contextvars.ContextVar("bound", default=None)
     seen: list[Any] = []
@@ -224,16 +236,17 @@ async def test_rule_16_nothing_carries_over_from_one_message_to_the_next(queue, 
         delivery.on_extended = None
         await asyncio.sleep(0.05)
         if delivery.body == "13":
-            raise PermanentError(delivery.body)
+            return Park(delivery.body)
         return Ack()
 
     async with consuming(handle, max_handlers=3, prefetch=20):
         await asyncio.sleep(10)
     assert seen == [None] * 50
-    assert [reason for _, reason in queue.dead] == ["13"]
+    assert [reason for _, reason in queue.parked] == ["13"]
 
 
-async def test_rule_17_a_drained_delivery_raises_the_receive_count(queue, consuming):
+async def test_released_delivery_raises_the_receive_count(queue, consuming):
+    """Rule 17."""
     queue.send("a", "b", "c")
     async with consuming(answering(Ack()), max_handlers=1, prefetch=20):
         await asyncio.sleep(0.025)
@@ -249,7 +262,24 @@ async def test_rule_17_a_drained_delivery_raises_the_receive_count(queue, consum
     assert counts == [2, 2]
 
 
-async def test_rule_18_a_handler_that_finds_its_work_taken_sets_the_delay_itself(queue, consuming):
+async def test_handler_releases_a_message_for_other_consumers_at_once(queue, consuming, sample):
+    """Rule 14."""
+    queue.send("one")
+    outcomes = iter([Release("the database is unavailable"), Ack()])
+
+    async def handle(_):
+        return next(outcomes)
+
+    async with consuming(handle, retry_base_seconds=600.0):
+        await asyncio.sleep(1)
+    assert queue.asked("change_visibility")[0].what == [("m1#1", 0)]
+    assert queue.deleted == ["one"]
+    assert sample("deliveries_total", state="released") == 1
+    assert sample("deliveries_total", state="backoff") == 0
+
+
+async def test_handler_sets_the_delay_of_a_retry(queue, consuming):
+    """Rule 18."""
     queue.send("one")
     async with consuming(answering(Retry(77.0, reason="held elsewhere"))) as consumer:
         await asyncio.sleep(1)
@@ -257,15 +287,16 @@ async def test_rule_18_a_handler_that_finds_its_work_taken_sets_the_delay_itself
     assert queue.asked("change_visibility")[0].what == [("m1#1", 77)]
 
 
-async def test_rule_18_a_handler_hears_of_each_extension_to_renew_a_lease_of_its_own(queue, consuming):
+async def test_handler_renews_its_own_lease_at_each_extension(queue, consuming):
+    """Rule 18."""
     queue.send("one")
-    heard: list[Any] = []
+    renewals: list[Any] = []
 
     async def handle(delivery):
         async def renew(seconds):
-            heard.append((now(), seconds, queue.lease_deadline(delivery.receipt_handle)))
-            if len(heard) == 1:
-                raise ConnectionError("the database is away")
+            renewals.append((now(), seconds, queue.lease_deadline(delivery.receipt_handle)))
+            if len(renewals) == 1:
+                raise ConnectionError("the database is unavailable")
 
         delivery.on_extended = renew
         await asyncio.sleep(100)
@@ -273,14 +304,15 @@ async def test_rule_18_a_handler_hears_of_each_extension_to_renew_a_lease_of_its
 
     async with consuming(handle, visibility_seconds=60):
         await asyncio.sleep(130)
-    assert len(heard) == 3  # at 30, 60 and 90 s; an error in one neither stops it nor the message
-    for at, seconds, real_deadline in heard:
+    assert len(renewals) == 3  # at 30, 60 and 90 s; an error in one neither stops it nor the message
+    for at, seconds, real_deadline in renewals:
         assert 59 < seconds <= 60
         assert at + seconds <= real_deadline
     assert queue.deleted == ["one"]
 
 
-async def test_rule_18_a_handler_can_be_stopped_by_its_own_renewal(queue, consuming):
+async def test_handler_is_stopped_by_its_own_renewal(queue, consuming):
+    """Rule 18."""
     queue.send("one")
 
     async def handle(delivery):

@@ -1,4 +1,4 @@
-"""All rules at once: random faults, slow answers and stops, over many thousand virtual seconds."""
+"""All rules at once: random faults, slow responses and drains, over many thousand virtual seconds."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.sqs.outcomes import Ack, Outcome, PermanentError, Reject, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
 from consumer_worker.sqs.queue import Entry, QueueUnavailable
 from tests.unit.consumer_worker.sqs.fake_queue import Action, FakeQueue, Fault
 from tests.unit.consumer_worker.sqs.virtual_time import now
@@ -15,14 +15,14 @@ from tests.unit.consumer_worker.sqs.virtual_time import now
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 
 
-def trouble(dice: random.Random, queue: FakeQueue, action: Action) -> Fault:
-    """Return what the next request meets: mostly nothing."""
+def random_fault(dice: random.Random, queue: FakeQueue, action: Action) -> Fault:
+    """Return the fault of the next request: mostly none."""
     kind = dice.random()
     if kind < 0.7:
         return 0.0
     if kind < 0.8:
         return dice.uniform(0, 8)
-    if kind < 0.9 or action in ("receive", "dead_letter"):
+    if kind < 0.9 or action in ("receive", "park"):
         return QueueUnavailable("chaos")
     act: Callable[[Any], Entry] = (
         queue._delete if action == "delete" else lambda change: queue._change(*change)
@@ -35,16 +35,16 @@ def outcome(dice: random.Random) -> Outcome:
         case x if x < 0.1:
             raise OSError("chaos")
         case x if x < 0.15:
-            raise PermanentError("chaos")
+            return Release("chaos")
         case x if x < 0.2:
-            return Reject("chaos")
+            return Park("chaos")
         case x if x < 0.3:
             return Retry(dice.uniform(0, 20))
     return Ack()
 
 
 @pytest.mark.parametrize("seed", range(25))
-async def test_rules_hold_together_whatever_fails(queue, consuming, sample, seed):
+async def test_messages_are_settled_once_through_random_faults_and_stops(queue, consuming, sample, seed):
     dice = random.Random(seed)
     random.seed(seed)  # the consumer's jitter
     for tenant in range(3):
@@ -53,8 +53,8 @@ async def test_rules_hold_together_whatever_fails(queue, consuming, sample, seed
     running: dict[str, int] = {}
     overlaps: list[str] = []
     outlasting: list[str] = []
-    for action in ("receive", "delete", "change_visibility", "dead_letter"):
-        queue.fault(action, *[trouble(dice, queue, action) for _ in range(150)])
+    for action in ("receive", "delete", "change_visibility", "park"):
+        queue.fault(action, *[random_fault(dice, queue, action) for _ in range(150)])
 
     async def handle(delivery):
         if running.get(delivery.message_id):
@@ -91,8 +91,8 @@ async def test_rules_hold_together_whatever_fails(queue, consuming, sample, seed
     assert {*queue.deleted} == bodies
     assert overlaps == []
     assert outlasting == []
-    ends = ("deleted", "backoff", "dead", "released", "lease_lost")
+    ends = ("deleted", "backoff", "parked", "released", "lease_lost")
     assert sum(sample("deliveries_total", state=end) for end in ends) == sample("receive_fill_messages_sum")
     assert all(
-        sample("in_flight", state=state) == 0 for state in ("buffered", "running", "ack_pending", "backoff")
+        sample("in_flight", state=state) == 0 for state in ("buffered", "running", "ack_pending", *ends)
     )

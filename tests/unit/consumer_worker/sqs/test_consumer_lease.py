@@ -1,4 +1,4 @@
-"""Rules 5 to 10: the lease, its heartbeat, its loss and its end."""
+"""How the consumer keeps leases: the heartbeat, lost leases, limits (rules 5 to 10)."""
 
 import asyncio
 import itertools
@@ -10,8 +10,7 @@ from consumer_worker.sqs.consumer import Handler
 from consumer_worker.sqs.delivery import Delivery
 from consumer_worker.sqs.outcomes import Ack, Outcome, Retry
 from consumer_worker.sqs.queue import MAX_VISIBILITY_SECONDS, Entry, QueueUnavailable
-from consumer_worker.sqs.settings import ConsumerSettings
-from tests.unit.consumer_worker.sqs.virtual_time import now, stand_still
+from tests.unit.consumer_worker.sqs.virtual_time import now, pause
 
 pytestmark = pytest.mark.asyncio(loop_scope="function", loop_factories=["virtual"])
 
@@ -32,7 +31,8 @@ def handling(seconds: float, outcome: Outcome | None = None, log: list[Any] | No
 
 
 @pytest.mark.parametrize("answer_takes", [0.02, 0.9, 1.9])
-async def test_rule_05_the_local_deadline_never_outlasts_the_real_one(queue, consuming, answer_takes):
+async def test_local_deadline_is_never_later_than_the_real_one(queue, consuming, answer_takes):
+    """Rule 5."""
     queue.round_trip = answer_takes
     queue.send("one")
     seen: list[Any] = []
@@ -47,10 +47,11 @@ async def test_rule_05_the_local_deadline_never_outlasts_the_real_one(queue, con
         await asyncio.sleep(155)
     assert len(seen) == 300
     assert min(seen) >= 0
-    assert max(seen) <= 30 + answer_takes  # while an answer is awaited the old deadline stands
+    assert max(seen) <= 30 + answer_takes  # until the response arrives the old deadline stays
 
 
-async def test_rule_05_a_receive_counts_from_its_answer_less_a_round_trip(queue, consuming):
+async def test_lease_counts_from_a_round_trip_before_the_response(queue, consuming):
+    """Rule 5."""
     left: list[Any] = []
 
     async def handle(delivery):
@@ -58,7 +59,7 @@ async def test_rule_05_a_receive_counts_from_its_answer_less_a_round_trip(queue,
         return Ack()
 
     async with consuming(handle, visibility_seconds=60):
-        await asyncio.sleep(15)  # the long poll is 15 s old when the message comes
+        await asyncio.sleep(15)  # the long poll is 15 s old when the message arrives
         queue.send("one")
         await asyncio.sleep(1)
     assert left == [pytest.approx(59, abs=0.01)]
@@ -69,9 +70,8 @@ async def test_rule_05_a_receive_counts_from_its_answer_less_a_round_trip(queue,
     [(0.02, 1.0), (10.0, 6.0)],
     ids=["the poll notices first", "the heartbeat notices first"],
 )
-async def test_rule_05_an_answer_that_waited_while_the_process_stood_still_counts_from_before(
-    queue, consuming, answer_takes, bound
-):
+async def test_lease_counts_from_before_a_pause_of_the_process(queue, consuming, answer_takes, bound):
+    """Rule 5."""
     queue.round_trip = answer_takes
     seen: list[Any] = []
 
@@ -82,15 +82,16 @@ async def test_rule_05_an_answer_that_waited_while_the_process_stood_still_count
     async with consuming(handle, visibility_seconds=60, round_trip_seconds=bound) as consumer:
         await asyncio.sleep(10)
         queue.send("one")
-        await asyncio.sleep(0.001)  # handed out, the answer on its way
-        stand_still(45)
+        await asyncio.sleep(0.001)  # SQS has answered; the response is on its way
+        pause(45)
         await asyncio.sleep(0.1)
         consumer.drain()
     assert len(seen) == 1
     assert seen[0] >= 0
 
 
-async def test_rule_06_leases_are_extended_at_half_in_batches_of_ten(queue, consuming):
+async def test_heartbeat_extends_leases_at_half_in_batches_of_ten(queue, consuming):
+    """Rule 6."""
     queue.send(*map(str, range(25)))
     async with consuming(handling(100), visibility_seconds=60):
         await asyncio.sleep(110)
@@ -101,7 +102,8 @@ async def test_rule_06_leases_are_extended_at_half_in_batches_of_ten(queue, cons
     assert 28 <= extensions[0].at <= 33
 
 
-async def test_rule_06_twenty_messages_of_two_and_a_half_visibilities_take_few_requests(queue, consuming):
+async def test_heartbeat_extends_twenty_messages_with_few_requests(queue, consuming):
+    """Rule 6."""
     queue.send(*map(str, range(20)))
     log: list[Any] = []
     async with consuming(handling(5, log=log), visibility_seconds=2):
@@ -110,7 +112,8 @@ async def test_rule_06_twenty_messages_of_two_and_a_half_visibilities_take_few_r
     assert len(queue.asked("change_visibility")) <= 10
 
 
-async def test_rule_06_the_heartbeat_keeps_what_is_buffered_and_what_awaits_its_ack(queue, consuming):
+async def test_heartbeat_extends_buffered_and_ack_pending_messages(queue, consuming):
+    """Rule 6."""
     queue.send("running", "buffered")
     queue.fault("delete", *[QueueUnavailable("broken")] * 12)
     log: list[Any] = []
@@ -120,7 +123,8 @@ async def test_rule_06_the_heartbeat_keeps_what_is_buffered_and_what_awaits_its_
     assert sorted(queue.deleted) == ["buffered", "running"]
 
 
-async def test_rule_06_a_deadline_moves_only_after_its_own_entry_succeeded(queue, consuming):
+async def test_deadline_moves_only_after_its_own_entry_succeeds(queue, consuming):
+    """Rule 6."""
     queue.send("kept", "failed")
     deadlines: dict[str, float] = {}
 
@@ -140,45 +144,8 @@ async def test_rule_06_a_deadline_moves_only_after_its_own_entry_succeeded(queue
     assert deadlines["failed"] == 0
 
 
-@pytest.mark.parametrize(
-    "times",
-    [
-        {"heartbeat_seconds": 0},
-        {"heartbeat_seconds": 30.0},
-        {"lease_margin_seconds": 150.0},
-        {"extend_below_seconds": 300.0},
-        {"extend_below_seconds": 30.0},
-        {"visibility_seconds": 150},
-        {"max_handling_seconds": 200.0},
-        {"max_handling_seconds": 43_201.0},
-        {"max_handlers": 0},
-        {"prefetch": -1},
-        {"max_receivers": 0},
-        {"max_handlers_per_group": 0},
-        {"long_poll_seconds": 21},
-        {"round_trip_seconds": -1.0},
-        {"ack_wait_seconds": -0.1},
-        {"retry_base_seconds": 0},
-        {"retry_cap_seconds": 50_000.0},
-        {"request_retry_base_seconds": 0},
-        {"grace_margin_seconds": 30.0},
-        {"poll_drain_seconds": -1.0},
-    ],
-)
-async def test_rule_06_settings_that_could_not_keep_a_lease_are_refused(settings_with, times):
-    with pytest.raises(ValueError, match=next(iter(times))):
-        settings_with(**times)
-
-
-@pytest.mark.parametrize("visibility", [1, 2, 30, 300, 43_200])
-async def test_rule_06_settings_fit_any_visibility(visibility):
-    settings = ConsumerSettings.for_visibility(visibility)
-    assert 0 < settings.heartbeat_seconds < settings.extend_below_seconds < visibility
-
-
-async def test_rule_07_a_transient_failure_to_extend_is_tried_again_and_the_handler_keeps_running(
-    queue, consuming
-):
+async def test_failed_extension_is_retried_while_the_handler_runs(queue, consuming):
+    """Rule 7."""
     queue.send("one")
     queue.fault(
         "change_visibility", QueueUnavailable("reset"), lambda _: [Entry.FAILED], QueueUnavailable("reset")
@@ -191,9 +158,8 @@ async def test_rule_07_a_transient_failure_to_extend_is_tried_again_and_the_hand
     assert len(queue.asked("change_visibility")) == 4
 
 
-async def test_rule_07_extending_is_tried_until_the_deadline_less_a_margin_then_the_handler_is_cancelled(
-    queue, consuming
-):
+async def test_handler_is_cancelled_when_extensions_fail_until_the_margin(queue, consuming):
+    """Rule 7."""
     queue.send("one")
     queue.fault("change_visibility", *[QueueUnavailable("reset")] * 100)
     log: list[Any] = []
@@ -207,9 +173,8 @@ async def test_rule_07_extending_is_tried_until_the_deadline_less_a_margin_then_
         consumer.drain()
 
 
-async def test_rule_07_a_receipt_that_sqs_no_longer_knows_cancels_the_handler_and_is_left_alone(
-    queue, consuming, sample
-):
+async def test_lost_receipt_cancels_the_handler_and_is_not_used_again(queue, consuming, sample):
+    """Rule 7."""
     queue.send("lost", "kept")
     queue.fault("change_visibility", lambda changes: [Entry.GONE, queue._change(*changes[1])])
     log: list[Any] = []
@@ -226,14 +191,13 @@ async def test_rule_07_a_receipt_that_sqs_no_longer_knows_cancels_the_handler_an
     assert sorted(queue.deleted) == ["kept", "lost"]  # delivered again
 
 
-async def test_rule_07_a_deadline_that_passed_while_the_process_stood_still_is_a_lost_lease(
-    queue, consuming, sample
-):
+async def test_lease_that_ends_during_a_pause_is_lost(queue, consuming, sample):
+    """Rule 7."""
     queue.send("one")
     log: list[Any] = []
     async with consuming(handling(40, log=log), visibility_seconds=60):
         await asyncio.sleep(5)
-        stand_still(70)
+        pause(70)
         await asyncio.sleep(0.01)
         assert sample("deliveries_total", state="lease_lost") == 1
         await asyncio.sleep(60)
@@ -241,19 +205,19 @@ async def test_rule_07_a_deadline_that_passed_while_the_process_stood_still_is_a
     assert [what for what, *_ in log][-1] == "finished"
 
 
-async def test_rule_07_a_handler_that_ends_as_the_process_wakes_after_its_lease_is_not_acknowledged(
-    queue, consuming
-):
+async def test_handler_that_ends_after_a_pause_is_not_acknowledged(queue, consuming):
+    """Rule 7."""
     queue.send("one")
     async with consuming(handling(5.5), visibility_seconds=60) as consumer:
         await asyncio.sleep(5.2)  # the handler ends before the heartbeat looks, at 6 s
-        stand_still(70)
+        pause(70)
         await asyncio.sleep(0.1)
         consumer.drain()
     assert all("m1#1" not in request.what for request in queue.asked("delete"))
 
 
-async def test_rule_07_a_handler_that_ends_after_its_lease_is_not_acknowledged(queue, consuming, sample):
+async def test_handler_that_outlives_its_lease_is_not_acknowledged(queue, consuming, sample):
+    """Rule 7."""
     queue.send("one")
     queue.fault("change_visibility", *[QueueUnavailable("reset")] * 100)
 
@@ -273,9 +237,8 @@ async def test_rule_07_a_handler_that_ends_after_its_lease_is_not_acknowledged(q
         consumer.release()
 
 
-async def test_rule_08_a_buffered_message_with_too_little_lease_is_extended_before_it_starts(
-    queue, consuming
-):
+async def test_short_lease_is_extended_before_the_handler_starts(queue, consuming):
+    """Rule 8."""
     queue.send("first", "second")
     started: list[Any] = []
     # the heartbeat's extensions fail, so that the second is still at its first lease when the first ends
@@ -293,7 +256,8 @@ async def test_rule_08_a_buffered_message_with_too_little_lease_is_extended_befo
     assert queue.deleted == ["first", "second"]
 
 
-async def test_rule_08_or_dropped_if_it_cannot_be_extended(queue, consuming, sample):
+async def test_buffered_message_is_dropped_if_it_cannot_be_extended(queue, consuming, sample):
+    """Rule 8."""
     queue.send("first", "second")
     queue.fault("change_visibility", *[lambda changes: [Entry.FAILED] * len(changes)] * 9)
     log: list[Any] = []
@@ -311,7 +275,8 @@ async def test_rule_08_or_dropped_if_it_cannot_be_extended(queue, consuming, sam
     assert log == [("first", 1), ("second", 2)]
 
 
-async def test_rule_08_a_buffered_message_whose_lease_is_lost_never_starts(queue, consuming):
+async def test_buffered_message_with_a_lost_lease_never_starts(queue, consuming):
+    """Rule 8."""
     queue.send("first", "second")
     queue.fault("change_visibility", lambda changes: [queue._change(*changes[0]), Entry.GONE])
     log: list[Any] = []
@@ -326,7 +291,8 @@ async def test_rule_08_a_buffered_message_whose_lease_is_lost_never_starts(queue
     assert log == [("first", 1), ("second", 2)]
 
 
-async def test_rule_09_visibility_never_goes_beyond_twelve_hours_from_the_receive(queue, consuming):
+async def test_visibility_stays_within_twelve_hours_of_the_receive(queue, consuming):
+    """Rule 9."""
     queue.send("endless")
     log: list[Any] = []
     async with consuming(
@@ -343,9 +309,8 @@ async def test_rule_09_visibility_never_goes_beyond_twelve_hours_from_the_receiv
         consumer.release()
 
 
-async def test_rule_09_a_handler_is_cancelled_at_its_maximum_time_and_its_message_tried_again(
-    queue, consuming, sample
-):
+async def test_handler_is_cancelled_at_its_maximum_time_and_retried(queue, consuming, sample):
+    """Rule 9."""
     queue.send("slow")
     log: list[Any] = []
     async with consuming(
@@ -360,7 +325,8 @@ async def test_rule_09_a_handler_is_cancelled_at_its_maximum_time_and_its_messag
 
 
 @pytest.mark.parametrize("delay", [40_000.0, 43_200.0])
-async def test_rule_09_a_long_backoff_stays_within_the_twelve_hours(queue, consuming, delay):
+async def test_backoff_stays_within_the_twelve_hours(queue, consuming, delay):
+    """Rule 9."""
     queue.send("one")
     async with consuming(handling(3_400, Retry(delay)), visibility_seconds=300) as consumer:
         await asyncio.sleep(3_500)
@@ -370,7 +336,8 @@ async def test_rule_09_a_long_backoff_stays_within_the_twelve_hours(queue, consu
 
 
 @pytest.mark.parametrize("outcome", [Ack(), Retry(500.0)])
-async def test_rule_10_an_extension_in_the_air_lands_before_a_delete_or_a_backoff(queue, consuming, outcome):
+async def test_settling_waits_for_a_running_extension(queue, consuming, outcome):
+    """Rule 10."""
     queue.send("one")
     queue.fault("change_visibility", 4.0)  # the extension of 30 s arrives at 34 s
     async with consuming(handling(31, outcome), visibility_seconds=60) as consumer:
@@ -384,9 +351,8 @@ async def test_rule_10_an_extension_in_the_air_lands_before_a_delete_or_a_backof
 
 
 @pytest.mark.parametrize(("outcome", "action"), [(Ack(), "delete"), (Retry(500.0), "change_visibility")])
-async def test_rule_10_no_extension_starts_while_a_delete_or_a_backoff_is_in_the_air(
-    queue, consuming, outcome, action
-):
+async def test_no_extension_starts_during_a_delete_or_a_backoff(queue, consuming, outcome, action):
+    """Rule 10."""
     queue.send("one")
     queue.fault(action, 12.0)
     async with consuming(handling(25, outcome), visibility_seconds=60) as consumer:
@@ -397,7 +363,8 @@ async def test_rule_10_no_extension_starts_while_a_delete_or_a_backoff_is_in_the
     assert extensions == []
 
 
-async def test_rule_10_an_ack_that_waits_for_its_next_try_is_kept_by_the_heartbeat(queue, consuming):
+async def test_heartbeat_extends_an_ack_between_its_retries(queue, consuming):
+    """Rule 10."""
     queue.send("one")
     queue.fault("delete", *[QueueUnavailable("broken")] * 8)
     async with consuming(handling(1), visibility_seconds=10):

@@ -103,7 +103,7 @@ async def test_messages_of_no_group_have_no_limit(queue, consuming):
         assert len(queue.deleted) == 30
 
 
-async def test_what_waits_for_its_turn_keeps_its_lease_and_is_given_back_at_a_stop(queue, consuming):
+async def test_waiting_message_keeps_its_lease_and_is_released_at_a_drain(queue, consuming):
     queue.send(*map(str, range(6)), group="noisy")
     starts: list[Any] = []
     async with consuming(
