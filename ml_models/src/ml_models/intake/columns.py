@@ -48,8 +48,8 @@ _KEYS = (["id"], ["no"], ["nr"], ["number"], ["code"], ["key"], ["date"])
 _DAYS_PER_MONTH = 365.25 / 12
 
 _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
-    # Unit of the feature: unit in the header: factor and spellings. Only plurals where the singular may also be
-    # a part of a date.
+    # Unit of the feature: unit in the header: factor and spellings. Only plurals where the singular may also
+    # be a part of a date.
     "months": {
         "days": (1 / _DAYS_PER_MONTH, ("day", "days", "d", "tage", "tagen")),
         "weeks": (7 / _DAYS_PER_MONTH, ("week", "weeks", "w", "wk", "wks", "wochen")),
@@ -450,7 +450,7 @@ def _is_extended(one: str, other: str) -> bool:
 def _has_other_words(header: _Header, spelling: str, target: _Target, vocabulary: Collection[str]) -> bool:
     """Return whether a header that is nearly a spelling means something else, by words the spelling lacks.
 
-    `Contact Type` is not a typo of contract type, nor `Customer IP` of customer id, nor `Payments` of payment.
+    `Contact Type` is not a typo of contract type, `Customer IP` not of customer id.
     """
     if any(word in _compact(header.text) and word not in spelling for word in _OTHER_WORDS):
         return True

@@ -95,7 +95,7 @@ class Dialect:
     """How a file is written."""
 
     encoding: Encoding
-    """Of the head. An ASCII head counts as UTF-8; whoever reads the rest has to check it. UTF-8 may have a few
+    """Of the head. An ASCII head counts as UTF-8; whoever reads the rest must check it. UTF-8 may have a few
     broken characters, see `Utf8Tally`."""
     bom: bytes
     """The byte order mark at the start of the file, empty if there is none."""
