@@ -1,6 +1,6 @@
-"""A model's card: what it takes, what it was trained on and how its reasons read.
+"""A model's card: its inputs, its training data, its metrics and the wording of its reasons.
 
-The card is all that anybody needs to know of a model without running it. Reading one needs pydantic alone.
+The card has everything there is to know about a model without running it. Reading one needs only pydantic.
 """
 
 import math
@@ -19,21 +19,21 @@ CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 
 UNSEEN_CODE = -1.0
-"""What stands in the model's input for a category it has never seen; a missing value is NaN."""
+"""The model's input for a category it has never seen; a missing value is NaN."""
 
 _REF = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)@(?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 _SEPARATORS = re.compile(r"[\W_]+")
 _QUALIFIED_NUMBER = re.compile(r"\s*(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])\s*")
-"""`-1`, `(1)`, `0 %`: what `normalise` would take for the number alone, and a word for Yes or No for it."""
+"""`-1`, `(1)`, `0 %`: `normalise` would leave only the number, which may be a word for Yes or No."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def normalise(text: str) -> str:
-    """Fold a header or a category to the spelling aliases are compared in.
+    """Fold a header or a category to the form in which aliases are compared.
 
-    Case is folded and every run of anything but letters and digits is one space: `" Month-to-Month"` and
+    Case is folded and every run of other characters than letters and digits becomes one space: `" Month-to-Month"` and
     `"month_to_month"` are both `"month to month"`.
     """
     return _SEPARATORS.sub(" ", text).strip().casefold()
@@ -44,7 +44,7 @@ class _Frozen(BaseModel):
 
 
 class NumericStatistics(_Frozen):
-    """A numeric feature in the training data.
+    """A numeric feature's distribution in the training data, in the feature's unit.
 
     `shares[i]` is the share of the present values in bin `i`; the bins are `(-inf, edges[0])`,
     `[edges[0], edges[1])`, …, `[edges[-1], inf)`, cut at quantiles: one more bin than edges.
@@ -65,7 +65,7 @@ class NumericStatistics(_Frozen):
 
 
 class CategoricalStatistics(_Frozen):
-    """A categorical feature in the training data: the share of each category among the present values."""
+    """A categorical feature in the training data: each category's share of the present values."""
 
     missing_rate: Share
     shares: tuple[Share, ...]
@@ -77,18 +77,18 @@ class NumericWording(_Frozen):
     value: str
     """With the value as `{value}`: `Tenure of {value} months`."""
     one: str | None = None
-    """For the value 1, where the plural would be wrong: `Tenure of 1 month`."""
+    """For the value 1, if the plural would be wrong: `Tenure of 1 month`."""
     missing: str
     """`Unknown tenure`"""
     decimals: int = 0
-    """Digits after the point at the most; trailing zeros are for the writer to drop or keep."""
+    """Decimal places of a value that is not whole; a whole value is written without."""
 
     def subject(self, value: float | None) -> str:
         """Name the value: `Tenure of 2 months`, `Unknown tenure`."""
         if value is None or math.isnan(value):
             return self.missing
         written = f"{value:.{self.decimals}f}"
-        if float(written).is_integer():  # as it is told: 11.98 months are told as 12
+        if float(written).is_integer():  # after rounding: 11.98 months are written as 12
             written = f"{float(written):.0f}"
         return self.one if written == "1" and self.one is not None else self.value.format(value=written)
 
@@ -99,7 +99,7 @@ class CategoricalWording(_Frozen):
     categories: Mapping[str, str]
     """Per category: `Month-to-month` → `Month-to-month contract`."""
     unseen: str
-    """For a category the model has never seen, with its spelling as `{value}`."""
+    """For a category the model has never seen, with its text as `{value}`."""
     missing: str
     """`Unknown contract`"""
 
@@ -116,7 +116,7 @@ UNCHANGED = "does not change the risk"
 
 
 def effect(contribution: float) -> str:
-    """Say the direction of a contribution (log-odds) in words."""
+    """Describe the direction of a contribution (log-odds) in words."""
     if contribution == 0:
         return UNCHANGED
     return RAISES if contribution > 0 else LOWERS
@@ -124,23 +124,23 @@ def effect(contribution: float) -> str:
 
 class _Specification(_Frozen):
     name: str
-    """Canonical header, as in the training data: `tenure`, `Contract`."""
+    """Canonical name, the header in the training data: `tenure`, `Contract`."""
     label: str
-    """The feature's name for people: `Monthly charge`."""
+    """The name shown to people: `Monthly charge`."""
     aliases: tuple[str, ...] = ()
-    """Other headers it goes by, as people write them; compare them with `normalise`."""
+    """Other headers for it, as people write them; compare them with `normalise`."""
 
 
 class NumericSpecification(_Specification):
-    """What is known beforehand of a feature the model reads as a number."""
+    """What is known before the training about a feature that the model reads as a number."""
 
     kind: Literal["numeric"] = "numeric"
     unit: str | None = None
     """Unit of the model's values: `months`, `currency` (whole units, not cents), or none."""
     valid_min: float
-    """Below this a value is impossible (a negative tenure), not merely unusual."""
+    """Smaller values are impossible (a negative tenure), not just unusual. In the feature's unit."""
     valid_max: float
-    """Above this a value is impossible, not merely unusual."""
+    """Larger values are impossible, not just unusual. In the feature's unit."""
     wording: NumericWording
 
     def reason(self, value: float | None, contribution: float) -> str:
@@ -149,37 +149,38 @@ class NumericSpecification(_Specification):
 
 
 class ImpliedCategory(_Frozen):
-    """What a word means where another feature makes it certain.
+    """A category that means another one, because of a second feature of the same customer.
 
-    Of a customer without internet, "No" for online security says what the training data calls
+    For a customer without internet, "No" for online security is what the training data calls
     "No internet service".
     """
 
     feature: str
+    """Name of the second feature."""
     category: str
-    """Of that feature."""
+    """The second feature's category for which this applies."""
     written: str
-    """The category as it is read by itself …"""
+    """The category in the file …"""
     means: str
-    """… and the one it stands for there."""
+    """… and the category it means."""
 
 
 class CategoricalSpecification(_Specification):
-    """What is known beforehand of a feature with a fixed set of categories.
+    """What is known before the training about a feature with a fixed set of categories.
 
-    The model reads the category's index as a number.
+    The model reads the category's position in `categories`, as a number.
     """
 
     kind: Literal["categorical"] = "categorical"
     categories: tuple[str, ...]
-    """Canonical spellings; the position is the code in the model's input."""
+    """Canonical spellings; the position is the category's code in the model's input."""
     category_aliases: Mapping[str, str]
-    """Normalised spelling to category: `m2m` → `Month-to-month`. The categories' own are included."""
+    """Normalised spelling to category: `m2m` → `Month-to-month`. The categories themselves are included."""
     implied: ImpliedCategory | None = None
     wording: CategoricalWording
 
     @model_validator(mode="after")
-    def _speaks_of_its_categories_only(self) -> Self:
+    def _refers_to_its_categories_only(self) -> Self:
         known = set(self.categories)
         if len(known) != len(self.categories):
             raise ValueError(f"{self.name}: two categories are the same")
@@ -194,7 +195,7 @@ class CategoricalSpecification(_Specification):
         return self
 
     def category(self, text: str) -> str | None:
-        """Return the category a spelling stands for, None if the model has never seen it."""
+        """Return the category of a spelling; None if the model has never seen it."""
         if _QUALIFIED_NUMBER.fullmatch(text):
             return None
         return self.category_aliases.get(normalise(text))
@@ -206,17 +207,17 @@ class CategoricalSpecification(_Specification):
 
 class _Learnt(_Frozen):
     required: bool = False
-    """Without this column no score is honest, as the validation found: a file that lacks it is refused."""
+    """Whether a file without this column is refused: the validation found its scores unreliable."""
 
 
 class NumericFeature(NumericSpecification, _Learnt):
-    """A feature the model reads as a number, and how it was in the training data."""
+    """A feature that the model reads as a number, with its training statistics."""
 
     statistics: NumericStatistics
 
 
 class CategoricalFeature(CategoricalSpecification, _Learnt):
-    """A feature with a fixed set of categories, and how it was in the training data."""
+    """A feature with a fixed set of categories, with its training statistics."""
 
     statistics: CategoricalStatistics
 
@@ -232,7 +233,7 @@ Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="ki
 
 
 class Term(_Frozen):
-    """One addend of the model; its contribution to a customer's log-odds depends on its features alone."""
+    """One addend of the model. Its contribution to the log-odds depends only on the term's features."""
 
     name: str
     features: tuple[str, ...] = Field(min_length=1)
@@ -241,21 +242,21 @@ class Term(_Frozen):
 
 
 class ExcludedColumn(_Frozen):
-    """A column of the training data the model does not read, and why."""
+    """A column of the training data that the model does not read, and why."""
 
     name: str
     reason: str
 
 
 class Estimate(_Frozen):
-    """A metric over the folds of a cross-validation: mean and standard deviation."""
+    """A metric's mean and standard deviation over the folds of a cross-validation."""
 
     mean: float
     std: float
 
 
 class Metrics(_Frozen):
-    """How well a model foretells, on rows it was not trained on."""
+    """How well a model predicts rows it was not trained on."""
 
     roc_auc: Estimate
     pr_auc: Estimate
@@ -265,13 +266,13 @@ class Metrics(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """A repeated stratified cross-validation, the same folds for every model."""
+    """A repeated stratified cross-validation with the same folds for every model."""
 
     folds: int
     repeats: int
     metrics: Metrics
     baselines: Mapping[str, Metrics]
-    """The same protocol for other models and other choices of features."""
+    """Metrics of other models and other sets of features, on the same folds."""
 
 
 class TrainingData(_Frozen):
@@ -284,7 +285,7 @@ class TrainingData(_Frozen):
 
 
 class ModelFile(_Frozen):
-    """The ONNX file the card speaks of, and its interface.
+    """The card's ONNX file and its interface.
 
     The input is float32 `[rows, features]`; the outputs are the contributions, float32 `[rows, terms]`, in
     log-odds, and the probability, float32 `[rows]` = sigmoid(sum of contributions + intercept).
@@ -298,7 +299,7 @@ class ModelFile(_Frozen):
 
 
 class Card(_Frozen):
-    """All there is to know of a model without running it."""
+    """Everything there is to know about a model without running it."""
 
     name: str
     version: str
@@ -310,14 +311,14 @@ class Card(_Frozen):
     intercept: float
     """Log-odds, to which the contributions are added."""
     id_aliases: tuple[str, ...]
-    """Headers the customer's id goes by; compare them with `normalise`."""
+    """Headers for the customer's id; compare them with `normalise`."""
     excluded_columns: tuple[ExcludedColumn, ...]
     evaluation: Evaluation
     training_data: TrainingData
     model_file: ModelFile
     seed: int
     versions: Mapping[str, str]
-    """Of the libraries that trained and exported it."""
+    """Versions of the libraries that trained and exported it."""
 
     @model_validator(mode="after")
     def _terms_are_over_its_features(self) -> Self:
@@ -351,7 +352,11 @@ class Card(_Frozen):
         return tuple(feature.name for feature in self.features if feature.required)
 
     def feature(self, name: str) -> NumericFeature | CategoricalFeature:
-        """Return the feature with this canonical name; KeyError if there is none."""
+        """Return the feature with this canonical name.
+
+        Raises:
+            KeyError: the model has no such feature.
+        """
         return self._by_name[name]
 
     @cached_property
@@ -371,9 +376,12 @@ def _order(ref: str) -> tuple[str, list[int]]:
 
 
 def model_directory(ref: str, directory: Path = ARTIFACTS) -> Path:
-    """Return the folder of a model; ModelNotFound if there is none.
+    """Return the folder of a model, addressed `name@version`.
 
-    A reference comes from outside, so that its form is checked before it becomes part of a path.
+    References come from outside, so the form is checked before it becomes part of a path.
+
+    Raises:
+        ModelNotFound: the reference is malformed, or no such model is installed.
     """
     match = _REF.fullmatch(ref)
     if match is not None:
@@ -388,7 +396,7 @@ def load_card(ref: str, directory: Path = ARTIFACTS) -> Card:
 
     Raises:
         ModelNotFound: no such model is installed.
-        ModelRefused: its card is missing, unreadable, or speaks of another model.
+        ModelRefused: its card is missing, unreadable, or belongs to another model.
     """
     path = model_directory(ref, directory) / CARD_FILE
     try:
@@ -398,5 +406,5 @@ def load_card(ref: str, directory: Path = ARTIFACTS) -> Card:
     except ValidationError as error:
         raise ModelRefused(ref, f"its {CARD_FILE} is not a model card: {error}") from error
     if card.ref != ref:
-        raise ModelRefused(ref, f"its {CARD_FILE} speaks of {card.ref}")
+        raise ModelRefused(ref, f"its {CARD_FILE} belongs to {card.ref}")
     return card

@@ -1,4 +1,4 @@
-"""What can go wrong with a model, named for what happens next."""
+"""Errors of loading a model."""
 
 
 class ModelNotFound(LookupError):
@@ -12,7 +12,7 @@ class ModelNotFound(LookupError):
 
 
 class ModelRefused(ValueError):
-    """A model is installed but must not score: it is not what its card says, or is more than a model."""
+    """A model is installed but must not be used: it differs from its card or needs more than its file."""
 
     def __init__(self, ref: str, reason: str) -> None:
         self.ref = ref

@@ -1,4 +1,4 @@
-"""Runs a churn model: encoded customers in, probabilities and their exact explanations out."""
+"""Runs a churn model: takes encoded customers, returns probabilities and their exact explanations."""
 
 import hashlib
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ _REFUSALS = (InvalidGraph, InvalidProtobuf, InvalidArgument, NotImplemented, Run
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a model says of each row.
+    """A model's output for each row.
 
     `probability` is float32 `[rows]`; `contributions` is float32 `[rows, terms]` in log-odds, in the order
-    of the card's terms and without its intercept: sigmoid(sum + intercept) = probability.
+    of the card's terms, without the intercept: sigmoid(sum of contributions + intercept) = probability.
     """
 
     probability: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Scores:
 
 
 class ChurnModel:
-    """A loaded model. Threads may share it: a run keeps no state and releases the GIL."""
+    """A loaded model. Threads can share it: a run keeps no state and releases the GIL."""
 
     def __init__(self, card: Card, session: onnxruntime.InferenceSession) -> None:
         self.card = card
@@ -69,13 +69,13 @@ class ChurnModel:
 
 
 def load_model(ref: str, directory: Path | None = None) -> ChurnModel:
-    """Load an installed model, addressed `name@version`. Several can be live at once.
+    """Load an installed model, addressed `name@version`. Several can be loaded at once.
 
-    Nothing runs before the file is proven to be what its card says and to need nothing but itself.
+    The file runs only after it has been checked to match its card and to need nothing outside itself.
 
     Raises:
         ModelNotFound: no such model is installed.
-        ModelRefused: a file is missing or damaged, or the model is not the one of its card.
+        ModelRefused: a file is missing or damaged, or the model does not match its card.
     """
     directory = directory or ARTIFACTS
     card = load_card(ref, directory)
@@ -83,7 +83,7 @@ def load_model(ref: str, directory: Path | None = None) -> ChurnModel:
     digest = hashlib.sha256(content).hexdigest()
     if digest != card.model_file.sha256:
         raise ModelRefused(
-            ref, f"{MODEL_FILE} has the SHA-256 {digest}, its card says {card.model_file.sha256}"
+            ref, f"{MODEL_FILE} has the SHA-256 {digest}, but its card says {card.model_file.sha256}"
         )
     _inspect(ref, content, card)
     return ChurnModel(card, _session(ref, content))
@@ -97,14 +97,14 @@ def _read(ref: str, path: Path) -> bytes:
 
 
 def _inspect(ref: str, content: bytes, card: Card) -> None:
-    """Refuse a graph that reaches beyond its file, needs foreign code, or has another interface."""
+    """Refuse a graph with data outside its file, custom operators, or an interface unlike its card's."""
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
         raise ModelRefused(ref, f"{MODEL_FILE} is not an ONNX model") from error
     for tensor in _tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ModelRefused(ref, f"the tensor {tensor.name!r} lies outside of {MODEL_FILE}")
+            raise ModelRefused(ref, f"the tensor {tensor.name!r} is stored outside {MODEL_FILE}")
     domains = {opset.domain for opset in model.opset_import}
     domains |= {node.domain for node in _nodes(model.graph)}
     if model.functions or not domains <= _DOMAINS:
@@ -113,11 +113,11 @@ def _inspect(ref: str, content: bytes, card: Card) -> None:
     found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
     expected = _interface(card)
     if found != expected:
-        raise ModelRefused(ref, f"its inputs and outputs are {found}, its card says {expected}")
+        raise ModelRefused(ref, f"its inputs and outputs are {found}, but its card says {expected}")
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Walk a graph's nodes, those of branches and loops included."""
+    """Yield a graph's nodes, including those of branches and loops."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -126,7 +126,7 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    """Walk all tensors a graph holds: initializers and attributes, sparse ones and inner graphs included."""
+    """Yield all tensors of a graph: initializers and attributes, including sparse ones and inner graphs."""
     sparse = list(graph.sparse_initializer)
     yield from graph.initializer
     for node in graph.node:
@@ -149,7 +149,7 @@ def _interface(card: Card) -> list[str]:
 
 
 def _signature(value: onnx.ValueInfoProto) -> str:
-    """Write an input or output as `_interface` does; a dimension that is not fixed is its name."""
+    """Describe an input or output as `_interface` does; a variable dimension is shown by its name."""
     tensor = value.type.tensor_type
     shape = ", ".join(
         str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim
@@ -158,7 +158,7 @@ def _signature(value: onnx.ValueInfoProto) -> str:
 
 
 def _session(ref: str, content: bytes) -> onnxruntime.InferenceSession:
-    """Open a session for one thread: files scored in parallel use the cores better than one file's rows."""
+    """Open a session that uses one thread: scoring files in parallel uses the cores better."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

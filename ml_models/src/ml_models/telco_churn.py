@@ -1,7 +1,7 @@
-"""What is known of the telco churn model's features before any training.
+"""What is known about the telco churn model's features before any training.
 
-Headers and spellings customers use, what values can be, which columns a score needs, and how a reason reads.
-Statistics are added by the training; together they are the features of the card.
+The headers and spellings that customers use, the valid ranges and the wording of reasons. The training adds
+the statistics and which columns are required; together they are the features of the card.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ ID_ALIASES = (
     "kundennr",
     "numero client",
     "n client",
-    # These may hold a name or a phone number: the last resort.
+    # Last resort: these may contain a name or a phone number.
     "account",
     "customer",
     "msisdn",
@@ -83,7 +83,7 @@ def _categorical(
     aliases: tuple[str, ...],
     implied: ImpliedCategory | None = None,
 ) -> CategoricalSpecification:
-    """Put a categorical feature together from its categories with their other spellings and phrases."""
+    """Build a categorical feature from its categories, their other spellings and their phrases."""
     inner = label[0].lower() + label[1:]
     return CategoricalSpecification(
         name=name,
@@ -101,7 +101,7 @@ def _categorical(
 def _internet_add_on(
     name: str, label: str, thing: str, *, aliases: tuple[str, ...]
 ) -> CategoricalSpecification:
-    """An extra that only customers with internet can book."""
+    """Build the feature for an extra that only customers with internet can book."""
     return _categorical(
         name,
         label,
@@ -394,7 +394,7 @@ SPECIFICATION: tuple[Specification, ...] = (
         ),
     ),
 )
-"""The features the model ships with."""
+"""The features of the shipped model."""
 
 GENDER_AND_AGE: tuple[CategoricalSpecification, ...] = (
     _categorical(
@@ -435,7 +435,7 @@ TOTAL_CHARGES: Specification = NumericSpecification(
     valid_max=100_000_000,
     wording=NumericWording(value="Total charge of {value}", missing="Unknown total charge", decimals=2),
 )
-"""Tenure times the monthly charge, nearly. The training measures what it would add."""
+"""Approximately tenure times the monthly charge. The training measures what it would add."""
 
 EXCLUDED_COLUMNS = (
     *(ExcludedColumn(name=feature.name, reason="a protected attribute") for feature in PROTECTED),

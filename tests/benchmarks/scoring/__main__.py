@@ -8,7 +8,7 @@ model   the limit: ONNX Runtime scoring rows that are read already, one thread
 peer    the usual way: pandas, one-hot columns, LightGBM, tree SHAP (its own implementation), on 20,000 rows
 
 The customers are made from the training statistics of the model's card and resampled, in 21 columns; with
-`--data` they are resampled from a file of one's own instead.
+`--data` they are resampled from your own file instead.
 """
 
 import argparse
@@ -49,7 +49,7 @@ console = Console(stderr=True)
 
 
 def make_customers(model: ChurnModel, count: int, draw: np.random.Generator) -> pl.DataFrame:
-    """Draw customers whose columns are spread as the card says, in the 21 columns of the training data."""
+    """Draw customers distributed as the card says, in the 21 columns of the training data."""
     columns: dict[str, Any] = {"customerID": [f"{n:04}-ABCDE" for n in range(count)]}
     for feature in model.card.features:
         columns[feature.name] = _draw(feature, count, draw)
@@ -84,7 +84,7 @@ def write_file(path: Path, customers: pl.DataFrame, rows: int, draw: np.random.G
 
 
 def measure_ours(path: Path) -> Figures:
-    """Score the file as the worker does, and look how long the event loop is kept from running."""
+    """Score the file as the worker does, and measure how long the event loop is blocked."""
     model = load_model(MODEL)
     before = _peak_rss_mb()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, _stage_clock() as stages:
@@ -223,7 +223,7 @@ def _peak_rss_mb() -> float:
 
 
 def main() -> None:
-    """Make the file, run the contenders one after the other, tell."""
+    """Make the file, run the contenders one after the other, report."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--rows", type=int, default=ROWS)
     options.add_argument("--data", type=Path, help="a CSV file to resample, its first column the id")
@@ -255,7 +255,7 @@ def main() -> None:
         for contender in ("read", "ours", "model", "peer"):
             console.print(f"measuring {contender}…")
             figures_of[contender] = _in_a_process(contender, path, given.rows)
-    _tell(figures_of, size_mb)
+    _report(figures_of, size_mb)
 
 
 def _in_a_process(contender: str, path: Path, rows: int) -> Figures:
@@ -266,7 +266,7 @@ def _in_a_process(contender: str, path: Path, rows: int) -> Figures:
     return figures
 
 
-def _tell(figures_of: dict[str, Figures], size_mb: float) -> None:
+def _report(figures_of: dict[str, Figures], size_mb: float) -> None:
     table = Table("contender", "rows", "seconds", "rows/s", "peak MB")
     for contender, figures in figures_of.items():
         table.add_row(

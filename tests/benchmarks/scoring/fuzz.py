@@ -12,7 +12,7 @@ from tests.unit.consumer_worker.scoring.fuzzing import score_broken_files
 
 
 def main() -> None:
-    """Score them, and tell how they ended; one that ends without a typed outcome ends this with its seed."""
+    """Score the files and report the outcomes; a file without a typed one stops the run with its seed."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--files", type=int, default=10_000)
     files = options.parse_args().files

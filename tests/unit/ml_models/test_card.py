@@ -34,7 +34,7 @@ def test_the_shipped_model_is_installed():
 
 
 def test_the_shipped_card_says_what_the_specification_says():
-    """The card is generated: whoever edits the specification trains anew."""
+    """The card is generated: whoever edits the specification trains again."""
     features = load_card(REF).features
     for feature, specification in zip(features, SPECIFICATION, strict=True):
         assert feature.model_dump(exclude={"statistics", "required"}) == specification.model_dump()

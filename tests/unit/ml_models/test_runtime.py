@@ -335,10 +335,10 @@ def _empty(_content):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_external_initializer, "'intercept' lies outside"),
-        (_external_attribute, "'hidden' lies outside"),
-        (_external_in_inner_graph, "'y' lies outside"),
-        (_external_sparse, "'w' lies outside"),
+        (_external_initializer, "'intercept' is stored outside"),
+        (_external_attribute, "'hidden' is stored outside"),
+        (_external_in_inner_graph, "'y' is stored outside"),
+        (_external_sparse, "'w' is stored outside"),
         (_foreign_domain, "operators other than ONNX's own: com.microsoft"),
         (_foreign_node, "operators other than ONNX's own: com.example.native"),
         (_foreign_node_in_inner_graph, "operators other than ONNX's own: com.example.native"),

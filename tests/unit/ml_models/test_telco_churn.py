@@ -24,7 +24,7 @@ def test_what_is_measured_but_not_read_is_said():
 
 
 @pytest.mark.parametrize("feature", CATEGORICAL, ids=lambda feature: feature.name)
-def test_phrases_tell_a_features_categories_apart(feature):
+def test_phrases_of_a_features_categories_differ(feature):
     phrases = [*feature.wording.categories.values(), feature.wording.missing]
     assert len(set(phrases)) == len(phrases)
 

@@ -83,7 +83,7 @@ def test_the_runtime_scores_as_the_card_promises(trained_twice, training_set):
     assert [term.importance for term in model.card.terms] == pytest.approx(importance, abs=1e-5)
 
 
-def test_the_model_card_tells_the_figures(trained_twice):
+def test_model_card_has_the_figures(trained_twice):
     (directory, _), _ = trained_twice
     card = load_card(REF, directory)
     text = (directory / NAME / VERSION / "MODEL_CARD.md").read_text()
@@ -101,7 +101,9 @@ def test_a_version_that_is_there_is_not_replaced_by_another_model(trained_twice,
     card = tmp_path / "models" / NAME / VERSION / "card.json"
     released = card.read_text().replace(load_card(REF, directory).model_file.sha256, "0" * 64)
     card.write_text(released)
-    with pytest.raises(VersionTaken, match="is another model: raise VERSION"):
+    with pytest.raises(
+        VersionTaken, match=r"another model as telco-churn@1\.0\.0: raise VERSION in telco_churn\.py"
+    ):
         train(
             training_file,
             tmp_path / "models",
@@ -123,7 +125,7 @@ def test_a_column_is_required_if_a_file_loses_too_much_without_it():
     assert findings_with(loss=0.005).required == frozenset()
 
 
-def test_a_model_that_had_better_read_protected_attributes_is_not_written():
+def test_training_stops_when_protected_attributes_gain_too_much():
     findings_with(gain=0.005).require_protected_unneeded()
     with pytest.raises(ProtectedAttributesMatter, match=r"\+0.0051 ROC-AUC, more than 0.005"):
         findings_with(gain=0.0051).require_protected_unneeded()
@@ -166,7 +168,7 @@ def test_folds_are_stratified_and_test_each_row_once_a_repeat():
 
 def test_too_few_leavers_for_the_folds_stop_the_training():
     churned = np.array([1] * 3 + [0] * 60, dtype=np.int8)
-    with pytest.raises(DataNotUsable, match="at least 4 customers of either kind, not 3"):
+    with pytest.raises(DataNotUsable, match="at least 4 customers who left and who stayed, not 3"):
         Folds.draw(churned, count=4, repeats=1, seed=1)
 
 

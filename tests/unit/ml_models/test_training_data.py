@@ -34,13 +34,13 @@ def test_values_are_encoded_as_the_model_reads_them(tmp_path):
         ("", "could not be read as CSV"),
         ("tenure,Contract\n1,One year\n", "lacks the columns Churn"),
         ("Churn\nYes\nNo\n", "lacks the columns Contract, tenure"),
-        ("tenure,Contract,Churn\nx,One year,Yes\n", "tenure has 1 values that are not understood.*'x'"),
-        ("tenure,Contract,Churn\n-1,One year,Yes\n", "tenure has 1 values"),
-        ("tenure,Contract,Churn\ninf,One year,Yes\n", "tenure has 1 values"),
-        ("tenure,Contract,Churn\n1,Weekly,Yes\n", "Contract has 1 values.*'Weekly'"),
+        ("tenure,Contract,Churn\nx,One year,Yes\n", "tenure has 1 invalid values.*'x'"),
+        ("tenure,Contract,Churn\n-1,One year,Yes\n", "tenure has 1 invalid values"),
+        ("tenure,Contract,Churn\ninf,One year,Yes\n", "tenure has 1 invalid values"),
+        ("tenure,Contract,Churn\n1,Weekly,Yes\n", "Contract has 1 invalid values.*'Weekly'"),
         ("tenure,Contract,Churn\n1,One year,Maybe\n", "Churn must be No or Yes, found 'Maybe'"),
         ("tenure,Contract,Churn\n1,One year,\n", "Churn must be No or Yes, found None"),
-        ("tenure,Contract,Churn\n1,One year,Yes\n", "must hold both"),
+        ("tenure,Contract,Churn\n1,One year,Yes\n", "must have both"),
     ],
 )
 def test_data_that_is_not_understood_stops_the_training(tmp_path, content, message):

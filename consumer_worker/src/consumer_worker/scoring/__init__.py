@@ -1,4 +1,4 @@
-"""Scoring: a customer's file in, result files out. Nothing here knows of queues, buckets or databases."""
+"""Scoring: a customer's file in, result files out. It uses no queue, bucket or database."""
 
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.score import ScoringLimits, ScoringReport, ScoringRequest, score_file

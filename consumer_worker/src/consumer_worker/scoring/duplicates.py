@@ -8,16 +8,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 _HELD = 1 << 20
-"""Hashes kept in memory, 8 MiB of them, before they go to disk."""
+"""Hashes kept in memory (8 MiB) before they are written to disk."""
 
 _PARTS = 64
-"""On disk, equal hashes fall into the same part, so that each part is counted by itself."""
+"""Files on disk. Equal hashes are always in the same file, so each file is counted by itself."""
 
 _PART_SHIFT = np.uint64(64 - 6)
 
 
 class DuplicateIds:
-    """Keeps a 64-bit hash of each id; that two ids share one is one chance in 10^5 for ten million ids."""
+    """Counts repeated ids by a 64-bit hash of each id.
+
+    For ten million different ids, the chance that any two share a hash is about 3 in 10^6 (birthday bound,
+    n^2 / 2^65).
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,7 +29,7 @@ class DuplicateIds:
         self._parts: list[BinaryIO] = []
 
     def add(self, ids: pl.Series) -> None:
-        """Add some rows' ids."""
+        """Add the ids of some rows."""
         self._held.append(ids.hash().to_numpy())
         if sum(map(len, self._held)) > _HELD:
             self._spill()
@@ -40,7 +44,7 @@ class DuplicateIds:
         self._held = []
 
     def count(self) -> tuple[int, int]:
-        """Return how many ids occur more than once, and in how many rows."""
+        """Return how many ids occur more than once, and the number of rows they are in."""
         if not self._parts:
             return _repeated(np.concatenate(self._held)) if self._held else (0, 0)
         if self._held:
@@ -54,7 +58,7 @@ class DuplicateIds:
         return ids, rows
 
     def close(self) -> None:
-        """Close the files; the folder is its maker's to remove."""
+        """Close the files. The caller removes the folder."""
         for file in self._parts:
             file.close()
 

@@ -1,6 +1,6 @@
-"""How far the scores of a file can be trusted, given the data it came from.
+"""The data quality report: how far the scores of a file can be trusted.
 
-Tallies are added up chunk by chunk, of the scored rows; at the end they become rates, a grade and sentences.
+The scored rows are tallied chunk by chunk; at the end the tallies become rates, a grade and sentences.
 """
 
 from collections import Counter
@@ -10,74 +10,79 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import tellable
+from consumer_worker.scoring.disclosure import mask_if_personal
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import ColumnMapping
 from retainwise_contracts.results import DataQuality, FeatureQuality, QualityGrade
 
 PSI_LARGE = 0.25
-"""Above it a shift is customarily called large (Siddiqi, Credit Risk Scorecards, 2006)."""
+"""A PSI above this is customarily called a large shift (Siddiqi, Credit Risk Scorecards, 2006)."""
 
-PSI_FEWEST_ROWS = 100
-"""With fewer rows the index measures chance: its expectation without any shift is about bins / rows."""
+PSI_MIN_VALUES = 100
+"""With fewer values the index is mostly noise: without a shift its expected value is about bins / values."""
 
 _PSI_FLOOR = 1e-4
-"""Stands for a share of 0, whose logarithm would be infinite."""
+"""Replaces a share of 0, whose logarithm would be infinite."""
 
 GOOD_LOSS = 0.05
 FAIR_LOSS = 0.25
-"""Up to which share of the model's weight may rest on values that are not what it was trained on."""
+"""Largest share of the model's weight on values unlike its training data, for grades good and fair."""
 
 GOOD_REJECTED = 0.05
 FAIR_REJECTED = 0.20
-"""Up to which share of the rows may be rejected."""
+"""Largest share of rejected rows, for grades good and fair."""
 
-MOST_UNKNOWN = 0.5
-"""Up to which share of the rows may lack a required feature: with more, most scores are made without it."""
+MAX_UNKNOWN = 0.5
+"""Largest share of the rows that may lack a required feature. Beyond it, most scores are made without the
+feature and the grade is poor."""
 
 NOTEWORTHY = 0.01
-"""A rate that differs by less from the training data's is not worth a sentence."""
+"""A rate that exceeds the training data's by no more than this gets no sentence."""
 
-_MOST_UNSEEN_KEPT = 1_000
-_MOST_UNSEEN_CATEGORIES = 20
-_FEW_UNSEEN = 3
-_FEWEST_TIMES = 2
-"""Categories come again, or are few among known ones. A column whose unknown values are many, or most of it
-and each its own, holds something else, perhaps names: none of them is repeated in the report."""
-_MOST_UNSEEN_TOLD = 5
-_LONGEST_VALUE_TOLD = 40
+_MAX_UNSEEN_COUNTED = 1_000
+"""Distinct values per feature that are counted; further ones are ignored, to bound the memory."""
+
+# Categories repeat, or are few among known ones. A column whose unseen values are many, or mostly unique, has
+# something else in it, perhaps names: then the report repeats none of them.
+_MAX_UNSEEN_CATEGORIES = 20
+_MAX_UNSEEN_AMONG_KNOWN = 3
+_MIN_OCCURRENCES = 2
+
+_MAX_UNSEEN_NAMED = 5
+_MAX_VALUE_LENGTH = 40
+"""Characters."""
 
 
 @dataclass(slots=True)
 class FeatureTally:
-    """What was seen of one feature."""
+    """Counts of one feature over the scored rows."""
 
     feature: NumericFeature | CategoricalFeature
     rows: int = 0
     missing: int = 0
     unseen: int = 0
     unusable: int = 0
-    """No number, or an impossible one. These are scored as missing."""
+    """Not a number, or an impossible one; scored as missing."""
     impossible: int = 0
     beyond: int = 0
-    """Possible, and outside of all that the training data holds."""
+    """Possible, but outside the range of the training data."""
     bins: NDArray[np.int64] = field(init=False)
-    """Present values by bin, as in the card's statistics."""
+    """Present values by bin, with the bins of the card's statistics."""
     unseen_values: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.bins = np.zeros(len(self.feature.statistics.shares), np.int64)
 
     def add(self, values: FeatureValues) -> None:
-        """Add some rows' values."""
-        codes = values.codes
-        self.rows += len(codes)
-        self.missing += int(np.isnan(codes).sum())
+        """Add the values of some rows."""
+        encoded = values.encoded
+        self.rows += len(encoded)
+        self.missing += int(np.isnan(encoded).sum())
         if isinstance(values, NumericValues):
             self._add_numbers(values)
         else:
-            self._add_categories(values, codes)
+            self._add_categories(values, encoded)
 
     def _add_numbers(self, values: NumericValues) -> None:
         statistics = values.feature.statistics
@@ -97,7 +102,7 @@ class FeatureTally:
         if len(unseen):
             texts, positions = values.distinct(unseen)
             for text, count in zip(texts, np.bincount(positions), strict=True):
-                if text in self.unseen_values or len(self.unseen_values) < _MOST_UNSEEN_KEPT:
+                if text in self.unseen_values or len(self.unseen_values) < _MAX_UNSEEN_COUNTED:
                     self.unseen_values[text or ""] += int(count)
 
     def rate(self, count: int) -> float:
@@ -106,9 +111,13 @@ class FeatureTally:
 
     @property
     def psi(self) -> float | None:
-        """The population stability index against the training data; None with too few values to tell."""
+        """The population stability index against the training data; None with too few values.
+
+        sum((p - q) * ln(p / q)) over the bins, where p and q are the shares here and in the training data
+        (Siddiqi 2006), each at least `_PSI_FLOOR`. It takes `PSI_MIN_VALUES` values.
+        """
         present = int(self.bins.sum())
-        if present < PSI_FEWEST_ROWS:
+        if present < PSI_MIN_VALUES:
             return None
         expected = np.maximum(np.asarray(self.feature.statistics.shares), _PSI_FLOOR)
         actual = np.maximum(self.bins / present, _PSI_FLOOR)
@@ -116,19 +125,22 @@ class FeatureTally:
 
     @property
     def loss(self) -> float:
-        """The share of rows whose value is not what the model was trained on, from 0 to 1."""
+        """The share of rows, from 0 to 1, whose value is missing, never seen or beyond the trained range.
+
+        Missing values count only as far as they exceed the training data's share.
+        """
         missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
         return min(1.0, missing + self.rate(self.unseen) + self.rate(self.beyond))
 
     @property
     def unknown(self) -> float:
-        """The share of rows without a value the model knows."""
+        """The share of rows whose value is missing or never seen."""
         return self.rate(self.missing + self.unseen)
 
     @property
     def undermines_scores(self) -> bool:
-        """Whether most rows lack what no score is honest without."""
-        return self.feature.required and self.unknown > MOST_UNKNOWN
+        """Whether the feature is required and most rows have no value the model knows."""
+        return self.feature.required and self.unknown > MAX_UNKNOWN
 
     def quality(self) -> FeatureQuality:
         """Return the figures for the report."""
@@ -143,15 +155,15 @@ class FeatureTally:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is worth telling of the file beside its features."""
+    """What the report says about the file besides its features."""
 
     total_rows: int
     rejected_rows: int
     rejected_by: Mapping[str, int]
-    """Rejected rows by what was wrong, in words."""
+    """Number of rejected rows by reason, in words."""
     blank_rows: int
     short_rows: int
-    """Scored although they end before the last column."""
+    """Rows that end before the last column and were scored all the same."""
     duplicate_ids: int
     duplicate_rows: int
     encoding: str
@@ -166,11 +178,18 @@ def tallies_for(card: Card) -> dict[str, FeatureTally]:
 def report_quality(
     tallies: Mapping[str, FeatureTally], facts: FileFacts, mapping: ColumnMapping, card: Card
 ) -> DataQuality:
-    """Write the data quality report of a file."""
-    sentences = [*_of_the_rows(facts), *_of_the_columns(mapping, card)]
+    """Write the data quality report of a file.
+
+    Args:
+        tallies: by feature name, over all scored rows.
+        facts: about the rows of the file.
+        mapping: which column is which feature.
+        card: the card of the model that scored.
+    """
+    sentences = [*_describe_rows(facts), *_describe_columns(mapping, card)]
     for name, tally in tallies.items():
         if name in mapping.features:
-            sentences += _of_a_feature(tally)
+            sentences += _describe_feature(tally)
     return DataQuality(
         grade=_grade(tallies, facts, card),
         sentences=tuple(sentences),
@@ -179,7 +198,7 @@ def report_quality(
 
 
 def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) -> QualityGrade:
-    """Grade by what most rows lack, the share of the model's weight on good values, and the rejected rows."""
+    """Grade by required features that most rows lack, the weight on unusual values, rejected rows and PSI."""
     if any(tally.undermines_scores for tally in tallies.values()):
         return QualityGrade.POOR
     weights = {term.features[0]: term.importance for term in card.terms}
@@ -194,118 +213,121 @@ def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) ->
     return QualityGrade.GOOD
 
 
-def _of_the_rows(facts: FileFacts) -> Sequence[str]:
+def _describe_rows(facts: FileFacts) -> Sequence[str]:
     sentences = []
     if facts.rejected_rows:
         share = facts.rejected_rows / facts.total_rows
         why = "; ".join(f"{reason}: {count:,}" for reason, count in facts.rejected_by.items())
         sentences.append(
             f"{facts.rejected_rows:,} of {facts.total_rows:,} rows ({share:.1%}) were not scored ({why}). "
-            "rejected.csv holds them, to mend and send again."
+            "Fix them in rejected.csv and upload it again."
         )
     if facts.duplicate_ids:
         sentences.append(
-            f"Customer ids that occur more than once: {facts.duplicate_ids:,}, "
-            f"in {facts.duplicate_rows:,} rows; each row was scored by itself."
+            f"Customer IDs that occur more than once: {facts.duplicate_ids:,}, "
+            f"in {facts.duplicate_rows:,} rows. Each row was scored separately."
         )
     if facts.short_rows:
         sentences.append(
-            f"Rows that end before the last column: {facts.short_rows:,}; what they lack counts as missing."
+            f"Rows that end before the last column: {facts.short_rows:,}. "
+            "Their missing cells count as missing values."
         )
     if facts.encoding == "windows-1252":
-        sentences.append("The file is not UTF-8; it was read as Windows-1252.")
+        sentences.append("The file is not UTF-8. It was read as Windows-1252.")
     if facts.unreadable_characters:
         sentences.append(
-            f"Characters that could not be read: {facts.unreadable_characters:,}; "
-            "they stand as \N{REPLACEMENT CHARACTER}."
+            f"Characters that could not be read: {facts.unreadable_characters:,}. "
+            "They are shown as \N{REPLACEMENT CHARACTER}."
         )
     if facts.blank_rows:
-        sentences.append(f"Blank rows passed over: {facts.blank_rows:,}; they have no row number.")
+        sentences.append(
+            f"Blank rows skipped: {facts.blank_rows:,}. They are not counted in the row numbers."
+        )
     return sentences
 
 
-def _of_the_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
+def _describe_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
     sentences = list(mapping.conflicts)
     absent = [feature.label for feature in card.features if feature.name not in mapping.features]
     if absent:
         sentences.append(
-            f"The file has no column for {', '.join(absent)}: missing for every customer, never guessed."
+            f"The file has no column for {', '.join(absent)}. "
+            "These values count as missing for every customer."
         )
     for column in mapping.columns:
         if column.method == "fuzzy":
             sentences.append(
-                f"Column “{column.header}” was taken for {column.feature} because their names are alike. "
-                "Check that it is."
+                f"Column “{column.header}” was read as {column.feature} because the names are similar. "
+                "Check that this is right."
             )
         if column.conversion:
             sentences.append(f"Column “{column.header}” was converted from {column.conversion}.")
     return sentences
 
 
-def _of_a_feature(tally: FeatureTally) -> Sequence[str]:
+def _describe_feature(tally: FeatureTally) -> Sequence[str]:
     label = tally.feature.label
     if tally.undermines_scores:
-        told = _told_values(tally)
-        such_as = f" ({', '.join(told)})" if told else ""
+        named = _named_unseen_values(tally)
+        examples = f" ({', '.join(named)})" if named else ""
         return [
-            f"{label} is missing or unknown to the model{such_as} in {tally.unknown:.1%} of the rows, "
-            "and without it the scores say little."
+            f"{label} is missing or unknown to the model{examples} in {tally.unknown:.1%} of the rows. "
+            "Without it the scores are not reliable."
         ]
     statistics = tally.feature.statistics
     sentences = []
     missing = tally.rate(tally.missing)
     if missing > statistics.missing_rate + NOTEWORTHY:
         sentences.append(
-            f"{label} is missing in {missing:.1%} of the rows "
-            f"(in the training data in {statistics.missing_rate:.1%})."
+            f"{label} is missing in {missing:.1%} of the rows (training data: {statistics.missing_rate:.1%})."
         )
     if tally.unusable:
         sentences.append(
-            f"Rows whose {label} is no number or an impossible one: {tally.unusable:,}; "
-            "it counts as missing there."
+            f"Rows whose {label} is not a number or not possible: {tally.unusable:,}. "
+            "The value counts as missing."
         )
     if tally.unseen:
-        sentences.append(_of_unseen_values(tally))
+        sentences.append(_describe_unseen_values(tally))
     beyond = tally.rate(tally.beyond)
     if isinstance(tally.feature, NumericFeature) and beyond > NOTEWORTHY:
         known = tally.feature.statistics
         sentences.append(
-            f"{label} lies outside of {known.min:g} to {known.max:g}, all the model has seen, "
+            f"{label} is outside the range of the training data ({known.min:g} to {known.max:g}) "
             f"in {beyond:.1%} of the rows."
         )
     if (tally.psi or 0.0) > PSI_LARGE:
         sentences.append(
-            f"{label} is spread otherwise than in the training data (PSI {tally.psi:.2f}, large from "
-            f"{PSI_LARGE}): the scores may be less exact."
+            f"{label} is distributed differently from the training data (PSI {tally.psi:.2f}; above "
+            f"{PSI_LARGE} is a large shift). The scores may be less accurate."
         )
     return sentences
 
 
-def _of_unseen_values(tally: FeatureTally) -> str:
-    different = len(tally.unseen_values)
-    at_least = "at least " if different == _MOST_UNSEEN_KEPT else ""
-    noun = "a value" if different == 1 else f"{at_least}{different:,} values"
-    holds = (
-        f"{tally.feature.label} holds {noun} the model has never seen, "
+def _describe_unseen_values(tally: FeatureTally) -> str:
+    distinct = len(tally.unseen_values)
+    at_least = "at least " if distinct == _MAX_UNSEEN_COUNTED else ""
+    noun = "a value" if distinct == 1 else f"{at_least}{distinct:,} values"
+    unseen = (
+        f"{tally.feature.label} has {noun} the model has never seen, "
         f"in {tally.rate(tally.unseen):.1%} of the rows"
     )
-    told = _told_values(tally)
-    if not told:
-        return f"{holds}. Check that it is the right column."
-    more = f" and {different - len(told)} more" if different > len(told) else ""
-    return f"{holds}: {', '.join(told)}{more}."
+    named = _named_unseen_values(tally)
+    if not named:
+        return f"{unseen}. Check that this is the right column."
+    more = f" and {distinct - len(named)} more" if distinct > len(named) else ""
+    return f"{unseen}: {', '.join(named)}{more}."
 
 
-def _told_values(tally: FeatureTally) -> Sequence[str]:
-    """Return the values never seen that may be told, the most frequent of them."""
-    different = len(tally.unseen_values)
-    among_known = different <= _FEW_UNSEEN and 2 * tally.unseen <= tally.rows - tally.missing
-    if different > min(_MOST_UNSEEN_CATEGORIES, tally.unseen // _FEWEST_TIMES) and not among_known:
+def _named_unseen_values(tally: FeatureTally) -> Sequence[str]:
+    """Return the most frequent unseen values, if they may be named in the report."""
+    distinct = len(tally.unseen_values)
+    among_known = distinct <= _MAX_UNSEEN_AMONG_KNOWN and 2 * tally.unseen <= tally.rows - tally.missing
+    if distinct > min(_MAX_UNSEEN_CATEGORIES, tally.unseen // _MIN_OCCURRENCES) and not among_known:
         return ()
-    # Of equally frequent ones by name, so that the sentence is always the same.
+    # Equally frequent ones are sorted by name, so that the sentence is always the same.
     ranked = sorted(tally.unseen_values.items(), key=lambda item: (-item[1], item[0]))
     return [
-        f"“{tellable(value, _LONGEST_VALUE_TOLD)}”"
-        for value, count in ranked[:_MOST_UNSEEN_TOLD]
-        if count >= _FEWEST_TIMES or among_known
+        f"“{mask_if_personal(value, _MAX_VALUE_LENGTH)}”"
+        for value, count in ranked[:_MAX_UNSEEN_NAMED]
+        if count >= _MIN_OCCURRENCES or among_known
     ]

@@ -1,4 +1,4 @@
-"""Why a customer has their score: the features with the largest effects, in figures and in words."""
+"""Why a customer has their score: the features with the largest effects, as numbers and as text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from consumer_worker.scoring.values import FeatureValues
 from ml_models.card import Card
 from retainwise_contracts.results import Reason
 
-_LONGEST_TEXT = 200
+_MAX_TEXT_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class Reasons:
     """The reasons of some rows, the largest effect first. All arrays are `[reasons, rows]`."""
 
     features: Sequence[str]
-    """By term."""
+    """Name of the feature of each term."""
     terms: NDArray[np.intp]
     effects: NDArray[np.float32]
-    """In log-odds; 0 where the customer has no such reason."""
+    """In log-odds; 0 where the customer has no reason of this rank."""
     words: NDArray[np.intp]
-    """Position in `values` and `texts`."""
+    """Position of the reason in `values` and `texts`."""
     values: Sequence[str | None]
     texts: Sequence[str]
 
@@ -52,13 +52,13 @@ class Reasons:
         return columns
 
     def of_row(self, row: int) -> tuple[Reason, ...]:
-        """Return one row's reasons, fit for the summary."""
+        """Return the reasons of one row, in printable form for the summary."""
         return tuple(
             Reason(
                 feature=self.features[self.terms[rank, row]],
                 effect=round(float(self.effects[rank, row]), 6),
                 value=_shown(self.values[self.words[rank, row]]),
-                text=printable(self.texts[self.words[rank, row]], _LONGEST_TEXT),
+                text=printable(self.texts[self.words[rank, row]], _MAX_TEXT_LENGTH),
             )
             for rank in range(len(self.terms))
             if self.effects[rank, row] != 0
@@ -68,12 +68,12 @@ class Reasons:
 def find_reasons(
     contributions: NDArray[np.float32], values: Mapping[str, FeatureValues], card: Card, count: int
 ) -> Reasons:
-    """Find the `count` largest effects of each row, and word them as the card does.
+    """Find the `count` largest effects of each row, with the card's wording.
 
     Args:
-        contributions: `[rows, terms]` in log-odds.
-        values: of the features, by name.
-        card: of the model that scored.
+        contributions: float32 `[rows, terms]`, in log-odds.
+        values: the features of the rows, by name.
+        card: the card of the model that scored.
         count: reasons per row; fewer where the model has fewer terms.
     """
     count = min(count, len(card.terms))
@@ -81,28 +81,28 @@ def find_reasons(
     terms = np.empty((count, len(rows)), np.intp)
     left = np.abs(contributions)
     for rank in range(count):
-        terms[rank] = left.argmax(axis=1)  # of equals the first term, so that the order is always the same
+        terms[rank] = left.argmax(axis=1)  # the first of equal ones, so that the order is always the same
         left[rows, terms[rank]] = -1.0
     effects = contributions[rows, terms]
     words = np.zeros_like(terms)
     texts: list[str] = []
     read_as: list[str | None] = []
     for position, term in enumerate(card.terms):
-        feature = values[term.features[0]]
+        of_term = values[term.features[0]]
         ranks, used = np.nonzero(terms == position)
         if not len(used):
             continue
-        different, own = feature.distinct(used)
+        distinct, own = of_term.distinct(used)
         words[ranks, used] = len(texts) + 2 * own + (effects[ranks, used] > 0)
-        for value in different:
+        for value in distinct:
             read_as += [_written(value)] * 2
-            # Every value has a phrase for either direction, although few occur in both.
-            texts += [feature.feature.reason(value, -1.0), feature.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
+            # Every value gets a text for both directions, although few values occur with both.
+            texts += [of_term.feature.reason(value, -1.0), of_term.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
     return Reasons([term.features[0] for term in card.terms], terms, effects, words, read_as, texts)
 
 
 def _shown(value: str | None) -> str | None:
-    return None if value is None else printable(value, _LONGEST_TEXT)
+    return None if value is None else printable(value, _MAX_TEXT_LENGTH)
 
 
 def _written(value: float | str | None) -> str | None:

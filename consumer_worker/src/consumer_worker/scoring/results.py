@@ -1,4 +1,4 @@
-"""The result files: scores as Parquet and CSV, the rejected rows, and the manifest that vouches for them."""
+"""Writes the result files: scores as Parquet and CSV, the rejected rows, and the manifest of them."""
 
 import csv
 import hashlib
@@ -27,60 +27,61 @@ REJECTED_CSV: ResultFileName = "rejected.csv"
 MANIFEST: ResultFileName = "manifest.json"
 
 DECIMALS = 6
-"""Digits after the point in CSV: more than a float32 has. Parquet holds every bit."""
+"""Decimal places in CSV. Parquet has the full precision."""
 
 _ROW_GROUP_ROWS = 65_536
 _PIECE_BYTES = 1 << 20
 _TYPES: Mapping[str, type[pl.DataType]] = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
 
-# A spreadsheet runs a cell that begins with one of these, full-width ones included (OWASP, CSV Injection).
-# Plain numbers begin so too and do no harm.
+# A spreadsheet executes a cell that begins with one of these, also full-width ones (OWASP, CSV Injection).
+# Plain numbers may begin with a sign too, and are harmless.
 _FORMULA = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
 _DANGEROUS = f"([\t\r\n\0]|{_FORMULA})"
 _HARMLESS = r"^[+-]?[\d.,]+$"
 
-# One that splits at another delimiter than ours begins a cell in the middle of ours. Quotes around ours do
-# not keep it from that, as to it they stand in the middle too. It drops quotes and NULs before a formula.
+# A spreadsheet that splits at a different delimiter starts a cell in the middle of ours. Quotes around our
+# cell do not prevent this: for that spreadsheet they are in the middle too. It drops quotes and NULs before a
+# formula.
 _BEGINS_A_CELL = "([,;|\t\r\n])"
 _DANGEROUS_THERE = f'(["\0]*{_FORMULA})'
 
 
 def escape(text: pl.Expr) -> pl.Expr:
-    """Put an apostrophe before what a spreadsheet would run, so that it shows it as text."""
+    """Put an apostrophe before what a spreadsheet would execute, so that it is shown as text."""
     runs = text.str.contains(f"^{_DANGEROUS}") & ~text.str.contains(_HARMLESS)
     within = text.str.replace_all(f"{_BEGINS_A_CELL}{_DANGEROUS_THERE}", "${1}'${2}")
     return pl.when(runs).then("'" + within).otherwise(within).name.keep()
 
 
 def unescape(texts: pl.Series) -> pl.Series:
-    """Take back `escape`, for a file that we wrote ourselves and that was sent again."""
+    """Undo `escape`, for a `rejected.csv` of ours that is uploaded again."""
     within = texts.str.replace_all(f"{_BEGINS_A_CELL}'{_DANGEROUS_THERE}", "${1}${2}")
     return within.str.replace(f"^'{_DANGEROUS}", "${1}")
 
 
 def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Escape the cells of these text columns."""
+    """Escape the cells of the named text columns."""
     return frame.with_columns(escape(pl.col(name)) for name in _suspects(frame, columns))
 
 
 def _safe_scores(frame: pl.DataFrame) -> pl.DataFrame:
-    """Escape the cells of scores that hold something of the customer's."""
+    """Escape the cells of the scores that contain text from the customer's file."""
     values = [name for name in frame.columns if name.endswith("_value")]
     suspects = _suspects(frame, ["customer_id", *values])
-    # All that a reason's text holds beside the card's words is the value: looking at that alone saves time.
+    # Besides the card's words, a reason's text has only the value, so checking the value is enough.
     texts = [f"{name.removesuffix('_value')}_text" for name in suspects if name in values]
     return frame.with_columns(escape(pl.col(name)) for name in [*suspects, *texts])
 
 
 def _suspects(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return those of the text columns that may hold something to escape."""
+    """Return which of the text columns have something to escape."""
     anywhere = f"^{_DANGEROUS}|{_BEGINS_A_CELL}{_DANGEROUS_THERE}"
     suspect = frame.select(pl.col(columns).str.contains(anywhere).any()).row(0)
     return [name for name, is_suspect in zip(columns, suspect, strict=True) if is_suspect]
 
 
 def score_frame(columns: Mapping[str, pl.Series], reasons: int) -> pl.DataFrame:
-    """Put the score columns into the order and types of the contracts."""
+    """Put the score columns into the order and types that the contracts define."""
     return pl.DataFrame([_typed(columns[column.name], column) for column in score_columns(reasons)])
 
 
@@ -89,10 +90,10 @@ def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
 
 
 class ResultWriter:
-    """Writes the result files chunk by chunk into a folder, in a thread beside the scoring of the next chunk.
+    """Writes the result files chunk by chunk into a folder, in a thread, while the next chunk is scored.
 
-    Parquet is written at the end, from parts on disk: its rows are then in groups of one size, whatever the
-    chunks were, and memory does not grow with the file.
+    Parquet is written at the end, from parts on disk: so its row groups do not depend on the chunks, and
+    memory does not grow with the file.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class ResultWriter:
         self._rejected.close()
 
     def write_scores(self, frame: pl.DataFrame) -> None:
-        """Add scored rows; waits until the ones before are written, so that few are in memory."""
+        """Add scored rows. Waits until the rows before are written, which bounds the memory."""
         self._wait()
         self._writing = self._thread.submit(self._write_scores, frame)
 
@@ -132,9 +133,11 @@ class ResultWriter:
             self._writing.result()
 
     def write_rejected(self, frame: pl.DataFrame) -> None:
-        """Add rejected rows: the original columns, then why."""
-        theirs = [name for name, kind in frame.schema.items() if kind == pl.String]
-        safe_frame(frame, theirs).write_csv(self._rejected, include_header=False, separator=self._delimiter)
+        """Add rejected rows: the original columns, then `REJECTED_COLUMNS`."""
+        text_columns = [name for name, kind in frame.schema.items() if kind == pl.String]
+        safe_frame(frame, text_columns).write_csv(
+            self._rejected, include_header=False, separator=self._delimiter
+        )
 
     def finish(self) -> tuple[FileDigest, ...]:
         """Complete the files and return their digests."""
@@ -147,7 +150,7 @@ class ResultWriter:
         return (digest(self._folder, SCORES_PARQUET), *texts)
 
     def _read_parts(self, *_: object) -> Iterator[pl.DataFrame]:
-        """Yield the scores part by part; as one lazy frame, Polars would begin with all of them at once."""
+        """Yield the scores part by part; from one lazy frame, Polars would read all parts at once."""
         for part in range(self._part_count):
             yield pl.read_ipc(self._parts / f"{part:06}.arrow")
 
@@ -160,7 +163,7 @@ def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:
 
 @cache
 def library_versions() -> Mapping[str, str]:
-    """Return the versions of what computes the scores; read once, since that takes as long as 100 rows."""
+    """Return the versions of what computes the scores; cached, as reading them takes as long as 100 rows."""
     names = ("retainwise-consumer-worker", "retainwise-ml-models", "numpy", "onnxruntime", "polars")
     return {name: version(name) for name in names}
 

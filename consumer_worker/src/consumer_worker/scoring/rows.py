@@ -1,4 +1,4 @@
-"""Which rows cannot be scored, and why: said so that the customer can mend them."""
+"""Finds the rows that cannot be scored, and says why and how the customer can fix them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
 from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
 from ml_models.card import NumericFeature
-from ml_models.intake.columns import ColumnMapping, MappedColumn
+from ml_models.intake.columns import ColumnMapping, ColumnMatch
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
 _TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt"})
-"""What stands for the id in a row of totals, which spreadsheets put below a table."""
+"""Words in place of an id in a row of totals, which spreadsheets put below a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,10 @@ class Cause:
     """Why rows are rejected."""
 
     code: RowRejection
-    column: MappedColumn | None
-    """The column at fault, None if it is the row as a whole."""
+    column: ColumnMatch | None
+    """The column at fault; None if it is the row as a whole."""
     hint: str
+    """How to fix it, as a sentence."""
 
     @property
     def reason(self) -> str:
@@ -36,14 +37,14 @@ class Cause:
 
 @dataclass(slots=True)
 class Rejections:
-    """The rows of a table that are rejected; a row with several faults is rejected for the first."""
+    """The rejected rows of a table. A row with several faults is rejected for the first one found."""
 
     causes: list[Cause] = field(default_factory=list)
     cause_of_row: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
-    """`[rows]`: 0 where the row can be scored, else the position of its cause plus one."""
+    """`[rows]`: 0 if the row can be scored, else the position of its cause in `causes` plus one."""
 
     def reject(self, rows: NDArray[np.bool_], cause: Cause) -> None:
-        """Reject these rows, as far as they are not rejected yet."""
+        """Reject these rows, unless they are rejected already; `rows` is bool `[rows]`."""
         rows = rows & (self.cause_of_row == 0)
         if rows.any():
             self.causes.append(cause)
@@ -51,7 +52,7 @@ class Rejections:
 
     @property
     def scorable(self) -> NDArray[np.bool_]:
-        """`[rows]`: which rows can be scored."""
+        """Bool `[rows]`: which rows can be scored."""
         return np.equal(self.cause_of_row, 0)
 
     def counts(self) -> Mapping[Cause, int]:
@@ -61,55 +62,55 @@ class Rejections:
 
 
 def find_rejections(
-    table: Table, ids: pl.Series, values: Sequence[FeatureValues], mapping: ColumnMapping
+    table: Table, ids: pl.Series, features: Sequence[FeatureValues], mapping: ColumnMapping
 ) -> Rejections:
     """Find the rows that cannot be scored.
 
     Args:
         table: the rows.
-        ids: their customers' ids.
-        values: their features.
+        ids: the customer ids of the rows.
+        features: the features of the rows.
         mapping: which column is which feature.
     """
     rejections = Rejections(cause_of_row=np.zeros(table.frame.height, np.int16))
-    # First, because whatever else such a row lacks is not to be filled in.
+    # First: the other hints would ask to fill in a row that is not a customer.
     rejections.reject(
         _are_totals(ids),
-        Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer: remove it."),
+        Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer. Remove it."),
     )
-    _reject_ragged(rejections, table, mapping, values)
+    _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
         are_missing(ids),
-        Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer's id."),
+        Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer ID."),
     )
-    required = [feature for feature in values if feature.feature.required]
-    for feature in required:
-        if isinstance(feature, NumericValues):
-            column = mapping.features[feature.feature.name]
+    required = [values for values in features if values.feature.required]
+    for values in required:
+        if isinstance(values, NumericValues):
+            column = mapping.features[values.feature.name]
             rejections.reject(
-                feature.not_a_number,
-                Cause(RowRejection.NOT_A_NUMBER, column, _plain_number(feature.feature)),
+                values.not_a_number,
+                Cause(RowRejection.NOT_A_NUMBER, column, _number_hint(values.feature)),
             )
             rejections.reject(
-                feature.out_of_range,
-                Cause(RowRejection.OUT_OF_RANGE, column, _possible(feature.feature, column)),
+                values.out_of_range,
+                Cause(RowRejection.OUT_OF_RANGE, column, _range_hint(values.feature, column)),
             )
     if required:
-        names = ", ".join(feature.feature.label for feature in required)
+        names = ", ".join(values.feature.label for values in required)
         rejections.reject(
-            np.logical_and.reduce([feature.missing for feature in required]),
+            np.logical_and.reduce([values.missing for values in required]),
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
 
 
 def _are_totals(ids: pl.Series) -> NDArray[np.bool_]:
-    """Tell of each id whether it is a word for a sum, as in `Total` or `SUM:`."""
+    """Return for each id whether it is a word for a sum, such as `Total` or `SUM:`: bool `[rows]`."""
     return ids.str.to_lowercase().str.strip_suffix(":").is_in(list(_TOTALS)).to_numpy()
 
 
-def _reject_ragged(
-    rejections: Rejections, table: Table, mapping: ColumnMapping, values: Sequence[FeatureValues]
+def _reject_wrong_cell_counts(
+    rejections: Rejections, table: Table, mapping: ColumnMapping, features: Sequence[FeatureValues]
 ) -> None:
     frame = table.frame
     rejections.reject(
@@ -117,50 +118,54 @@ def _reject_ragged(
         Cause(
             RowRejection.WRONG_CELL_COUNT,
             None,
-            "The row has more cells than the header, the rest is kept in the last one: "
-            "put quotes around a cell that holds the delimiter.",
+            "The row has more cells than the header; the extra cells were joined to the last one. "
+            "Put quotes around cells that contain the delimiter.",
         ),
     )
-    needed = [mapping.customer_id, *(mapping.features[v.feature.name] for v in values if v.feature.required)]
-    for column in needed:
-        # Rows that end after all that is required are scored: spreadsheets leave out empty cells at the end.
+    required = (mapping.features[values.feature.name] for values in features if values.feature.required)
+    for column in (mapping.customer_id, *required):
+        # Rows that end after the required columns are scored: spreadsheets omit empty cells at the end.
         rejections.reject(
             frame[str(column.position)].is_null().to_numpy(),
-            Cause(RowRejection.WRONG_CELL_COUNT, column, "The row ends before this column: complete it."),
+            Cause(
+                RowRejection.WRONG_CELL_COUNT,
+                column,
+                "The row ends before this column. Add the missing cells.",
+            ),
         )
 
 
-def _plain_number(feature: NumericFeature) -> str:
+def _number_hint(feature: NumericFeature) -> str:
     unit = _unit_word(feature)
-    return f"Write a plain number of {unit}." if unit else "Write a plain number."
+    return f"Enter a plain number of {unit}." if unit else "Enter a plain number."
 
 
-def _possible(feature: NumericFeature, column: MappedColumn) -> str:
+def _range_hint(feature: NumericFeature, column: ColumnMatch) -> str:
     low, high = (f"{bound:,g}" for bound in (feature.valid_min, feature.valid_max))
     unit = _unit_word(feature)
     in_unit = f" {unit}" if unit else ""
-    after = f" after the conversion from {column.conversion}" if column.conversion else ""
-    return f"Possible are {low} to {high}{in_unit}{after}."
+    after = f" after conversion from {column.conversion}" if column.conversion else ""
+    return f"Enter a value from {low} to {high}{in_unit}{after}."
 
 
 def _unit_word(feature: NumericFeature) -> str | None:
-    """Return the word for a feature's unit; which currency an amount is in, nobody has told us."""
+    """Return the word for a feature's unit; None for amounts, whose currency is unknown."""
     return None if feature.unit == "currency" else feature.unit
 
 
 def rejected_rows(
     table: Table, rejections: Rejections, row_numbers: pl.Series, columns: Sequence[int], delimiter: str
 ) -> pl.DataFrame:
-    """Return the rejected rows as they were, and why: the columns of `rejected.csv`.
+    """Return the rejected rows as they were uploaded, and why: the columns of `rejected.csv`.
 
-    What a row has beyond the header's width is put behind its last cell, so that nothing is lost.
+    Cells beyond the header's width are joined to the last cell, so that nothing is lost.
 
     Args:
         table: the rows.
-        rejections: which of them, and why.
-        row_numbers: their numbers in the file.
+        rejections: which of the rows are rejected, and why.
+        row_numbers: the numbers of the rows in the file.
         columns: positions of the columns to return.
-        delimiter: what separates the cells beyond the header's width.
+        delimiter: the delimiter between the joined cells.
     """
     rejected = pl.Series(~rejections.scorable)
     frame = table.frame.filter(rejected)

@@ -1,7 +1,7 @@
-"""Scores a customer's file: a file in, files out. It reads downward.
+"""Scores a customer's file: one file in, result files out. Read it from the top down.
 
 All of it is synchronous and runs in a thread; Polars, NumPy and ONNX Runtime release the GIL while they work.
-Memory is bounded by the block size, not by the file.
+Memory is bounded by the block size, not by the file size.
 """
 
 import tempfile
@@ -58,35 +58,35 @@ from retainwise_contracts.results import (
     Summary,
 )
 
-MOST_REJECTED = 0.5
-"""With a larger share of rejected rows, the file is not what we take it for and its scores would mislead."""
+MAX_REJECTED = 0.5
+"""Share of the rows. If more are rejected, the file was probably misread and its scores would mislead."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """What is to be scored, beside the file itself."""
+    """What to score, besides the file itself."""
 
     prediction_id: UUID
     input_sha256: str
-    """Of the file, as it was verified when it was fetched."""
+    """SHA-256 of the file, as verified by the download."""
     mapping: Mapping[str, str] = field(default_factory=dict)
-    """Feature to header; it wins over what the headers suggest."""
+    """Feature name to header; it takes precedence over the automatic mapping."""
     reasons: int = 3
-    """Reasons told for each customer."""
+    """Number of reasons per customer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringLimits:
-    """What one file may take."""
+    """Limits on one file's size and memory."""
 
     max_bytes: int = 2 << 30
     block_bytes: int = 8 << 20
-    """Read at a time: about 60,000 rows, which take some 220 MB of memory until they are written."""
+    """Bytes read at a time: about 60,000 rows, which need about 220 MB of memory until they are written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringReport:
-    """What came out. The files are in the destination, the manifest last."""
+    """The outcome of one scoring. `files` are the result files in the destination, the manifest last."""
 
     rows: RowCounts
     summary: Summary
@@ -109,10 +109,10 @@ def score_file(
         source: the file as it was uploaded.
         destination: an existing folder; `scores.parquet`, `scores.csv`, `rejected.csv` and `manifest.json`
             are written there.
-        model: to score with.
-        request: what else is asked for.
-        limits: on size and memory.
-        cancelled: looked at between blocks; once set, scoring ends.
+        model: the model to score with.
+        request: what to score, and how.
+        limits: limits on size and memory.
+        cancelled: checked between blocks; once it is set, scoring stops.
 
     Raises:
         ScoringFailed: the file cannot be scored; the error says why and what to do.
@@ -155,7 +155,7 @@ def _map_columns(source: Source, card: Card, explicit: Mapping[str, str]) -> Col
 
 
 class _Scoring:
-    """One file being scored: takes table after table, and knows at the end what the file was."""
+    """The state of one file's scoring: tables are added one by one, then the results are completed."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Scoring:
         self._reasons = reasons
         headers = source.dialect.headers
         self._original_columns = [n for n, header in enumerate(headers) if header not in IGNORED_HEADERS]
-        self._sent_again = len(self._original_columns) < len(headers)
+        self._is_rejected_csv = len(self._original_columns) < len(headers)
         self._writer = ResultWriter(
             destination,
             parts,
@@ -185,12 +185,12 @@ class _Scoring:
         self._ids = DuplicateIds(parts)
         self._quality = tallies_for(model.card)
         self._summary = SummaryTally(model.card)
-        self._rejected: dict[str, _Rejected] = {}
+        self._rejected: dict[str, _RejectedRows] = {}
         self._blank_rows = 0
         self._short_rows = 0
 
     def add(self, table: Table) -> None:
-        """Score one table and write what came out."""
+        """Score one table and write its results."""
         self._blank_rows += table.blank_rows
         rows = table.frame.height
         row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
@@ -199,7 +199,7 @@ class _Scoring:
             for column in self._mapping.columns
         )
         ids = texts[CUSTOMER_ID].str.strip_chars()
-        if self._sent_again:
+        if self._is_rejected_csv:
             ids = unescape(ids)
         values = read_values(texts, self._model.card, self._factors, self._dialect.decimal)
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
@@ -219,13 +219,13 @@ class _Scoring:
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
             first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
-            self._rejected.setdefault(cause.reason, _Rejected(first, cause.hint)).rows += count
+            self._rejected.setdefault(cause.reason, _RejectedRows(first, cause.hint)).rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
         )
 
     def _score(self, ids: pl.Series, row_numbers: pl.Series, values: Mapping[str, FeatureValues]) -> None:
-        scores = self._model.predict(np.stack([of_rows.codes for of_rows in values.values()], axis=1))
+        scores = self._model.predict(np.stack([of_rows.encoded for of_rows in values.values()], axis=1))
         probability = scores.probability.astype(np.float64)
         reasons = find_reasons(scores.contributions, values, self._model.card, self._reasons)
         columns = {
@@ -242,29 +242,37 @@ class _Scoring:
             self._quality[name].add(of_rows)
 
     def rows(self) -> RowCounts:
-        """Return the counts; ScoringFailed if there are no rows, or too few that can be scored."""
+        """Count the rows.
+
+        Raises:
+            ScoringFailed: there are no rows, or more than `MAX_REJECTED` of them cannot be scored.
+        """
         rejected = sum(of_cause.rows for of_cause in self._rejected.values())
         counts = RowCounts(total=self._summary.rows + rejected, scored=self._summary.rows, rejected=rejected)
         if not counts.total:
             raise ScoringFailed(FailureCode.NO_ROWS, "All rows below the header are blank.")
-        if rejected > MOST_REJECTED * counts.total:
+        if rejected > MAX_REJECTED * counts.total:
             causes = self._rejected_by_frequency()
-            told = "; ".join(
-                f"{reason}: {of_cause.rows:,}, the first is row {of_cause.first_row:,}"
+            described = "; ".join(
+                f"{reason}: {of_cause.rows:,}, first in row {of_cause.first_row:,}"
                 for reason, of_cause in causes
             )
-            _, commonest = causes[0]
+            _, most_frequent = causes[0]
             raise ScoringFailed(
                 FailureCode.TOO_MANY_BAD_ROWS,
-                f"{rejected:,} of {counts.total:,} rows cannot be scored ({told}). {commonest.hint}",
+                f"{rejected:,} of {counts.total:,} rows cannot be scored ({described}). {most_frequent.hint}",
             )
         return counts
 
-    def _rejected_by_frequency(self) -> list[tuple[str, "_Rejected"]]:
+    def _rejected_by_frequency(self) -> list[tuple[str, "_RejectedRows"]]:
         return sorted(self._rejected.items(), key=lambda item: (-item[1].rows, item[1].first_row))
 
     def summary(self) -> Summary:
-        """Return what there is to say of all rows."""
+        """Summarise all rows; call it after the last table was added.
+
+        Raises:
+            ScoringFailed: as `rows`.
+        """
         rows = self.rows()
         duplicate_ids, duplicate_rows = self._ids.count()
         facts = FileFacts(
@@ -299,13 +307,13 @@ class _Scoring:
         return self._writer.finish()
 
     def close(self) -> None:
-        """Close all files, whatever came of them."""
+        """Close all files, complete or not."""
         self._writer.close()
         self._ids.close()
 
 
 @dataclass(slots=True)
-class _Rejected:
+class _RejectedRows:
     """Rows rejected for one reason."""
 
     first_row: int

@@ -1,8 +1,8 @@
-"""A customer's file as tables of text: bounded blocks of whole rows, whatever the file's dialect.
+"""Reads a customer's file as tables of text: bounded blocks of whole rows, in any supported dialect.
 
-Polars reads each block. What it cannot read, or not faithfully (stray quotes, rows with too many or too few
-cells), is read again by `_read_with_care`: slower, but it knows how many cells each row has, and a quote left
-open costs one row and not all that follow.
+Polars reads each block. A block that it cannot read, or not faithfully (stray quotes, rows with too many or
+too few cells), is read again by `_read_with_care`: slower, but it knows how many cells each row has, and an
+unclosed quote costs one row instead of all rows after it.
 """
 
 import codecs
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 SURPLUS = "surplus"
-"""The column of a table with what a row has beyond the header's width; blank or null if nothing."""
+"""The column of a table that holds the cells beyond the header's width; blank or null if there are none."""
 
-MOST_ROWS = 65_536
-"""In a table. What scoring needs of memory grows with the rows, and rows can be short."""
+MAX_TABLE_ROWS = 65_536
+"""Rows per table. Memory use grows with the number of rows, and a block can hold many short ones."""
 
 _CHECK_BYTES = 1 << 20
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
-_LONGEST_ROW_IN_LINES = 200
-"""A quoted cell may hold line breaks. A row of more lines than this has a quote left open."""
+_MAX_ROW_LINES = 200
+"""A quoted cell may contain line breaks. A row of more lines than this has an unclosed quote."""
 
 _CODES: Mapping[type[UnreadableFile], FailureCode] = {
     EmptyFile: FailureCode.EMPTY_FILE,
@@ -59,15 +59,15 @@ _CODES: Mapping[type[UnreadableFile], FailureCode] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Successive rows of a file, without the blank ones.
+    """Consecutive rows of a file, without the blank ones.
 
-    `frame` has a text column for each of the file's, named by its position (`"0"`, `"1"`, …) and null where
+    `frame` has one text column per column of the file, named by its position (`"0"`, `"1"`, …) and null where
     the row ended before it, and the column `SURPLUS`.
     """
 
     frame: pl.DataFrame
     first_row: int
-    """Number of the first row, from 1. Blank rows have none."""
+    """Number of the first row, from 1. Blank rows are not numbered."""
     blank_rows: int
     """How many blank rows were left out."""
 
@@ -76,18 +76,18 @@ class Table:
 class _Row:
     cells: Sequence[str]
     lines: int
-    """How many lines it stands in."""
+    """How many lines it takes up."""
     is_open: bool = False
-    """Whether a quote is still open where the text ends."""
+    """Whether a quote is still open at the end of the text."""
 
 
 class Source:
-    """A file that can be read as tables."""
+    """A file with a known dialect, read as tables."""
 
     def __init__(self, path: Path, dialect: Dialect, *, unreadable_characters: int = 0) -> None:
         self.dialect = dialect
         self.unreadable_characters = unreadable_characters
-        """In what is otherwise UTF-8. U+FFFD stands for each."""
+        """Number of broken characters in a UTF-8 file. Each is replaced by U+FFFD."""
         self._path = path
         self._width = len(dialect.headers)
         self._columns = [str(position) for position in range(self._width)]
@@ -97,14 +97,14 @@ class Source:
         """Read the file in blocks of about `block_bytes` bytes.
 
         Raises:
-            ScoringFailed: a row is too long, or bytes further down are no text in the file's encoding.
+            ScoringFailed: a row is too long, or the file has bytes that are invalid in its encoding.
         """
         first_row = 1
         for frame in self._frames(block_bytes):
             rows = _without_blank_rows(frame)
             self._check_length(rows, first_row)
             blank_rows = frame.height - rows.height
-            for some in rows.iter_slices(MOST_ROWS) if rows.height else (rows,):
+            for some in rows.iter_slices(MAX_TABLE_ROWS) if rows.height else (rows,):
                 yield Table(some, first_row, blank_rows)
                 first_row += some.height
                 blank_rows = 0
@@ -124,16 +124,16 @@ class Source:
                 yield frame
                 del buffer[:used]
             elif len(buffer) > MAX_RECORD_BYTES:
-                raise _too_long("A row")
+                raise _row_too_long("A row")
         if buffer and not lines_to_skip:
             yield self._read_with_care(bytes(buffer), final=True)[0]
 
     def _pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the text as UTF-8, with what the dialect says in place of a lone carriage return."""
+        """Yield the text as UTF-8, with lone carriage returns replaced as the dialect says."""
         held = b""
         for piece in self._decoded_pieces(size):
             text = held + piece
-            # Whether the last carriage return is alone, the next piece tells.
+            # Only the next piece shows whether a carriage return at the end is alone.
             held = b"\r" if text.endswith(b"\r") else b""
             text = text.removesuffix(held)
             if text.count(b"\r") > text.count(b"\r\n"):
@@ -150,11 +150,11 @@ class Source:
         with self._path.open("rb") as file:
             file.seek(len(dialect.bom))
             while piece := file.read(size):
-                yield piece if as_it_is else _decoded(decoder, piece, dialect.encoding, final=False)
-        yield _decoded(decoder, b"", dialect.encoding, final=True)
+                yield piece if as_it_is else _decode(decoder, piece, dialect.encoding, final=False)
+        yield _decode(decoder, b"", dialect.encoding, final=True)
 
     def _read(self, buffer: bytearray) -> tuple[pl.DataFrame, int]:
-        """Read the whole rows in the buffer; return them and the number of bytes they take."""
+        """Read the complete rows in the buffer; return them and the number of bytes they take."""
         end = self._end_of_rows(buffer)
         if end and not self.dialect.blank_before_quotes:  # to Polars, such quotes would be part of the cell
             with suppress(pl.exceptions.PolarsError):
@@ -171,12 +171,12 @@ class Source:
         return self._read_with_care(bytes(buffer[: buffer.rfind(b"\n") + 1]), final=False)
 
     def _end_of_rows(self, buffer: bytearray) -> int:
-        """Return where the last whole row in the buffer ends; 0 where only a careful look can tell."""
+        """Return where the last complete row in the buffer ends; 0 if only `_read_with_care` can find out."""
         quote = self.dialect.quote.encode()
         end = buffer.rfind(b"\n") + 1
         quotes = buffer.count(quote, 0, end)
-        # An even number of quotes is before the end of a row, an odd one before a line break in a cell.
-        for _ in range(_LONGEST_ROW_IN_LINES):
+        # Before the end of a row the number of quotes is even, before a line break within a cell it is odd.
+        for _ in range(_MAX_ROW_LINES):
             if quotes % 2 == 0:
                 return end
             start = buffer.rfind(b"\n", 0, end - 1) + 1
@@ -185,9 +185,9 @@ class Source:
         return 0
 
     def _is_faithful(self, frame: pl.DataFrame, buffer: bytearray, end: int) -> bool:
-        """Tell whether each row, of those that end at `end`, had a cell for each column.
+        """Return whether each row up to `end` had exactly one cell per column.
 
-        Polars fills short rows up and cuts long ones, so that only the number of delimiters tells.
+        Polars fills up short rows and cuts long ones, so the delimiters have to be counted.
         """
         if (frame[SURPLUS] != "").any():
             return False
@@ -199,7 +199,7 @@ class Source:
         return delimiters == frame.height * (self._width - 1)
 
     def _read_with_care(self, block: bytes, *, final: bool) -> tuple[pl.DataFrame, int]:
-        """Read a block that ends with a line; unless it is the `final` one, its last row may go on."""
+        """Read a block of complete lines; unless it is `final`, its last row may continue in the next one."""
         cells: list[list[str | None]] = [[] for _ in range(self._width + 1)]
         lines = _lines(block.decode())
         used = 0
@@ -218,7 +218,7 @@ class Source:
     def _rows(self, lines: Sequence[str]) -> Iterator[_Row]:
         line = 0
         while line < len(lines):
-            row = self._row(lines[line : line + _LONGEST_ROW_IN_LINES])
+            row = self._row(lines[line : line + _MAX_ROW_LINES])
             yield row
             line += row.lines
 
@@ -228,14 +228,14 @@ class Source:
         first = lines[0].rstrip("\r\n")
         if quote not in first:
             return _Row(first.split(delimiter), 1)
-        # A row that takes in the line behind the last one has a quote still open.
+        # If the row includes the blank line added at the end, a quote is still open.
         reader = self._reader([*lines, ""], strict=True)
         with suppress(csv.Error):
             cells = next(reader)
             if reader.line_num == 1 or (reader.line_num <= len(lines) and len(cells) == self._width):
                 return _Row(cells, reader.line_num)
-        # A stray quote, or one never closed that would take in the next rows: read the line by itself.
-        is_open = reader.line_num > len(lines) and len(lines) < _LONGEST_ROW_IN_LINES
+        # A stray quote, or an unclosed one that would take in the next rows: read the line by itself.
+        is_open = reader.line_num > len(lines) and len(lines) < _MAX_ROW_LINES
         cells = first.split(delimiter)
         if len(cells) != self._width:
             with suppress(csv.Error):
@@ -255,34 +255,36 @@ class Source:
         lengths = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series()
         too_long = (lengths > MAX_RECORD_BYTES).arg_max()
         if too_long is not None and lengths[too_long] > MAX_RECORD_BYTES:
-            raise _too_long(f"Row {first_row + too_long:,}")
+            raise _row_too_long(f"Row {first_row + too_long:,}")
 
 
 def open_source(path: Path, *, max_bytes: int) -> Source:
-    """Find out how a file is written, so that it can be read.
+    """Detect a file's dialect and open it for reading.
+
+    Args:
+        path: the file.
+        max_bytes: the largest size that is accepted.
 
     Raises:
-        ScoringFailed: it is too large, or no table of customers.
+        ScoringFailed: the file is too large, or is not a table of customers.
     """
     size = path.stat().st_size
     if size > max_bytes:
-        raise ScoringFailed(
-            FailureCode.FILE_TOO_LARGE, f"It has {size:,} bytes, {max_bytes:,} are the most we read."
-        )
+        raise ScoringFailed(FailureCode.FILE_TOO_LARGE, f"It has {size:,} bytes; the limit is {max_bytes:,}.")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         try:
             dialect = detect_dialect(head, whole=size <= HEAD_BYTES)
         except UnreadableFile as error:
             raise ScoringFailed(_CODES[type(error)], str(error)) from error
-        # An old export can be in ASCII for long before its first umlaut shows that it is not UTF-8.
+        # A Windows-1252 file can be ASCII for a long way before its first umlaut shows that it is not UTF-8.
         if dialect.encoding not in ("utf-8", "windows-1252") or _is_utf8(file):
             return Source(path, dialect)
         tally = _tally(file)
     if tally.is_mostly_utf8:
         return Source(path, replace(dialect, encoding="utf-8"), unreadable_characters=tally.broken)
     if dialect.bom:
-        raise _undecodable(dialect.encoding)
+        raise _undecodable_text(dialect.encoding)
     return Source(path, replace(dialect, encoding="windows-1252"))
 
 
@@ -291,7 +293,7 @@ def _is_utf8(file: BinaryIO) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(_CHECK_BYTES):
-            # The check of ASCII is many times faster than decoding; a character may begin before the piece.
+            # Checking for ASCII is much faster than decoding. A character may have begun in the piece before.
             if not piece.isascii() or decoder.getstate()[0]:
                 decoder.decode(piece)
         decoder.decode(b"", final=True)
@@ -309,27 +311,28 @@ def _tally(file: BinaryIO) -> Utf8Tally:
     return tally
 
 
-def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:
+def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:
     try:
         return decoder.decode(piece, final).encode()
     except UnicodeError as error:
-        raise _undecodable(encoding) from error
+        raise _undecodable_text(encoding) from error
 
 
-def _undecodable(encoding: str) -> ScoringFailed:
+def _undecodable_text(encoding: str) -> ScoringFailed:
     return ScoringFailed(
-        FailureCode.UNREADABLE_ENCODING, f"It begins as {encoding.upper()} and has other bytes further down."
+        FailureCode.UNREADABLE_ENCODING,
+        f"It starts as {encoding.upper()} but has invalid bytes further down.",
     )
 
 
 def _lines(text: str) -> list[str]:
-    """Cut at line feeds alone: str.splitlines also cuts at form feeds and Unicode's line separators."""
+    """Split at line feeds only: str.splitlines also splits at form feeds and Unicode line separators."""
     lines = [line + "\n" for line in text.split("\n")]
     return lines if lines[-1] != "\n" else lines[:-1]
 
 
 def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop the rows that have nothing but blanks, line ends and delimiters."""
+    """Drop the rows that have only blanks, line breaks and delimiters."""
     suspects = frame["0"].str.strip_chars().fill_null("") == ""
     if not suspects.any():
         return frame
@@ -337,8 +340,8 @@ def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(~suspects | frame.select(has_text).to_series())
 
 
-def _too_long(what: str) -> ScoringFailed:
+def _row_too_long(what: str) -> ScoringFailed:
     return ScoringFailed(
         FailureCode.LINE_TOO_LONG,
-        f"{what} is longer than {MAX_RECORD_BYTES:,} bytes. Check the quotes and line breaks there.",
+        f"{what} is longer than {MAX_RECORD_BYTES:,} bytes. Check its quotes and line breaks.",
     )

@@ -22,19 +22,19 @@ from retainwise_contracts.results import (
     risk_level,
 )
 
-MOST_AT_RISK = 5
-_LONGEST_ID = 200
-_MOST_UNUSED_TOLD = 100
+MAX_AT_RISK = 5
+_MAX_TEXT_LENGTH = 200
+_MAX_UNUSED_LISTED = 100
 LEVELS = pl.Series([RiskLevel.LOW.value, RiskLevel.MEDIUM.value, RiskLevel.HIGH.value])
 
 
 def risk_positions(probability: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the position of each probability's band in `LEVELS`."""
+    """Return the position of each probability's risk level in `LEVELS`: `[rows]`."""
     return np.searchsorted([MEDIUM_FROM, HIGH_FROM], probability, side="right")
 
 
 class SummaryTally:
-    """What the summary is made of."""
+    """The running totals behind the summary of a file."""
 
     def __init__(self, card: Card) -> None:
         self._card = card
@@ -53,7 +53,7 @@ class SummaryTally:
         ids: pl.Series,
         reasons: Reasons,
     ) -> None:
-        """Add some scored rows."""
+        """Add some scored rows; `probability` is float64 `[rows]`."""
         self.rows += len(probability)
         self._probability += float(probability.sum())
         self._levels += np.bincount(risk_positions(probability), minlength=len(LEVELS))
@@ -64,17 +64,17 @@ class SummaryTally:
     def _add_at_risk(
         self, probability: NDArray[np.float64], row_numbers: pl.Series, ids: pl.Series, reasons: Reasons
     ) -> None:
-        count = min(MOST_AT_RISK, len(probability))
+        count = min(MAX_AT_RISK, len(probability))
         if not count:
             return
         lowest = np.partition(probability, -count)[-count]
-        # Of equals the first rows, as many as may be needed.
+        # Of rows with equal probability the first ones, as many as may be needed.
         above = np.flatnonzero(probability > lowest)
         rows = np.concatenate([above, np.flatnonzero(probability == lowest)[:count]])
         customers = [
             CustomerAtRisk(
                 row_number=row_numbers[int(row)],
-                customer_id=printable(ids[int(row)], _LONGEST_ID),
+                customer_id=printable(ids[int(row)], _MAX_TEXT_LENGTH),
                 churn_probability=round(float(probability[row]), 6),
                 risk_level=risk_level(float(probability[row])),
                 reasons=reasons.of_row(int(row)),
@@ -82,7 +82,7 @@ class SummaryTally:
             for row in rows
         ]
         self._at_risk = heapq.nsmallest(
-            MOST_AT_RISK,
+            MAX_AT_RISK,
             self._at_risk + customers,
             key=lambda customer: (-customer.churn_probability, customer.row_number),
         )
@@ -99,18 +99,18 @@ class SummaryTally:
 
     @property
     def risk_distribution(self) -> RiskDistribution:
-        """Customers by band."""
+        """Number of customers by risk level."""
         low, medium, high = self._levels.tolist()
         return RiskDistribution(low=low, medium=medium, high=high)
 
     @property
     def highest_risk(self) -> tuple[CustomerAtRisk, ...]:
-        """The customers most likely to leave, the likeliest first."""
+        """The customers most likely to leave, highest probability first; at most `MAX_AT_RISK`."""
         return tuple(self._at_risk)
 
     @property
     def drivers(self) -> tuple[Driver, ...]:
-        """The features by their weight over the whole file."""
+        """The features by their mean absolute effect over the whole file (log-odds), largest first."""
         rows = max(self.rows, 1)
         drivers = [
             Driver(
@@ -127,18 +127,18 @@ class SummaryTally:
 
 
 def unused_columns(mapping: ColumnMapping) -> tuple[str, ...]:
-    """Return the headers that were not used, the first of them and how many more there are."""
-    told = tuple(printable(header, _LONGEST_ID) for header in mapping.unused[:_MOST_UNUSED_TOLD])
-    more = len(mapping.unused) - len(told)
-    return (*told, f"… and {more} more") if more else told
+    """Return the headers that were not used: the first ones, and how many more there are."""
+    listed = tuple(printable(header, _MAX_TEXT_LENGTH) for header in mapping.unused[:_MAX_UNUSED_LISTED])
+    more = len(mapping.unused) - len(listed)
+    return (*listed, f"… and {more} more") if more else listed
 
 
 def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
-    """Return the mapping as the contracts tell it."""
+    """Return the mapping in the form of the contracts."""
     return tuple(
         MappedColumn(
             feature=column.feature,
-            header=printable(column.header, _LONGEST_ID),
+            header=printable(column.header, _MAX_TEXT_LENGTH),
             method=column.method,
             confidence=column.confidence,
             conversion=column.conversion,

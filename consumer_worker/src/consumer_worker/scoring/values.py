@@ -1,7 +1,7 @@
-"""Text to what the model reads: numbers however they are written, categories however they are spelt.
+"""Converts text to the model's inputs: numbers in any notation, categories in any known spelling.
 
-Nothing is invented. What is missing is NaN, a category the model has never seen has a code of its own, and
-what is no number is marked as such.
+Nothing is filled in. A missing value is NaN, a category the model has never seen has a code of its own
+(`UNSEEN_CODE`), and text that is not a number is marked.
 """
 
 import re
@@ -43,47 +43,47 @@ _WRITTEN = {
 }
 
 
-_LONGEST_NUMBER = 64
-"""Characters. What is longer is no number; it also bounds the time the expressions above take."""
+_MAX_NUMBER_LENGTH = 64
+"""Characters. Longer text is not a number; the limit also bounds the time of the expressions above."""
 
 
 _PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
-"""What `%` multiplies with, by the feature's unit. A percentage of months or money is no number of them."""
+"""The factor for `%`, by the feature's unit. Other units, such as months, allow no percentage."""
 
 
 class NotANumber(ValueError):
-    """A cell holds something, and that is no number."""
+    """A cell has a value that is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumericValues:
-    """A numeric feature of some rows, in the model's unit. All arrays are `[rows]`."""
+    """A numeric feature of some rows. All arrays are `[rows]`, the values in the model's unit."""
 
     feature: NumericFeature
     values: NDArray[np.float64]
     """NaN where missing or unusable."""
     not_a_number: NDArray[np.bool_]
     out_of_range: NDArray[np.bool_]
-    """Where the value is impossible, by the card's valid_min and valid_max."""
+    """Where the value is impossible: outside the card's `valid_min` to `valid_max`."""
 
     @property
-    def codes(self) -> NDArray[np.float32]:
-        """What the model reads."""
+    def encoded(self) -> NDArray[np.float32]:
+        """The model's input: float32 `[rows]`, NaN where missing."""
         return self.values.astype(np.float32)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Where nothing is that the model could read."""
+        """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.values)
 
     def filter(self, rows: NDArray[np.bool_]) -> "NumericValues":
-        """Return the values of these rows alone."""
+        """Return the values of the marked rows only; `rows` is bool `[rows]`."""
         return NumericValues(
             self.feature, self.values[rows], self.not_a_number[rows], self.out_of_range[rows]
         )
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[float | None], NDArray[np.intp]]:
-        """Return the different values of these rows and, for each row, the position of its own."""
+        """Return the distinct values of these rows and, for each row, the position of its own."""
         values, inverse = np.unique(self.values[rows], return_inverse=True)
         return [None if np.isnan(value) else float(value) for value in values], inverse
 
@@ -94,28 +94,28 @@ class CategoricalValues:
 
     feature: CategoricalFeature
     texts: list[str | None]
-    """The different values: a category, the text of one that was never seen, or None for missing."""
+    """The distinct values: a category, the text of a category never seen, or None for missing."""
     text_codes: NDArray[np.float32]
-    """The model's code for each of them."""
+    """The model's code of each of them."""
     positions: NDArray[np.intp]
-    """For each row the position of its value in `texts`."""
+    """`[rows]`: the position of the row's value in `texts`."""
 
     @property
-    def codes(self) -> NDArray[np.float32]:
-        """What the model reads."""
+    def encoded(self) -> NDArray[np.float32]:
+        """The model's input: float32 `[rows]`, category codes, `UNSEEN_CODE` or NaN where missing."""
         return self.text_codes[self.positions]
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Where nothing is that the model could read."""
+        """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.text_codes)[self.positions]
 
     def filter(self, rows: NDArray[np.bool_]) -> "CategoricalValues":
-        """Return the values of these rows alone."""
+        """Return the values of the marked rows only; `rows` is bool `[rows]`."""
         return CategoricalValues(self.feature, self.texts, self.text_codes, self.positions[rows])
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[str | None], NDArray[np.intp]]:
-        """Return the different values of these rows and, for each row, the position of its own."""
+        """Return the distinct values of these rows and, for each row, the position of its own."""
         positions = self.positions[rows]
         used = np.flatnonzero(np.bincount(positions, minlength=len(self.texts)))
         own = np.empty(len(self.texts), np.intp)
@@ -127,32 +127,32 @@ FeatureValues = NumericValues | CategoricalValues
 
 
 def is_missing(text: str) -> bool:
-    """Tell whether a cell says that it has no value, as `N/A`, `null` and `-` do."""
+    """Return whether a cell means that there is no value, as `N/A`, `null` and `-` do."""
     return text.strip().casefold() in _MISSING
 
 
 def are_missing(texts: pl.Series) -> NDArray[np.bool_]:
-    """Tell the same of each of these, surrounding blanks removed."""
+    """Apply `is_missing` to each text, which must have no surrounding blanks: bool `[rows]`."""
     return texts.fill_null("").str.to_lowercase().is_in(list(_MISSING)).to_numpy()
 
 
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
-    """Read a number as people and spreadsheets write it; None if the cell says it has none.
+    """Read a number as people and spreadsheets write it; return None if the cell is missing.
 
-    A number that fits the file's own decimal sign is read so; one that fits only the other is read by that:
-    in a file with decimal points, `1,234` is 1234 and `29,85` can only be 29.85.
+    The file's own decimal sign is tried first, then the other one: in a file with decimal points, `1,234` is
+    1234, and `29,85` can only be 29.85.
 
     Args:
         text: such as `1.234,56`, `$29.99`, `29,99 €`, `12 %`, `1 234`, `(5.00)`, `'-5`.
         decimal: the file's decimal sign.
-        percent: what `%` multiplies with; None where a percentage makes no sense.
+        percent: the factor for `%`; None where a percentage is not allowed.
 
     Raises:
-        NotANumber: it is none, or infinite.
+        NotANumber: the text is not a number, or is infinite.
     """
     if is_missing(text):
         return None
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _MAX_NUMBER_LENGTH:
         raise NotANumber(text)
     number = text.strip().removeprefix("'").replace("\u2212", "-")
     negative = False
@@ -193,19 +193,19 @@ def read_values(
 
     Args:
         texts: a text column per feature that the file has, by the feature's name; no nulls.
-        card: of the model, whose features are read.
-        factors: by feature, what brings a number to the model's unit.
+        card: the card of the model whose features are read.
+        factors: by feature, the factor that converts a number to the model's unit.
         decimal: the file's decimal sign.
 
     Returns:
-        All of the card's features in its order; what the file does not have is missing in all rows.
+        All of the card's features in its order. A feature without a column is missing in all rows.
     """
     categorical = [
         feature.name
         for feature in card.features
         if feature.kind == "categorical" and feature.name in texts.columns
     ]
-    different = _different(texts.select(categorical))
+    distinct = _distinct(texts.select(categorical))
     values: dict[str, FeatureValues] = {}
     for feature in card.features:
         if feature.name not in texts.columns:
@@ -215,15 +215,15 @@ def read_values(
                 texts[feature.name], feature, decimal, factors.get(feature.name, 1.0)
             )
         else:
-            values[feature.name] = _read_categories(*different[feature.name], feature)
+            values[feature.name] = _read_categories(*distinct[feature.name], feature)
     return {name: _as_implied(of_feature, values) for name, of_feature in values.items()}
 
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
-    """Read a column as a numeric feature times a factor."""
+    """Read a column of texts as a numeric feature; every number is multiplied by `factor`."""
     plain = texts = texts.str.strip_chars()
     if decimal == ",":
-        # "1.234" is a thousand and more here: left to parse_number.
+        # "1.234" is 1234 in such a file: left to parse_number.
         plain = texts.set(texts.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
     values = plain.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
     not_a_number = np.zeros(len(texts), np.bool_)
@@ -242,11 +242,11 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
 def _parse(
     texts: pl.Series, feature: NumericFeature, decimal: Decimal
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp]]:
-    """Parse each different text once: its value, whether it is one, and the position of each row's."""
-    different, positions = _different(texts.to_frame())[texts.name]
-    values = np.full(len(different), np.nan)
-    is_number = np.ones(len(different), np.bool_)
-    for position, text in enumerate(different):
+    """Parse each distinct text once; return the values, which of them are valid, and each row's position."""
+    distinct, positions = _distinct(texts.to_frame())[texts.name]
+    values = np.full(len(distinct), np.nan)
+    is_number = np.ones(len(distinct), np.bool_)
+    for position, text in enumerate(distinct):
         try:
             value = parse_number(text, decimal, percent=_PERCENT.get(feature.unit))
         except NotANumber:
@@ -257,12 +257,12 @@ def _parse(
 
 
 def _read_categories(
-    different: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature
+    distinct: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature
 ) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []
-    value_codes = np.empty(len(different), np.float32)
-    for position, text in enumerate(different):
+    value_codes = np.empty(len(distinct), np.float32)
+    for position, text in enumerate(distinct):
         category = feature.category(text)
         if category is not None:
             values.append(category)
@@ -277,15 +277,15 @@ def _read_categories(
 
 
 def _as_implied(own: FeatureValues, values: Mapping[str, FeatureValues]) -> FeatureValues:
-    """Read a category as another feature of the same row implies it, see `ImpliedCategory`."""
+    """Replace a category by the one that another feature of the row implies, see `ImpliedCategory`."""
     if isinstance(own, NumericValues) or own.feature.implied is None:
         return own
     implied = own.feature.implied
     other = values[implied.feature]
     if isinstance(other, NumericValues):
         return own
-    written = own.codes == own.feature.categories.index(implied.written)
-    rows = written & (other.codes == other.feature.categories.index(implied.category))
+    written = own.encoded == own.feature.categories.index(implied.written)
+    rows = written & (other.encoded == other.feature.categories.index(implied.category))
     if not rows.any():
         return own
     means = np.float32(own.feature.categories.index(implied.means))
@@ -304,12 +304,12 @@ def _no_values(feature: Feature, rows: int) -> FeatureValues:
     return CategoricalValues(feature, [None], np.array([np.nan], np.float32), np.zeros(rows, np.intp))
 
 
-def _different(texts: pl.DataFrame) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
-    """Return for each column its different texts, and for each row the position of its own among them."""
+def _distinct(texts: pl.DataFrame) -> dict[str, tuple[list[str], NDArray[np.intp]]]:
+    """Return the distinct texts of each column, and for each row the position of its own among them."""
     if not texts.width:
         return {}
-    different = texts.select(pl.all().unique(maintain_order=True).implode()).row(0, named=True)
+    distinct = texts.select(pl.all().unique(maintain_order=True).implode()).row(0, named=True)
     positions = texts.select(
-        pl.col(name).cast(pl.Enum(values)).to_physical().cast(pl.Int64) for name, values in different.items()
+        pl.col(name).cast(pl.Enum(values)).to_physical().cast(pl.Int64) for name, values in distinct.items()
     )
-    return {name: (values, positions[name].to_numpy()) for name, values in different.items()}
+    return {name: (values, positions[name].to_numpy()) for name, values in distinct.items()}

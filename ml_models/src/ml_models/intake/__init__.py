@@ -1,1 +1,1 @@
-"""How a customer's file is read before any model sees it: its dialect, and which column is which feature."""
+"""How a customer's file is read: its `dialect`, and the features that its `columns` are."""

@@ -1,7 +1,7 @@
-"""Which of a customer's columns is which feature of a model.
+"""Maps a customer's columns to the features of a model.
 
-A header is matched by its exact name, then without regard to case, blanks and punctuation, then by the names
-the card says a feature also goes by, at last by likeness. A mapping in the request wins over all of them.
+A header is matched by its exact name, then ignoring case, blanks and punctuation, then by the feature's
+aliases in the card, and last by similarity. A mapping in the request takes precedence over all of them.
 """
 
 import re
@@ -15,12 +15,12 @@ from rapidfuzz import fuzz, process
 from ml_models.card import Card, normalise
 
 CUSTOMER_ID = "customer_id"
-"""What the customer's id is called in a mapping, beside the names of the features."""
+"""The name of the customer's id in a mapping, next to the names of the features."""
 
 IGNORED_HEADERS = frozenset(
     {"rejected_row", "rejected_code", "rejected_column", "rejected_value", "rejected_hint"}
 )
-"""What our own `rejected.csv` adds; it may be mended and sent again as it is."""
+"""The columns that our `rejected.csv` adds. Customers may leave them in when they upload it again."""
 
 Method = Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
 
@@ -28,24 +28,28 @@ _CONFIDENCE: Mapping[Method, float] = {"explicit": 1.0, "exact": 1.0, "normalise
 _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alias": 3, "fuzzy": 4}
 
 _LIKE_ENOUGH = 88.0
-"""Of 100: one wrong letter in eight. Below it, other things have names as close as a typing error."""
+"""Similarity out of 100: one wrong letter in eight. Below it, other things have names as close as a typo."""
+
 _AMBIGUOUS_WITHIN = 4.0
-_WORTH_NAMING = 65.0
+"""If two features are this close in similarity, neither is used."""
+
+_MIN_SIMILARITY_NAMED = 65.0
+"""Similarity out of 100 from which a header is suggested for a missing column."""
 
 _SHORT_WORD = 3
-"""Letters. A word no longer than this is not misspelt but another word: `ip` is no `id`."""
+"""Letters. A word of at most this length is not a typo but another word: `ip` is not `id`."""
 
 _OTHER_WORDS = ("change", "contact")
-"""Words of customer files that are one letter from a card's (charge, contract), and something else."""
+"""Words in customer files that are one letter from a card's (charge, contract) but mean something else."""
 
 _KEYS = (["id"], ["no"], ["nr"], ["number"], ["code"], ["key"], ["date"])
-"""Last words of headers that are about a thing, not the thing: `payment id`."""
+"""Last words of headers that refer to a thing but are not the thing itself: `payment id`."""
 
 _DAYS_PER_MONTH = 365.25 / 12
 
 _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
-    # Unit of the feature: unit in the header: its factor and its spellings. Plurals alone where the singular
-    # is as likely the name of a date's part.
+    # Unit of the feature: unit in the header: factor and spellings. Only plurals where the singular may also
+    # be a part of a date.
     "months": {
         "days": (1 / _DAYS_PER_MONTH, ("day", "days", "d", "tage", "tagen")),
         "weeks": (7 / _DAYS_PER_MONTH, ("week", "weeks", "w", "wk", "wks", "wochen")),
@@ -70,37 +74,37 @@ _UNIT_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class MappedColumn:
-    """A column of the file that is read as a feature, or as the customer's id."""
+class ColumnMatch:
+    """A column of the file and the feature, or customer id, that it is read as."""
 
     feature: str
     """The feature's name, or `CUSTOMER_ID`."""
     header: str
     position: int
-    """Of the column in the file, from 0."""
+    """Position of the column in the file, from 0."""
     method: Method
     confidence: float
-    """From 0 to 1, where 1 is certain."""
+    """From 0 to 1; 1 is certain."""
     factor: float = 1.0
-    """What its numbers are multiplied with to be in the model's unit."""
+    """Converts the column's numbers to the model's unit."""
     conversion: str | None = None
-    """The same in words: `years to months`."""
+    """The conversion in words: `years to months`; None if there is none."""
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which column is what."""
+    """Which column of a file is read as which feature."""
 
-    customer_id: MappedColumn
-    features: Mapping[str, MappedColumn]
-    """By the feature's name; a feature that the file lacks is not there."""
+    customer_id: ColumnMatch
+    features: Mapping[str, ColumnMatch]
+    """By feature name; features without a column are left out."""
     unused: tuple[str, ...]
-    """The headers that are nothing to this model."""
+    """The headers this model does not use."""
     conflicts: tuple[str, ...]
-    """What could have been read otherwise, and what was done, in sentences."""
+    """Ambiguous headers and how they were resolved, as sentences."""
 
     @property
-    def columns(self) -> tuple[MappedColumn, ...]:
+    def columns(self) -> tuple[ColumnMatch, ...]:
         """The customer's id, then the features in the order of the card."""
         return (self.customer_id, *self.features.values())
 
@@ -110,37 +114,39 @@ class MappingError(ValueError):
 
 
 class RequiredColumnsMissing(MappingError):
-    """The file lacks columns without which no score is honest.
+    """The file lacks columns without which scores are not reliable.
 
-    `missing` holds feature names (or `CUSTOMER_ID`), `closest` the headers most like each of them.
+    `missing` has the names of the features (or `CUSTOMER_ID`), `closest` the most similar headers for each.
     """
 
     def __init__(self, missing: tuple[str, ...], closest: Mapping[str, tuple[str, ...]]) -> None:
         self.missing = missing
         self.closest = closest
-        told = "; ".join(self._tell(name) for name in missing)
-        super().__init__(f"Not found: {told}. Rename the columns, or name them in the request's mapping.")
+        described = "; ".join(self._describe(name) for name in missing)
+        super().__init__(
+            f"Not found: {described}. Rename the columns, or map them in the request's column mapping."
+        )
 
-    def _tell(self, name: str) -> str:
+    def _describe(self, name: str) -> str:
         headers = ", ".join(f"“{header}”" for header in self.closest.get(name, ()))
-        return f"{name} (closest: {headers})" if headers else f"{name} (no header is like it)"
+        return f"{name} (closest: {headers})" if headers else f"{name} (no similar header)"
 
 
 class InvalidMapping(MappingError):
-    """The request's mapping names a feature the model does not have, or a header the file does not have."""
+    """The request's mapping names a feature the model does not have, or a column that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
     position: int
     text: str
-    """As it is in the file, less surrounding blanks."""
+    """As in the file, without surrounding blanks."""
 
     def readings(self, unit: str | None) -> Iterator[tuple[str, float, str | None]]:
-        """Yield its compact spellings, each with the factor and conversion its unit word asks for.
+        """Yield the header's compact spellings, each with the factor and conversion of its unit word.
 
-        `tenure_days` is read as `tenuredays`, `tenure` and, with the model's own unit in its place,
-        `tenuremonths`, each of them times 0.033.
+        `tenure_days` is read as `tenuredays`, as `tenure` and, with the model's own unit instead, as
+        `tenuremonths`, each with the factor 0.033.
         """
         words = _words(self.text)
         for position, word in enumerate(words):
@@ -164,18 +170,18 @@ class _Header:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A feature or the customer's id, with the compact spellings it goes by."""
+    """A feature or the customer's id, with its compact spellings."""
 
     name: str
     unit: str | None
     normalised: frozenset[str]
     aliases: Mapping[str, int]
-    """Spelling to rank: of two headers that are aliases the one named earlier wins."""
+    """Spelling to rank: of two headers that are aliases, the one listed first in the card is used."""
     words: Mapping[str, frozenset[str]]
-    """The words of each of these spellings."""
+    """The words of each spelling."""
 
-    def match(self, header: _Header) -> tuple[tuple[int, bool, int], MappedColumn] | None:
-        """Return how well a header fits (lower is better) and the column it would be; None if it does not."""
+    def match(self, header: _Header) -> tuple[tuple[int, bool, int], ColumnMatch] | None:
+        """Return the rank of a match with a header (lower is better) and the match; None if there is none."""
         if header.text == self.name:
             return self._column(header, "exact", 0, 1.0, None)
         matches = []
@@ -193,8 +199,8 @@ class _Target:
         rank: int,
         factor: float,
         conversion: str | None,
-    ) -> tuple[tuple[int, bool, int], MappedColumn]:
-        column = MappedColumn(
+    ) -> tuple[tuple[int, bool, int], ColumnMatch]:
+        column = ColumnMatch(
             feature=self.name,
             header=header.text,
             position=header.position,
@@ -203,12 +209,12 @@ class _Target:
             factor=factor,
             conversion=conversion,
         )
-        # What needs no conversion is surer than what does.
+        # A match without a unit conversion is more certain than one with it.
         return (_RANK[method], conversion is not None, rank), column
 
 
 def _words(text: str) -> list[str]:
-    """Split a header into folded words, also where capitals do: `TenureDays` is `tenure`, `days`."""
+    """Split a header into lower-case words, also at capitals: `TenureDays` is `tenure`, `days`."""
     return normalise(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).split()
 
 
@@ -223,8 +229,8 @@ def map_columns(
 
     Args:
         headers: the file's headers in order; blank ones are never mapped.
-        card: of the model that shall score.
-        explicit: feature name (or `CUSTOMER_ID`) to header; it wins over every other match.
+        card: the card of the model that will score.
+        explicit: feature name (or `CUSTOMER_ID`) to header; takes precedence over every other match.
 
     Raises:
         InvalidMapping: `explicit` does not fit the card or the headers.
@@ -234,7 +240,7 @@ def map_columns(
 
 
 class _Mapper:
-    """One mapping in the making: what is taken, what is found, what to tell."""
+    """Builds one mapping step by step: free headers, matches found, conflicts to report."""
 
     def __init__(self, headers: Sequence[str], card: Card, explicit: Mapping[str, str]) -> None:
         self._card = card
@@ -244,7 +250,7 @@ class _Mapper:
             for position, header in enumerate(headers)
             if header.strip() and header.strip() not in IGNORED_HEADERS
         }
-        self._found: dict[str, MappedColumn] = {}
+        self._found: dict[str, ColumnMatch] = {}
         self._conflicts: list[str] = []
 
     @cached_property
@@ -263,7 +269,7 @@ class _Mapper:
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
-        """All words of all names: what is one of them is not misspelt."""
+        """All words of all names. A word that is one of them is not a typo."""
         return frozenset(
             word for target in self._targets.values() for words in target.words.values() for word in words
         )
@@ -271,7 +277,7 @@ class _Mapper:
     def map(self) -> ColumnMapping:
         self._take_explicit()
         self._take_names()
-        self._take_likenesses()
+        self._take_similar()
         missing = tuple(name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found)
         if missing:
             raise RequiredColumnsMissing(missing, {name: self._closest(name) for name in missing})
@@ -286,7 +292,7 @@ class _Mapper:
             conflicts=tuple(self._conflicts),
         )
 
-    def _take(self, column: MappedColumn) -> None:
+    def _take(self, column: ColumnMatch) -> None:
         self._found[column.feature] = column
         del self._free[column.position]
 
@@ -295,8 +301,8 @@ class _Mapper:
             target = self._targets.get(name)
             if target is None:
                 raise InvalidMapping(
-                    f"The mapping names “{name}”, which is no feature of {self._card.ref}. "
-                    f"It has: {', '.join(self._targets)}."
+                    f"The mapping names “{name}”, which is not a feature of {self._card.ref}. "
+                    f"Its features are: {', '.join(self._targets)}."
                 )
             same = [header for header in self._free.values() if header.text == wanted.strip()]
             same = same or [
@@ -304,14 +310,14 @@ class _Mapper:
             ]
             if not same:
                 raise InvalidMapping(
-                    f"The mapping reads {name} from “{wanted}”, which the file does not have "
-                    "or which is mapped already."
+                    f"The mapping reads {name} from “{wanted}”, but the file has no such column "
+                    "or it is already mapped."
                 )
-            self._tell_of_others(same[0], same[1:], name)
-            # Its unit is in its name, whoever chose the column.
+            self._report_conflicts(same[0], same[1:], name)
+            # The unit in the header counts also for an explicit mapping.
             _, factor, conversion = next(same[0].readings(target.unit))
             self._take(
-                MappedColumn(
+                ColumnMatch(
                     name,
                     same[0].text,
                     same[0].position,
@@ -323,7 +329,7 @@ class _Mapper:
             )
 
     def _take_names(self) -> None:
-        """Take what a header says outright, the surest first, so that no column is lost to a lesser match."""
+        """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
         matches = sorted(
             (
                 match
@@ -335,43 +341,43 @@ class _Mapper:
         )
         for _, column in matches:
             if column.position in self._free:
-                self._take_or_tell(column)
+                self._take_or_report(column)
 
-    def _take_likenesses(self) -> None:
-        """Take what is nearly a known name, unless it is as near to another one."""
+    def _take_similar(self) -> None:
+        """Take headers that are nearly a known name, unless they are as close to another feature."""
         spellings = {
             spelling: target
             for target in self._open_targets()
             for spelling in (*target.aliases, *target.normalised)
-            if len(spelling) > 5 and spelling not in _UNIT_WORDS  # one letter makes a month of months
+            if len(spelling) > 5 and spelling not in _UNIT_WORDS  # one letter turns months into month
         }
-        known_otherwise = {_compact(column.name) for column in self._card.excluded_columns}
-        candidates: list[tuple[float, MappedColumn]] = []
+        excluded = {_compact(column.name) for column in self._card.excluded_columns}
+        candidates: list[tuple[float, ColumnMatch]] = []
         for header in self._free.values():
-            if _compact(header.text) in known_otherwise:
+            if _compact(header.text) in excluded:
                 continue
-            ranked = _likenesses(header, spellings, self._vocabulary)
+            ranked = _similar(header, spellings, self._vocabulary)
             if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _AMBIGUOUS_WITHIN:
                 names = " or ".join(column.feature for _, column in ranked[:2])
                 self._conflicts.append(
-                    f"Column “{header.text}” could be {names}; it was not used. "
-                    "Name it in the mapping to use it."
+                    f"Column “{header.text}” could be {names} and was not used. "
+                    "To use it, add it to the column mapping."
                 )
             elif ranked:
                 candidates.append(ranked[0])
         for _, column in sorted(candidates, key=lambda pair: (-pair[0], pair[1].position)):
-            self._take_or_tell(column)
+            self._take_or_report(column)
 
-    def _take_or_tell(self, column: MappedColumn) -> None:
+    def _take_or_report(self, column: ColumnMatch) -> None:
         if column.feature in self._found:
-            self._tell_of_others(self._found[column.feature], [self._free[column.position]], column.feature)
+            self._report_conflicts(self._found[column.feature], [self._free[column.position]], column.feature)
         else:
             self._take(column)
 
     def _open_targets(self) -> list[_Target]:
         return [target for target in self._targets.values() if target.name not in self._found]
 
-    def _tell_of_others(self, used: _Header | MappedColumn, others: Sequence[_Header], feature: str) -> None:
+    def _report_conflicts(self, used: _Header | ColumnMatch, others: Sequence[_Header], feature: str) -> None:
         header = used.text if isinstance(used, _Header) else used.header
         for other in others:
             which = "a second column of that name" if other.text == header else f"“{other.text}”"
@@ -389,7 +395,7 @@ class _Mapper:
             for header in self._free.values()
         }
         ranked = sorted(scores, key=lambda text: scores[text], reverse=True)
-        return tuple(text for text in ranked if scores[text] >= _WORTH_NAMING)[:3]
+        return tuple(text for text in ranked if scores[text] >= _MIN_SIMILARITY_NAMED)[:3]
 
 
 def _target(name: str, names: Sequence[str], aliases: Sequence[str], *, unit: str | None) -> _Target:
@@ -405,12 +411,15 @@ def _target(name: str, names: Sequence[str], aliases: Sequence[str], *, unit: st
     )
 
 
-def _likenesses(
+def _similar(
     header: _Header, spellings: Mapping[str, _Target], vocabulary: Collection[str]
-) -> list[tuple[float, MappedColumn]]:
-    """Return what a header may be a misspelling of, the likeliest first, with a score up to 100."""
-    best: dict[str, tuple[float, MappedColumn]] = {}
-    names_a_key = _words(header.text)[-1:] in _KEYS
+) -> list[tuple[float, ColumnMatch]]:
+    """Return the matches a header may be a typo of, most similar first, each with its similarity up to 100.
+
+    Similarity is the normalised indel similarity of rapidfuzz's `fuzz.ratio`.
+    """
+    best: dict[str, tuple[float, ColumnMatch]] = {}
+    ends_with_key = _words(header.text)[-1:] in _KEYS
     for unit in {target.unit for target in spellings.values()}:
         known = [spelling for spelling, target in spellings.items() if target.unit == unit]
         for reading, factor, conversion in header.readings(unit):
@@ -418,7 +427,7 @@ def _likenesses(
                 reading, known, scorer=fuzz.ratio, score_cutoff=_LIKE_ENOUGH, limit=None
             ):
                 name = spellings[spelling].name
-                if _has_more_to_say(reading, spelling) or (names_a_key and name != CUSTOMER_ID):
+                if _is_extended(reading, spelling) or (ends_with_key and name != CUSTOMER_ID):
                     continue
                 if _has_other_words(header, spelling, spellings[spelling], vocabulary):
                     continue
@@ -427,21 +436,21 @@ def _likenesses(
                 confidence = round(score / 100 * _CONFIDENCE["alias"], 2)
                 best[name] = (
                     score,
-                    MappedColumn(name, header.text, header.position, "fuzzy", confidence, factor, conversion),
+                    ColumnMatch(name, header.text, header.position, "fuzzy", confidence, factor, conversion),
                 )
     return sorted(best.values(), key=lambda pair: pair[0], reverse=True)
 
 
-def _has_more_to_say(one: str, other: str) -> bool:
-    """Tell whether one spelling is the other and more: `contractid` is no misspelt `contract`."""
+def _is_extended(one: str, other: str) -> bool:
+    """Return whether one spelling extends the other: `contractid` is not a typo of `contract`."""
     short, long = sorted((one, other), key=len)
     return len(long) - len(short) > 1 and (long.startswith(short) or long.endswith(short))
 
 
 def _has_other_words(header: _Header, spelling: str, target: _Target, vocabulary: Collection[str]) -> bool:
-    """Tell whether a header that is nearly a spelling says something else, in words that are none of its own.
+    """Return whether a header that is nearly a spelling means something else, by words the spelling lacks.
 
-    `Contact Type` is no misspelt contract type, `Customer IP` no customer id, `Payments` no payment method.
+    `Contact Type` is not a typo of contract type, `Customer IP` not of customer id.
     """
     if any(word in _compact(header.text) and word not in spelling for word in _OTHER_WORDS):
         return True

@@ -1,7 +1,7 @@
-"""How a customer's file is written: found from its first bytes, without a look at the model.
+"""Detects how a customer's file is written, from its first bytes and independent of any model.
 
-`detect_dialect` says how the text is encoded, what separates rows and cells, in which line the header stands
-and how decimals are written. It reads the head alone, so that an upload can be refused as it arrives.
+`detect_dialect` finds the encoding, the delimiters of rows and cells, the line of the header and the decimal
+sign. It needs only the head of the file, so that an upload can be refused while it arrives.
 """
 
 import codecs
@@ -15,21 +15,23 @@ from itertools import islice
 from typing import Literal
 
 HEAD_BYTES = 262_144
-"""How much of a file `detect_dialect` wants to see. Every caller reads this much, so that all agree."""
+"""How much of a file `detect_dialect` needs. All callers pass this much, so that all get the same result."""
 
 MAX_COLUMNS = 1_000
-"""Wider tables are refused: the memory a block of rows takes grows with its cells."""
+"""Wider tables are refused: the memory for a block of rows grows with its cells."""
 
 MAX_RECORD_BYTES = 131_072
-"""The longest row that is read. What is longer is no table of customers, or a quote was left open."""
+"""Longer rows are refused: the file is not a table of customers, or a quote is not closed."""
 
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLED_RECORDS = 200
-_NO_DELIMITER = "No column delimiter was found: one of , ; | or a tab is expected."
-_MOST_TITLE_ROWS = 30
-_MOST_BROKEN = 0.1
-"""Share of the characters beyond ASCII that may be no UTF-8 before a file is taken for Windows-1252."""
+_NO_DELIMITER = (
+    "No column delimiter was found. Separate the columns with a comma, semicolon, tab or | character."
+)
+_MAX_TITLE_ROWS = 30
+_MAX_BROKEN = 0.1
+"""Largest share of broken UTF-8 among the characters beyond ASCII; beyond it, a file is Windows-1252."""
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -58,23 +60,23 @@ _DECIMAL_POINT = re.compile(r"\D{0,4}(?:0\.\d+|\d+\.(?:\d{1,2}|\d{4,})|\d{1,3}(?
 
 
 class UnreadableFile(ValueError):
-    """A file is no table of customers. Its subclass says why, its text what to do."""
+    """A file is not a table of customers. The subclass says why, the message what to do."""
 
 
 class EmptyFile(UnreadableFile):
-    """The file has no content at all."""
+    """The file is empty or has only blanks."""
 
 
 class NotACsv(UnreadableFile):
-    """The file is something else than a table in text."""
+    """The file is not a table in text form, or has no header."""
 
 
 class NoRows(UnreadableFile):
-    """The file ends with its header."""
+    """The file ends after its header."""
 
 
 class UnreadableEncoding(UnreadableFile):
-    """The file's bytes are no text in any encoding that is read here."""
+    """The file's bytes are not valid text in any supported encoding."""
 
 
 class TooManyColumns(UnreadableFile):
@@ -93,22 +95,22 @@ class Dialect:
     """How a file is written."""
 
     encoding: Encoding
-    """Of the head. A head in ASCII is taken as UTF-8: who reads on checks whether the rest is. A few bytes in
-    UTF-8 may be none, see `Utf8Tally`."""
+    """Of the head. An ASCII head counts as UTF-8; whoever reads the rest must check it. UTF-8 may have a few
+    broken characters, see `Utf8Tally`."""
     bom: bytes
-    """The byte order mark the file starts with, empty if none."""
+    """The byte order mark at the start of the file, empty if there is none."""
     delimiter: str
     quote: str
     blank_before_quotes: bool
-    """Whether a blank may stand before the quote that opens a cell: `"a", "b"`."""
+    """Whether blanks may precede the quote that opens a cell: `"a", "b"`."""
     carriage_return: Literal["\n", " "]
-    """What a carriage return without a line feed stands for: the end of a line, or a blank within a cell."""
+    """What a carriage return without a line feed means: the end of a line, or a blank within a cell."""
     header_row: int
-    """The line the header starts in, from 1. What is above are title rows."""
+    """The line in which the header starts, from 1. The lines above are title rows."""
     lines_before_data: int
-    """Number of lines up to and with the header."""
+    """Number of lines up to and including the header."""
     headers: tuple[str, ...]
-    """On one line, without control characters; blank ones are empty, duplicates stay."""
+    """In order, each on one line without control characters. Blank headers are empty, duplicates stay."""
     decimal: Literal[".", ","]
 
 
@@ -128,43 +130,43 @@ class _Record:
 
 
 class Utf8Tally:
-    """Counts, piece by piece, what of a text beyond ASCII is UTF-8 and what is not."""
+    """Counts, piece by piece, the valid and the broken UTF-8 characters beyond ASCII."""
 
     def __init__(self) -> None:
         self.valid = 0
-        """Characters beyond ASCII."""
+        """Valid characters beyond ASCII."""
         self.broken = 0
-        """Characters that were cut or copied wrongly. U+FFFD in the text itself is none of them."""
+        """Truncated or invalid characters. U+FFFD in the text itself is not counted."""
         self._replacing = codecs.getincrementaldecoder("utf-8")("replace")
         self._ignoring = codecs.getincrementaldecoder("utf-8")("ignore")
 
     def add(self, data: bytes, *, final: bool = False) -> None:
-        """Count the next piece; unless it is the `final` one, a character may go on in the next."""
+        """Count the next piece; unless it is the `final` one, a character may continue in the next."""
         valid = self._ignoring.decode(data, final)
         self.valid += len(valid) - len(valid.encode("ascii", "ignore"))
         self.broken += len(self._replacing.decode(data, final)) - len(valid)
 
     @property
     def is_mostly_utf8(self) -> bool:
-        """Whether the text is UTF-8, but for a character cut or copied wrongly here and there.
+        """Whether the text is UTF-8 with at most a few broken characters.
 
-        In another encoding hardly a character beyond ASCII would happen to be UTF-8.
+        In another encoding, hardly any character beyond ASCII would happen to be valid UTF-8.
         """
-        return self.broken <= _MOST_BROKEN * (self.valid + self.broken)
+        return self.broken <= _MAX_BROKEN * (self.valid + self.broken)
 
 
 def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
-    """Find out how a file is written.
+    """Detect how a file is written.
 
     Args:
         head: the file's first `HEAD_BYTES` bytes, or all of it if it is shorter.
         whole: whether `head` is the whole file.
 
     Raises:
-        EmptyFile: there is nothing but blanks.
-        NotACsv: it is a workbook, an archive, JSON, prose, …, or has no header.
+        EmptyFile: the file has only blanks.
+        NotACsv: the file is a workbook, an archive, JSON, prose, …, or has no header.
         NoRows: nothing follows the header.
-        UnreadableEncoding: the bytes are no text.
+        UnreadableEncoding: the bytes are not valid text.
         TooManyColumns: more than `MAX_COLUMNS`.
         RecordTooLong: the head ends within its first rows.
     """
@@ -210,9 +212,9 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
 def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
     for signature, what in _SIGNATURES:
         if head.startswith(signature):
-            raise NotACsv(f"It is {what}. Open it, save the table as CSV and send that.")
+            raise NotACsv(f"It is {what}. Open it, save the table as CSV and upload that file.")
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise UnreadableEncoding("It is UTF-32. Save it as UTF-8 and send it again.")
+        raise UnreadableEncoding("It is UTF-32. Save it as UTF-8 and upload it again.")
     boms: tuple[tuple[bytes, Encoding], ...] = (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -224,19 +226,21 @@ def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
     if (utf16 := _utf16_without_bom(head)) is not None:
         return utf16, b""
     if len(_CONTROL.findall(head)) > 0.01 * len(head):
-        raise NotACsv("It holds binary data. Open it in the program it is from and save the table as CSV.")
+        raise NotACsv(
+            "It contains binary data. Open it in the program that created it and save the table as CSV."
+        )
     return ("utf-8" if _is_mostly_utf8(head, whole=whole) else "windows-1252"), b""
 
 
 def _is_mostly_utf8(data: bytes, *, whole: bool) -> bool:
     tally = Utf8Tally()
-    # Unless it is the whole file, a character may be cut at the end.
+    # Unless it is the whole file, the last character may be incomplete.
     tally.add(data, final=whole)
     return tally.is_mostly_utf8
 
 
 def _utf16_without_bom(head: bytes) -> Encoding | None:
-    # Text in a Latin script has a zero in every second byte: behind the letter in little endian.
+    # In UTF-16, Latin text has a zero in every second byte: after the letter in little endian.
     pairs = max(len(head) // 2, 1)
     if head[1::2].count(0) > 0.4 * pairs and head[0::2].count(0) < 0.1 * pairs:
         return "utf-16-le"
@@ -248,32 +252,32 @@ def _utf16_without_bom(head: bytes) -> Encoding | None:
 def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
     if encoding == "windows-1252" and (undefined := _UNDEFINED_IN_1252.search(data)):
         raise UnreadableEncoding(
-            f"Byte {undefined.start() + 1:,} is text in neither UTF-8 nor Windows-1252. "
-            "Save the file as UTF-8 and send it again."
+            f"Byte {undefined.start() + 1:,} is valid in neither UTF-8 nor Windows-1252. "
+            "Save the file as UTF-8 and upload it again."
         )
     errors = "replace" if encoding == "utf-8" and _is_mostly_utf8(data, whole=whole) else "strict"
     try:
         text = codecs.getincrementaldecoder(encoding)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise UnreadableEncoding(
-            f"Byte {error.start + 1:,} is no {encoding.upper()} text, although the file begins so. "
-            "Save the file as UTF-8 and send it again."
+            f"The file starts as {encoding.upper()}, but byte {error.start + 1:,} is invalid. "
+            "Save the file as UTF-8 and upload it again."
         ) from error
     if not text.strip("\ufeff \t\r\n\0"):
-        raise EmptyFile("It holds nothing but blanks. Export it again and look inside before you send it.")
+        raise EmptyFile("It contains only blanks. Export it again and check that it contains your customers.")
     start = text.lstrip()[:200]
     if re.match(r'\{\s*["}]|\[\s*[\[{"]', start):
-        raise NotACsv("It is JSON. Send the customers as a table, one row each, as CSV.")
+        raise NotACsv("It is JSON. Upload the customers as a CSV table with one row per customer.")
     if re.match(r"<[!?a-zA-Z]", start):
-        raise NotACsv("It is HTML or XML. Send the customers as a table, one row each, as CSV.")
+        raise NotACsv("It is HTML or XML. Upload the customers as a CSV table with one row per customer.")
     return text
 
 
 def _carriage_return(text: str) -> Literal["\n", " "]:
-    """Tell what lone carriage returns stand for: line ends, unless with blanks more rows are alike."""
+    """Decide what lone carriage returns mean: line ends, unless more rows have the same width with blanks."""
     if not _LONE_RETURN.search(text):
         return "\n"
-    as_blanks, as_line_ends = (_most_alike(_LONE_RETURN.sub(stand_in, text)) for stand_in in " \n")
+    as_blanks, as_line_ends = (_most_alike(_LONE_RETURN.sub(replacement, text)) for replacement in " \n")
     return " " if as_blanks > as_line_ends else "\n"
 
 
@@ -286,15 +290,15 @@ def _most_alike(text: str) -> float:
 
 
 def _alike(text: str, delimiter: str, quote: str) -> tuple[float, int]:
-    """Return the share of the rows that are split into the commonest number of cells, and that number."""
+    """Return the share of the rows that have the most frequent number of cells, and that number."""
     widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
     count, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
     return count / max(widths.total(), 1), width
 
 
 def _records(text: str, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Iterator[_Record]:
-    """Yield the first records that are not blank, with the lines they stand in."""
-    # Lines end at "\n" alone: splitlines() would also cut at form feeds and Unicode's line separators.
+    """Yield the first records that are not blank, with their line numbers."""
+    # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
     lines = (line + "\n" for line in text.split("\n"))
     reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=blank_before_quotes)
     previous = found = 0
@@ -306,7 +310,7 @@ def _records(text: str, delimiter: str, quote: str, *, blank_before_quotes: bool
                 yield _Record(previous + 1, reader.line_num, cells)
             previous = reader.line_num
     except csv.Error as error:  # the field size limit of the csv module, 131,072 characters
-        if found > 1:  # enough to tell the dialect; who reads on will see to that row
+        if found > 1:  # enough to detect the dialect; reading the rest will report that row
             return
         raise RecordTooLong(
             f"The row that starts in line {previous + 1:,} is longer than {MAX_RECORD_BYTES:,} characters. "
@@ -315,23 +319,21 @@ def _records(text: str, delimiter: str, quote: str, *, blank_before_quotes: bool
 
 
 def _delimiter(text: str, quote: str) -> str:
-    """Pick the delimiter that splits most rows alike below a header; of equals the one that splits finer."""
+    """Pick the delimiter that gives most rows the same width below a header; of equals, the most cells."""
     scores: dict[str, tuple[float, int]] = {}
     too_long: RecordTooLong | None = None
     for delimiter in DELIMITERS:
         try:
             share, width = _alike(text, delimiter, quote)
-        except (
-            RecordTooLong
-        ) as error:  # which tells nothing yet: to the wrong one, a row may be a single cell
-            too_long = error
+        except RecordTooLong as error:
+            too_long = error  # not final: with the wrong delimiter, a row may be a single long cell
             continue
         if width:
             scores[delimiter] = (round(share, 1), width)
     if not scores:
         raise too_long or NotACsv(_NO_DELIMITER)
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
-    # Decimal commas split rows as evenly as semicolons do; but then no header stands above them.
+    # Decimal commas split rows as evenly as semicolons do, but then there is no header above them.
     for delimiter in ranked:
         with suppress(NotACsv):
             _header(list(_records(text, delimiter, quote)))
@@ -341,64 +343,62 @@ def _delimiter(text: str, quote: str) -> str:
 
 def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
     cells = [cell for record in records for cell in record.cells if cell]
-    # Either end is enough: a delimiter within the quotes has cut the cell in two.
+    # One end is enough: a delimiter within the quotes may have split the cell.
     quoted = sum(1 for cell in cells if cell[0] == "'" or cell[-1] == "'")
     return quoted > 0.5 * len(cells)
 
 
 def _blank_before_quotes(text: str, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
-    """Tell whether these would be other rows if no blank could stand before a quote that opens a cell."""
+    """Return whether the rows change if no blanks may precede a quote that opens a cell."""
     try:
         return records != list(_records(text, delimiter, quote, blank_before_quotes=False))
-    except RecordTooLong:  # the quotes were read otherwise, and one was left open
+    except RecordTooLong:  # the quotes were read differently, and one was not closed
         return True
 
 
 def _header(records: Sequence[_Record]) -> _Record:
-    """Find the header: the fullest of the rows above the data that fill most of the columns in use.
+    """Find the header: of the rows above the data that fill most of the used columns, the fullest.
 
-    What is above are title rows, even with many cells.
+    Rows above the header are title rows, even with many cells.
     """
     widths = Counter(len(record.cells) for record in records if len(record.cells) > 1)
-    if not widths:  # what split the rows a moment ago stands within quotes
+    if not widths:  # the delimiter occurs only within quotes
         raise NotACsv(_NO_DELIMITER)
     width = widths.most_common(1)[0][0]
     if width > MAX_COLUMNS:
-        raise TooManyColumns(
-            f"It has {width:,} columns, {MAX_COLUMNS:,} are read. Leave out what is not needed."
-        )
+        raise TooManyColumns(f"It has {width:,} columns; the limit is {MAX_COLUMNS:,}.")
     table = [record.cells for record in records if len(record.cells) == width]
     in_use = sum(1 for column in zip(*table, strict=True) if any(column))
     full = max(in_use, 2) if in_use <= 3 else in_use // 2 + 1
     first = next((n for n, record in enumerate(records) if record.filled >= full), len(records))
-    if first > _MOST_TITLE_ROWS or first == len(records):
+    if first > _MAX_TITLE_ROWS or first == len(records):
         raise NotACsv(
-            f"No header was found in the first {_MOST_TITLE_ROWS} rows. Put the column names on top."
+            f"No header was found in the first {_MAX_TITLE_ROWS} rows. Put the column names in the first row."
         )
     header = records[first]
     below = [record.cells for record in records[first + 1 :] if len(record.cells) == width]
     numeric = _numeric_columns(below)
-    for record in records[first : _MOST_TITLE_ROWS + 1]:
+    for record in records[first : _MAX_TITLE_ROWS + 1]:
         numbers, names = _numbers_and_names(record, numeric)
         if numbers > names:  # the data begins here
             if record is header:
                 raise NotACsv(
-                    f"Line {header.first_line:,} should name the columns and holds data. Add a header row."
+                    f"Line {header.first_line:,} should have the column names but has data. Add a header row."
                 )
             break
-        # Data can be fuller, too, than a header with blank names; but it says the same in several columns.
+        # Data can also have more cells than a header with blank names, but its values repeat across columns.
         is_fuller = record.filled > header.filled and record.is_distinct
         if is_fuller and names > 0.5 * len(numeric):
             header = record
     if len(header.cells) > MAX_COLUMNS:
         raise TooManyColumns(
-            f"Line {header.first_line:,} has {len(header.cells):,} columns, {MAX_COLUMNS:,} are read."
+            f"Line {header.first_line:,} has {len(header.cells):,} columns; the limit is {MAX_COLUMNS:,}."
         )
     return header
 
 
 def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
-    """Find the columns that hold numbers in most of these rows, and whether those are years."""
+    """Find the columns with numbers in most of these rows, and for each whether the numbers are years."""
     columns = {}
     for position, cells in enumerate(zip(*rows, strict=True)):
         if sum(1 for cell in cells if _NUMBER.fullmatch(cell)) > 0.5 * len(cells):
@@ -407,9 +407,9 @@ def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
 
 
 def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[int, int]:
-    """Count the numeric columns in which a record holds a number, and those it has a name for.
+    """Count the numeric columns in which a record has a number, and those in which it has a name.
 
-    A year or month is a name, unless the column holds years itself.
+    A year or month counts as a name, unless the column itself contains years.
     """
     numbers = names = 0
     for position, of_years in numeric.items():
@@ -424,12 +424,12 @@ def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[in
 
 
 def _printable(text: str) -> str:
-    """Fold a header to what can be shown and stored: it is repeated in messages and summaries."""
+    """Fold a header to one printable line, since messages and summaries repeat it."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:
-    """Tell how decimals are written, from the cells that can be read in one way only."""
+    """Find the decimal sign, from the cells that can be read in only one way."""
     cells = [cell for record in records for cell in record.cells if _NUMBER.fullmatch(cell)]
     commas = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
     points = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))

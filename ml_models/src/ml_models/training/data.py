@@ -58,8 +58,8 @@ def read_training_set(path: Path, specification: Sequence[Specification]) -> Tra
     """Read a training file and encode the named features.
 
     Raises:
-        DataNotUsable: the file cannot be read, a column is missing, or a value is not what its
-            specification says: the training takes nothing it does not understand.
+        DataNotUsable: the file cannot be read, a column is missing, or a value does not match its
+            specification: the training accepts no value that it does not understand.
     """
     try:
         content = path.read_bytes()
@@ -82,26 +82,24 @@ def read_training_set(path: Path, specification: Sequence[Specification]) -> Tra
 def _encode(column: pl.Series, feature: Specification) -> NDArray[np.float32]:
     if isinstance(feature, NumericSpecification):
         encoded = column.cast(pl.Float64, strict=False)
-        understood = encoded.is_between(feature.valid_min, feature.valid_max)
+        valid = encoded.is_between(feature.valid_min, feature.valid_max)
     else:
         codes: dict[str, float] = {}
         for text in column.drop_nulls().unique():
             category = feature.category(text)
             codes[text] = UNSEEN_CODE if category is None else float(feature.categories.index(category))
         encoded = column.replace_strict(codes, return_dtype=pl.Float64)
-        understood = encoded >= 0
-    strange = column.filter(column.is_not_null() & ~understood.fill_null(value=False))
-    if len(strange):
-        raise DataNotUsable(
-            f"{feature.name} has {len(strange)} values that are not understood, the first is {strange[0]!r}"
-        )
+        valid = encoded >= 0
+    invalid = column.filter(column.is_not_null() & ~valid.fill_null(value=False))
+    if len(invalid):
+        raise DataNotUsable(f"{feature.name} has {len(invalid)} invalid values, the first is {invalid[0]!r}")
     return encoded.cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
 
 def _labels(column: pl.Series) -> NDArray[np.int8]:
-    strange = column.filter(~column.is_in([NEGATIVE, POSITIVE]).fill_null(value=False))
-    if len(strange):
-        raise DataNotUsable(f"{LABEL} must be {NEGATIVE} or {POSITIVE}, found {strange[0]!r}")
+    invalid = column.filter(~column.is_in([NEGATIVE, POSITIVE]).fill_null(value=False))
+    if len(invalid):
+        raise DataNotUsable(f"{LABEL} must be {NEGATIVE} or {POSITIVE}, found {invalid[0]!r}")
     if column.n_unique() != 2:
-        raise DataNotUsable(f"{LABEL} must hold both {NEGATIVE} and {POSITIVE}")
+        raise DataNotUsable(f"{LABEL} must have both values, {NEGATIVE} and {POSITIVE}")
     return (column == POSITIVE).cast(pl.Int8).to_numpy()

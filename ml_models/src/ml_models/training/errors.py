@@ -1,4 +1,4 @@
-"""Why a training stops. Whatever stops it, the artifacts are as they were."""
+"""Why a training stops. In every case the installed artifacts are unchanged."""
 
 
 class TrainingFailed(Exception):
@@ -6,15 +6,15 @@ class TrainingFailed(Exception):
 
 
 class DataNotUsable(TrainingFailed):
-    """The training data is not what the features' specification says."""
+    """The training data does not match the features' specification."""
 
 
 class VersionTaken(TrainingFailed):
-    """Another model of this name and version is there; a released one never changes."""
+    """Another model with this name and version exists; a released model never changes."""
 
 
 class ProtectedAttributesMatter(TrainingFailed):
-    """A model that does not read the protected attributes would be worse than was decided to accept."""
+    """Not reading the protected attributes costs more than `findings.PROTECTED_LIMIT`."""
 
 
 class ExportDisagrees(TrainingFailed):

@@ -1,4 +1,4 @@
-"""Repeated stratified cross-validation: every candidate on the same folds, predictions out of fold only."""
+"""Repeated stratified cross-validation: every candidate on the same folds, out-of-fold predictions only."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Fit(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kind of model on a choice of features."""
+    """A kind of model and the features it reads."""
 
     name: str
     fit: Fit
@@ -79,14 +79,16 @@ class Folds:
 
     @classmethod
     def draw(cls, churned: NDArray[np.int8], *, count: int, repeats: int, seed: int) -> "Folds":
-        """Deal the rows into folds with the same churn rate, anew for each repeat.
+        """Divide the rows into folds with the same churn rate, differently for each repeat.
 
         Raises:
-            DataNotUsable: there are fewer leavers, or fewer who stayed, than folds.
+            DataNotUsable: there are more folds than customers who left, or than customers who stayed.
         """
         rarest = int(np.bincount(churned, minlength=2).min())
         if rarest < count:
-            raise DataNotUsable(f"{count} folds need at least {count} customers of either kind, not {rarest}")
+            raise DataNotUsable(
+                f"{count} folds need at least {count} customers who left and who stayed, not {rarest}"
+            )
         assignment = np.empty((repeats, len(churned)), dtype=np.int64)
         for repeat in range(repeats):
             splitter = StratifiedKFold(count, shuffle=True, random_state=seed + repeat)
@@ -96,7 +98,7 @@ class Folds:
 
     @property
     def tested(self) -> list[tuple[int, NDArray[np.bool_]]]:
-        """Each repeat with the rows one of its folds tests: bool `[rows]`."""
+        """For each fold of each repeat: the repeat, and the rows the fold tests, bool `[rows]`."""
         return [
             (repeat, folds == fold)
             for repeat, folds in enumerate(self.assignment)
@@ -106,9 +108,9 @@ class Folds:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What models that have not seen a row say of it: `[repeats, rows]`.
+    """Predictions of each row by models that were not trained on it: `[repeats, rows]`.
 
-    `without` has the same for each feature, as if a customer's file lacked it.
+    `without` has the same predictions by feature, as if a customer's file lacked that feature.
     """
 
     probability: Probabilities
@@ -123,10 +125,10 @@ def cross_validate(
     seed: int,
     on_progress: Callable[[], None],
 ) -> Mapping[str, OutOfFold]:
-    """Predict every row by models that have not seen it, in one process per core.
+    """Predict every row with models that were not trained on it, in one process per core.
 
     Returns:
-        Per candidate's name its predictions out of fold.
+        The out-of-fold predictions by the candidate's name.
     """
     predictions = {
         candidate.name: OutOfFold(
@@ -135,7 +137,7 @@ def cross_validate(
         )
         for candidate in candidates
     }
-    # Started afresh, not forked: the libraries' threads would not survive a fork.
+    # Spawned, not forked: the libraries' threads do not survive a fork.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
         running = {
             processes.submit(_predict_fold, candidate, data.select(candidate.specification), tested, seed): (
@@ -159,7 +161,7 @@ def cross_validate(
 def _predict_fold(
     candidate: Candidate, data: TrainingSet, tested: NDArray[np.bool_], seed: int
 ) -> list[Probabilities]:
-    """Train on the other folds; predict this one, then again without each of the features in turn."""
+    """Train on the other folds and predict this one: once complete, then without each of the features."""
     model = candidate.fit(data.only(~tested), seed=seed)
     predictions = [model.probability(data.features[tested])]
     for column in range(len(candidate.specification)):
@@ -182,8 +184,8 @@ def by_fold(
 def measure(churned: NDArray[np.int8], probability: Probabilities, folds: Folds) -> Metrics:
     """Compute the metrics of predictions `[repeats, rows]`.
 
-    The spread is over all folds. The calibration error is taken over all rows of a repeat, where its bins are
-    large enough to tell it from chance, and its spread is over the repeats.
+    The spread is over all folds. The calibration error is taken over all rows of a repeat, whose bins are
+    large enough to keep the noise small, and its spread is over the repeats.
     """
     return Metrics(
         roc_auc=estimate(by_fold(roc_auc_score, churned, probability, folds)),
@@ -204,7 +206,7 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Customers with similar predictions: what was foretold and what came."""
+    """Customers with similar predictions: mean predicted probability and observed churn rate."""
 
     rows: int
     predicted: float
@@ -212,7 +214,7 @@ class ReliabilityBin:
 
 
 def reliability(churned: NDArray[np.int8], probability: Probabilities) -> list[ReliabilityBin]:
-    """Sort customers by prediction into bins of one size and compare mean prediction and churn rate."""
+    """Sort customers by prediction into bins of equal size, and compare mean prediction and churn rate."""
     bins = np.array_split(np.argsort(probability, kind="stable"), CALIBRATION_BINS)
     return [
         ReliabilityBin(len(rows), float(probability[rows].mean()), float(churned[rows].mean()))

@@ -1,4 +1,4 @@
-"""The trained model as one ONNX graph, and the proof that the two are the same.
+"""Exports the trained model as one ONNX graph, and checks that the two agree.
 
 Every term is a balanced tree in one TreeEnsembleRegressor with one target per term, so that a single run
 returns the contributions [rows, terms] in log-odds and the probability [rows].
@@ -21,7 +21,7 @@ INPUT, CONTRIBUTIONS, PROBABILITY = "features", "contributions", "probability"
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 IR_VERSION = 10
 TOLERANCE = 1e-6
-"""Greatest difference, in log-odds and in probability, between the graph and the trained model."""
+"""Largest allowed difference, in log-odds and in probability, between the graph and the trained model."""
 
 _INFINITY = np.float32(np.inf)
 
@@ -55,8 +55,8 @@ def to_onnx(model: AdditiveModel) -> bytes:
                 target_ids=[leaf.tree for leaf in leaves],
                 target_weights=[leaf.weight for leaf in leaves],
             ),
-            # In double precision: where a sum of float32 is rounded depends on the row's place in the batch,
-            # and a customer's score must not depend on their neighbours.
+            # In double precision: the rounding of a float32 sum depends on the row's place in the batch, and
+            # a customer's score must not depend on the other rows.
             helper.make_node("Cast", [CONTRIBUTIONS], ["addends"], to=TensorProto.DOUBLE),
             helper.make_node("ReduceSum", ["addends", "term_axis"], ["sum"], keepdims=0),
             helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
@@ -94,7 +94,7 @@ class _Node:
 
 
 def _tree(term: int, shape: Shape) -> list[_Node]:
-    """Lay a term out as a tree: a first node that only NaN fails, then a balanced search for the bin."""
+    """Build a term's tree: a first node that only NaN fails, then a balanced search for the bin."""
     nodes: list[_Node] = []
 
     def add_leaf(weight: float) -> int:
@@ -111,7 +111,7 @@ def _tree(term: int, shape: Shape) -> list[_Node]:
         node.if_false = add_search(thresholds[middle + 1 :], weights[middle + 1 :])
         return node.id
 
-    # An infinite value is a number: it goes to the outermost bin, as in the trained model.
+    # An infinite value is a number: it falls into the outermost bin, as in the trained model.
     present = _Node(term, 0, "BRANCH_LEQ", float(_INFINITY))
     nodes.append(present)
     present.if_true = add_search(*_steps(shape))
@@ -135,11 +135,11 @@ def _threshold(cut: float) -> float:
 
 
 def check(content: bytes, model: AdditiveModel, features: NDArray[np.float32]) -> float:
-    """Prove that an exported graph is the trained model, and return the greatest difference found.
+    """Check that an exported graph agrees with the trained model, and return the greatest difference.
 
     Args:
         content: the ONNX file.
-        model: what it was exported from.
+        model: the trained model.
         features: float32 `[rows, features]`, all training rows; edge cases are added.
 
     Raises:
@@ -162,7 +162,7 @@ def check(content: bytes, model: AdditiveModel, features: NDArray[np.float32]) -
 
 
 def edge_cases(model: AdditiveModel, row: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Build rows around everything that can be a boundary: float32 `[rows, features]`.
+    """Build rows at and around every boundary of the model: float32 `[rows, features]`.
 
     From one real row, a feature at a time: each threshold with its two float32 neighbours, or each category
     with one code before the first and one past the last; both infinities; missing. Then all features missing

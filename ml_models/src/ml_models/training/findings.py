@@ -1,4 +1,4 @@
-"""What the cross-validation answers beside the metrics: what each column is worth, and to whom."""
+"""What the cross-validation finds besides the metrics: the worth of each column, and results by group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from ml_models.training.evaluation import (
 )
 
 PROTECTED_LIMIT = 0.005
-"""ROC-AUC that protected attributes would have to add before reading them were worth a discussion."""
+"""Gain in ROC-AUC from protected attributes above which the training stops, for a person to decide."""
 
 REQUIRED_LIMIT = 0.005
-"""ROC-AUC a file loses without a column from which on the column is required."""
+"""Loss of ROC-AUC without a column above which the column is required."""
 
 
 @dataclass(frozen=True)
 class Absence:
-    """What happens to the scores of a file that lacks one column."""
+    """How the scores of a file change if it lacks one column."""
 
     roc_auc: Estimate
     """Change of ROC-AUC, fold by fold."""
@@ -42,7 +42,7 @@ class Absence:
 
 @dataclass(frozen=True)
 class Group:
-    """How the model does for customers that share a protected attribute it does not read."""
+    """The model's results for customers who share a protected attribute that it does not read."""
 
     attribute: str
     category: str
@@ -54,40 +54,51 @@ class Group:
 
 @dataclass(frozen=True)
 class Findings:
-    """The answers, for the model card."""
+    """The findings for the model card."""
 
     gains: Mapping[str, Estimate]
-    """Per alternative its ROC-AUC less the shipped model's, fold by fold."""
+    """By alternative: its ROC-AUC minus the shipped model's, fold by fold."""
     absences: Mapping[str, Absence]
-    """Per feature of the shipped model."""
+    """By feature of the shipped model."""
     total_charges_absence: Absence
-    """For the model that reads TotalCharges, in a file that lacks it."""
+    """For the model that reads TotalCharges, on a file without it."""
     groups: tuple[Group, ...]
     greatest_difference: float
     """Between the trained model and the exported graph."""
 
     @property
     def required(self) -> frozenset[str]:
-        """The features without which a file would lose too much."""
+        """The features whose absence costs more than `REQUIRED_LIMIT`."""
         return frozenset(
             feature for feature, absence in self.absences.items() if -absence.roc_auc.mean > REQUIRED_LIMIT
         )
 
     def require_protected_unneeded(self) -> None:
-        """Raise ProtectedAttributesMatter if the model is much worse for not reading protected attributes."""
+        """Check that the model is not much worse for not reading the protected attributes.
+
+        Raises:
+            ProtectedAttributesMatter: it would gain more than `PROTECTED_LIMIT` by reading them.
+        """
         for candidate in (WITH_GENDER_AND_AGE, WITH_FAMILY_STATUS):
             gain = self.gains[candidate.name].mean
             if gain > PROTECTED_LIMIT:
                 raise ProtectedAttributesMatter(
-                    f"the model {candidate.name} has {gain:+.4f} ROC-AUC, more than {PROTECTED_LIMIT}: "
-                    "decide whether to read them, and say so in features.py"
+                    f"the model {candidate.name} gains {gain:+.4f} ROC-AUC, more than {PROTECTED_LIMIT}: "
+                    "decide whether to read them, and record the decision in telco_churn.py"
                 )
 
 
 def gather(
     data: TrainingSet, folds: Folds, predictions: Mapping[str, OutOfFold], *, greatest_difference: float
 ) -> Findings:
-    """Answer from predictions out of fold; `data` has all columns, those the model does not read included."""
+    """Derive the findings from out-of-fold predictions.
+
+    Args:
+        data: all columns, including those the model does not read.
+        folds: of the cross-validation.
+        predictions: out of fold, by candidate.
+        greatest_difference: between the trained model and the exported graph.
+    """
 
     def gain(probability: Probabilities, over: Probabilities) -> Estimate:
         return estimate(

@@ -1,4 +1,4 @@
-"""The model that is shipped and the ones it is compared to.
+"""The shipped model and the models it is compared with.
 
 All read the same encoded features: float32 `[rows, features]`, category codes, NaN for missing.
 """
@@ -23,7 +23,7 @@ from ml_models.card import NumericSpecification, Specification
 from ml_models.training.data import TrainingSet
 
 MAX_BINS = 64
-"""Per numeric feature. More bins score no better and draw every wiggle of seven thousand customers."""
+"""Bins per numeric feature. More score no better and fit the noise of seven thousand customers."""
 
 _NEVER_SEEN = "\0"
 
@@ -32,7 +32,7 @@ _NEVER_SEEN = "\0"
 class Shape:
     """One term of the additive model: a step function of one feature, in log-odds.
 
-    Numeric: `scores[i]` holds for values in `[cuts[i - 1], cuts[i])`, one more score than cuts, which rise.
+    Numeric: `scores[i]` holds for values in `[cuts[i - 1], cuts[i])`, one more score than cuts; cuts ascend.
     Categorical: `cuts` is empty and `scores[i]` holds for code `i`. A missing value has its own score.
     """
 
@@ -46,9 +46,9 @@ class Shape:
 class AdditiveModel:
     """An explainable boosting machine (Nori et al. 2019): log-odds = intercept + one term per feature.
 
-    What is missing or was never seen contributes nothing: the customer is scored as average in that respect.
-    The machine itself would learn a score for missing from the few rows that lack a value, and a blank in
-    the training data (a bill not yet written) does not mean what a blank in a customer's file means.
+    Missing and never seen values contribute nothing: the customer is scored as average in that respect. Left
+    to itself, the machine would learn a score for missing from the few rows without a value, but a blank in the
+    training data (no bill yet) does not mean the same as a blank in a customer's file.
     """
 
     def __init__(self, data: TrainingSet, *, seed: int, interactions: int = 0) -> None:
@@ -100,7 +100,7 @@ class AdditiveModel:
         return probability
 
     def _inputs(self, features: NDArray[np.float32]) -> NDArray[np.object_]:
-        """Decode categories to their names, which is how the machine tells them apart."""
+        """Decode categories to their names, which the machine distinguishes them by."""
         inputs = features.astype(np.float64).astype(object)
         for column, feature in enumerate(self.specification):
             if isinstance(feature, NumericSpecification):
@@ -112,11 +112,11 @@ class AdditiveModel:
 
 
 def _shape(feature: Specification, bins: Iterable[Any], scores: NDArray[np.float64]) -> Shape:
-    """Read a term off the machine, whose first bin is for missing and whose last for never seen values."""
+    """Extract a term from the machine; its first bin is for missing values, its last for never seen ones."""
     missing, unseen = float(scores[0]), float(scores[-1])
     if isinstance(feature, NumericSpecification):
         return Shape(feature, tuple(map(float, bins)), tuple(map(float, scores[1:-1])), missing, unseen)
-    # A category without a training row is as good as never seen.
+    # A category without training rows counts as never seen.
     places: dict[str, int] = dict(bins)
     by_code = tuple(float(scores[places[name]]) if name in places else unseen for name in feature.categories)
     return Shape(feature, (), by_code, missing, unseen)

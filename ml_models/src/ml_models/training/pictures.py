@@ -17,7 +17,7 @@ from ml_models.training.models import Shape
 COLUMNS = 4
 _INK, _RAISES, _LOWERS, _GREY = "#22313f", "#c0392b", "#2471a3", "#9aa5b1"
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.family": "DejaVu Sans",  # part of matplotlib, so the pictures are the same on every machine
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,

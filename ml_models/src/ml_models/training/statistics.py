@@ -1,4 +1,4 @@
-"""How the features were in the training data, which is what a customer's file is compared with."""
+"""Statistics of the features in the training data, which customers' files are compared with."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,13 @@ BINS = 10
 def describe(
     specification: Specification, values: NDArray[np.float32], *, required: bool
 ) -> NumericFeature | CategoricalFeature:
-    """Add to a specification what was learnt, statistics of the encoded training values `[rows]` among it."""
+    """Build a feature from its specification and its training statistics.
+
+    Args:
+        specification: what was known before the training.
+        values: the encoded training values, float32 `[rows]`, NaN for missing.
+        required: whether a file without the column is refused.
+    """
     present = values[~np.isnan(values)].astype(np.float64)
     missing_rate = _rounded(1 - len(present) / len(values))
     if isinstance(specification, NumericSpecification):
@@ -46,9 +52,9 @@ def describe(
 
 
 def _edges(present: NDArray[np.float64]) -> tuple[float, ...]:
-    """Cut values into bins of about one size, half-way between two values that occur.
+    """Return the edges of bins of about equal size, each half-way between two values that occur.
 
-    No value that occurs lies on an edge, where float32 and float64 would put it into different bins.
+    So no value is on an edge, where float32 and float64 could put it into different bins.
     """
     occurring = np.unique(present)
     places = np.searchsorted(occurring, np.quantile(present, np.arange(1, BINS) / BINS, method="lower"))

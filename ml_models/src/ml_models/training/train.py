@@ -81,7 +81,7 @@ def train(
     Args:
         data_path: a CSV file in the form of the Telco Customer Churn sample.
         output: the directory of models; the artifact is `<output>/<name>/<version>/`.
-        seed: of folds and models; one seed and one set of libraries give the same bytes.
+        seed: of the folds and models; the same seed, data and libraries give the same bytes.
         validation: how to cross-validate.
         on_progress: called after each of `validation.steps`.
 
@@ -89,10 +89,10 @@ def train(
         The directory of the artifact.
 
     Raises:
-        DataNotUsable: the data is not what the features' specification says.
-        ExportDisagrees: the graph is not the trained model.
-        VersionTaken: the artifact is there already and holds another model.
-        ProtectedAttributesMatter: the model had better read them, so somebody must decide.
+        DataNotUsable: the data does not match the features' specification.
+        ExportDisagrees: the exported graph and the trained model differ.
+        VersionTaken: the output has another model with this name and version.
+        ProtectedAttributesMatter: reading protected attributes would gain more than the limit.
     """
     everything = read_training_set(data_path, (*SPECIFICATION, *PROTECTED, TOTAL_CHARGES))
     data = everything.select(SPECIFICATION)
@@ -195,19 +195,19 @@ def _card(
 
 
 def _require_version_free(output: Path, onnx_file: bytes) -> None:
-    """Raise VersionTaken if writing this model would change one that is there."""
+    """Raise VersionTaken if writing this model would change an existing one."""
     ref = f"{NAME}@{VERSION}"
     if ref not in installed_models(output):
         return
     if load_card(ref, output).model_file.sha256 != hashlib.sha256(onnx_file).hexdigest():
         raise VersionTaken(
-            f"{ref} is in {output} and is another model: raise VERSION in features.py, or write elsewhere "
-            "with --output"
+            f"{output} already has another model as {ref}: raise VERSION in telco_churn.py, or write to "
+            "another directory with --output"
         )
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> Path:
-    """Write an artifact. The card comes last: a model is installed when its card is."""
+    """Write an artifact. The card is written last: it is what makes the model installed."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (directory / name).write_bytes(content)

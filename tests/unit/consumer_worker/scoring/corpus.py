@@ -1,4 +1,4 @@
-"""Odd files and what becomes of each: customers' exports as they come, made here from one small table."""
+"""Odd files and the outcome of each: typical faults of customers' exports, made from one small table."""
 
 import csv
 import io
@@ -182,11 +182,11 @@ ODD_FILES: tuple[OddFile, ...] = (
     ),
     same("line breaks in unused cells", changed("gender", "a\nb", 'a "quoted"\r\nword', "c,d")),
     same("stray quotes in unused cells", PLAIN.replace("Female", 'Fe"male').replace(",Male", ',M"al"e')),
-    same("blank lines", "\n\n" + PLAIN.replace("\n", "\n\n", 4) + "\n\n", says="Blank rows passed over"),
+    same("blank lines", "\n\n" + PLAIN.replace("\n", "\n\n", 4) + "\n\n", says="Blank rows skipped"),
     same(
         "lines of delimiters alone",
         PLAIN + "," * (len(HEADERS) - 1) + "\n",
-        says="Blank rows passed over: 1;",
+        says="Blank rows skipped: 1.",
     ),
     same("a form feed in an unused cell", changed("gender", "a\x0cb", "a\x1cb", "a\x85b", "a\u2028b")),
     # Encodings
@@ -198,12 +198,12 @@ ODD_FILES: tuple[OddFile, ...] = (
     same(
         "windows-1252",
         changed("gender", "Müller", "80 €").encode("cp1252"),
-        "The file is not UTF-8; it was read as Windows-1252.",
+        "The file is not UTF-8. It was read as Windows-1252.",
     ),
     same(
         "utf-8 with a character cut",
         every("gender", "Mär{}").encode().replace(b"M\xc3\xa4r", b"M\xc3r", 1),
-        "Characters that could not be read: 1; they stand as \N{REPLACEMENT CHARACTER}.",
+        "Characters that could not be read: 1. They are shown as \N{REPLACEMENT CHARACTER}.",
     ),
     same("windows-1252 far down", PLAIN.encode()[:-1].rpartition(b",")[0] + b",\xe4\n"),
     same("semicolons and decimal commas in utf-16", german().encode("utf-16")),
@@ -232,7 +232,7 @@ ODD_FILES: tuple[OddFile, ...] = (
         "headers by other names",
         renamed(customerID="account_id", tenure="Months as customer", MonthlyCharges="Monthly fee"),
     ),
-    same("a misspelt header", renamed(MonthlyCharges="MontlyCharges"), says="because their names are alike"),
+    same("a misspelt header", renamed(MonthlyCharges="MontlyCharges"), says="because the names are similar"),
     same("a header mapped by the request", renamed(tenure="x1", Contract="x2"), tenure="x1", Contract="x2"),
     same(
         "duplicate headers",
@@ -287,22 +287,22 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile(
         "thousands in a decimal-comma file",
         german().replace(";" + TEN[0]["MonthlyCharges"].replace(".", ",") + ";", ";1.234,56;").encode(),
-        says="outside of",
+        says="outside the range of the training data",
     ),
     OddFile(
         "charges that are words",
         changed("MonthlyCharges", "a lot", "too much").encode(),
-        says="Rows whose Monthly charge is no number or an impossible one: 2;",
+        says="Rows whose Monthly charge is not a number or not possible: 2.",
     ),
     OddFile(
         "negative charges",
         changed("MonthlyCharges", "-5", "(5.00)").encode(),
-        says="Rows whose Monthly charge is no number or an impossible one: 2;",
+        says="Rows whose Monthly charge is not a number or not possible: 2.",
     ),
     OddFile(
         "a percentage of money",
         changed("MonthlyCharges", "12 %").encode(),
-        says="Rows whose Monthly charge is no number or an impossible one: 1;",
+        says="Rows whose Monthly charge is not a number or not possible: 1.",
     ),
     # Words
     same(
@@ -323,19 +323,19 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile(
         "a category never seen",
         changed("Contract", "Weekly", "Weekly", "Daily").encode(),
-        says="Contract holds 2 values the model has never seen, in 30.0% of the rows: “Weekly”, “Da",
+        says="Contract has 2 values the model has never seen, in 30.0% of the rows: “Weekly”, “Da",
     ),
     OddFile(
         "names where categories should be",
         changed("PaymentMethod", *(f"Jane Doe {n}" for n in range(10))).encode(),
-        says="Payment method holds 10 values",
+        says="Payment method has 10 values",
     ),
     OddFile("a category that a spreadsheet would run", changed("Contract", "=1+1").encode(), says="“=1+1”"),
     OddFile("a control character in an id", PLAIN.replace("0003-", "00\x0003-").encode()),
     OddFile(
         "a duplicate id",
         changed("customerID", "A", "B", "A").encode(),
-        says="Customer ids that occur more than once: 1, in 2 rows",
+        says="Customer IDs that occur more than once: 1, in 2 rows",
     ),
     # Rows
     rejecting("no id", line_changed(1, "," + _FIRST.split(",", 1)[1] + "\n"), _R.MISSING_ID),
@@ -361,7 +361,7 @@ ODD_FILES: tuple[OddFile, ...] = (
             line.rsplit(",", 1)[0] if n else line for n, line in enumerate(PLAIN.splitlines())
         ).encode(),
         same_scores=True,
-        says="Rows that end before the last column: 10;",
+        says="Rows that end before the last column: 10.",
     ),
     rejecting("totals", PLAIN + "Total,,350" + "," * (len(HEADERS) - 3) + "\n", _R.MISSING_ID, scored=10),
     # No tables

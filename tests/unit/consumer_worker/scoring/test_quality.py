@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring import duplicates
-from consumer_worker.scoring.disclosure import mask, printable, tellable
+from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.quality import FeatureTally
 from consumer_worker.scoring.values import read_values
@@ -23,7 +23,7 @@ def tally_of(model: ChurnModel, name: str, texts: list[str]) -> FeatureTally:
 
 
 def as_trained(model: ChurnModel, name: str, count: int) -> list[str]:
-    """Draw values that are spread as in the training data."""
+    """Draw values that are distributed as in the training data."""
     feature = model.card.feature(name)
     shares = np.asarray(feature.statistics.shares) / sum(feature.statistics.shares)
     draws = np.repeat(np.arange(len(shares)), np.round(shares * count).astype(int))
@@ -50,7 +50,7 @@ def test_psi_is_nearly_nothing_for_data_as_in_training(model: ChurnModel, name: 
     assert psi < 0.001
 
 
-def test_psi_of_few_values_is_not_told(model: ChurnModel):
+def test_psi_of_few_values_is_none(model: ChurnModel):
     assert tally_of(model, "Contract", ["One year"] * 99).psi is None
     assert tally_of(model, "Contract", ["One year"] * 100).psi is not None
 
@@ -98,28 +98,30 @@ def test_a_file_of_another_business_is_poor(score: ScoreBytes):
     rows = [dict(row, Contract="Freemium", PaymentMethod="Crypto") for row in customers(200)]
     quality = score(table(rows))[0].summary.quality
     assert quality.grade == QualityGrade.POOR
-    told = " ".join(quality.sentences)
-    assert "Payment method holds a value the model has never seen, in 100.0% of the rows: “Crypto”." in told
+    sentences = " ".join(quality.sentences)
+    assert (
+        "Payment method has a value the model has never seen, in 100.0% of the rows: “Crypto”." in sentences
+    )
 
 
 def test_scores_without_a_required_feature_are_poor_and_say_so_once(score: ScoreBytes, model: ChurnModel):
     for feature in map(model.card.feature, model.card.required):
         half = score(changed(feature.name, *["N/A"] * 5))[0].summary.quality
-        assert "say little" not in " ".join(half.sentences)
+        assert "not reliable" not in " ".join(half.sentences)
         quality = score(changed(feature.name, *["N/A"] * 6))[0].summary.quality
         assert quality.grade == QualityGrade.POOR
         assert [sentence for sentence in quality.sentences if feature.label in sentence] == [
-            f"{feature.label} is missing or unknown to the model in 60.0% of the rows, "
-            "and without it the scores say little."
+            f"{feature.label} is missing or unknown to the model in 60.0% of the rows. "
+            "Without it the scores are not reliable."
         ]
 
 
-def test_values_never_seen_of_a_required_feature_are_told_in_its_one_sentence(score: ScoreBytes):
+def test_unseen_values_of_a_required_feature_are_named_in_its_one_sentence(score: ScoreBytes):
     quality = score(changed("Contract", *["Weekly"] * 3, *["", "n/a", "null"]))[0].summary.quality
     assert quality.grade == QualityGrade.POOR
     assert [sentence for sentence in quality.sentences if "Contract" in sentence] == [
-        "Contract is missing or unknown to the model (“Weekly”) in 60.0% of the rows, "
-        "and without it the scores say little."
+        "Contract is missing or unknown to the model (“Weekly”) in 60.0% of the rows. "
+        "Without it the scores are not reliable."
     ]
 
 
@@ -132,13 +134,13 @@ def test_no_names_are_repeated_where_a_column_was_mistaken(score: ScoreBytes):
     for count in (5, 60):
         rows = [dict(row, PaymentMethod=f"Jane Doe {n}") for n, row in enumerate(customers(count))]
         quality = score(table(rows))[0].summary.quality
-        assert f"holds {count} values the model has never seen" in " ".join(quality.sentences)
+        assert f"has {count} values the model has never seen" in " ".join(quality.sentences)
         assert "Jane" not in quality.model_dump_json()
 
 
-def test_a_few_values_among_known_ones_are_told(score: ScoreBytes):
+def test_few_unseen_values_among_known_ones_are_named(score: ScoreBytes):
     assert unseen_sentences(score, "PaymentMethod", "Crypto", "Barter", "Shells") == (
-        "Payment method holds 3 values the model has never seen, in 30.0% of the rows: "
+        "Payment method has 3 values the model has never seen, in 30.0% of the rows: "
         "“Barter”, “Crypto”, “Shells”."
     )
 
@@ -146,33 +148,33 @@ def test_a_few_values_among_known_ones_are_told(score: ScoreBytes):
 def test_values_that_are_most_of_a_column_and_each_its_own_are_only_counted(score: ScoreBytes):
     names = [f"Jane {letter}. Doe" for letter in "ABCDEF"]
     assert unseen_sentences(score, "PaymentMethod", *names) == (
-        "Payment method holds 6 values the model has never seen, in 60.0% of the rows. "
-        "Check that it is the right column."
+        "Payment method has 6 values the model has never seen, in 60.0% of the rows. "
+        "Check that this is the right column."
     )
     # One namesake among many names does not make categories of them.
     assert "“" not in unseen_sentences(score, "PaymentMethod", *names, names[0])
 
 
-def test_of_many_values_those_that_come_again_are_told(score: ScoreBytes):
+def test_values_that_repeat_are_named_of_many_unseen_ones(score: ScoreBytes):
     values = ["Crypto"] * 5 + ["Barter", "Shells", "Gold"]
     assert unseen_sentences(score, "PaymentMethod", *values).endswith(
-        "holds 4 values the model has never seen, in 80.0% of the rows: “Crypto” and 3 more."
+        "has 4 values the model has never seen, in 80.0% of the rows: “Crypto” and 3 more."
     )
 
 
 def test_what_looks_personal_is_masked(score: ScoreBytes):
     values = ("ann@mail.example", "+49 151 23456", "24 mo")
-    told = unseen_sentences(score, "PaymentMethod", *values, *values)
-    assert "“a*** (16 characters)”" in told
-    assert "“+*** (13 characters)”" in told
-    assert "“24 mo”" in told
+    sentences = unseen_sentences(score, "PaymentMethod", *values, *values)
+    assert "“a*** (16 characters)”" in sentences
+    assert "“+*** (13 characters)”" in sentences
+    assert "“24 mo”" in sentences
 
 
-def test_rejected_rows_are_told_by_cause(score: ScoreBytes):
+def test_rejected_rows_are_counted_by_cause(score: ScoreBytes):
     sentence = score(changed("tenure", "x", "-1", "y"))[0].summary.quality.sentences[0]
     assert sentence == (
         "3 of 10 rows (30.0%) were not scored (not a number in “tenure”: 2; out of range in “tenure”: 1). "
-        "rejected.csv holds them, to mend and send again."
+        "Fix them in rejected.csv and upload it again."
     )
 
 
@@ -210,20 +212,20 @@ def test_numbers_of_the_size_of_a_tenure_or_charge_are_shown(value: str):
         ("\x00bad", "*** (4 characters)"), ("Bo", "*** (2 characters)"), (" x ", "*** (1 character)"),
     ],
 )  # fmt: skip
-def test_what_may_tell_of_a_person_is_masked(value: str, masked: str):
+def test_what_may_identify_a_person_is_masked(value: str, masked: str):
     assert mask(value) == masked
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "shown"),
     [
         ("24 mo", "24 mo"), ("2024", "2024"), ("12345", "1*** (5 characters)"),
         ("99999.99", "9*** (8 characters)"), ("078051120", "0*** (9 characters)"),
         ("a@", "*** (2 characters)"),
     ],
 )  # fmt: skip
-def test_no_category_of_more_than_four_digits_is_told(value: str, told: str):
-    assert tellable(value, 40) == told
+def test_category_of_more_than_four_digits_is_masked(value: str, shown: str):
+    assert mask_if_personal(value, 40) == shown
 
 
 def test_what_is_shown_is_printable_and_short():

@@ -123,10 +123,10 @@ def test_rejected_rows_are_as_they_were_and_can_be_sent_again(score: ScoreBytes)
         "not_a_number",
         "tenure",
         "b*** (3 characters)",
-        "Write a plain number of months.",
+        "Enter a plain number of months.",
     ]
-    mended = (folder / REJECTED_CSV).read_text().replace(";bad;", f";{TEN[3]['tenure']};")
-    again, again_folder = score(mended)
+    fixed = (folder / REJECTED_CSV).read_text().replace(";bad;", f";{TEN[3]['tenure']};")
+    again, again_folder = score(fixed)
     assert (again.rows.scored, again.rows.rejected) == (1, 0)
     assert again.summary.unused_columns == ("gender", "Partner", "Dependents", "TotalCharges")
     _, plain_folder = score(german())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer_worker.scoring import ScoringFailed
-from consumer_worker.scoring.source import MOST_ROWS, SURPLUS, Source, open_source
+from consumer_worker.scoring.source import MAX_TABLE_ROWS, SURPLUS, Source, open_source
 from ml_models.intake.dialect import HEAD_BYTES, MAX_RECORD_BYTES, detect_dialect
 from retainwise_contracts.failures import FailureCode
 
@@ -107,14 +107,14 @@ def test_a_stray_carriage_return_is_a_blank(tmp_path: Path):
 
 def test_short_rows_do_not_make_long_tables(tmp_path: Path):
     path = tmp_path / "upload"
-    path.write_text(HEADER + "1,A,2\n" * (MOST_ROWS + 10) + "\n\n")
+    path.write_text(HEADER + "1,A,2\n" * (MAX_TABLE_ROWS + 10) + "\n\n")
     tables = list(open_source(path, max_bytes=1 << 30).tables(8 << 20))
-    assert [table.frame.height for table in tables] == [MOST_ROWS, 10]
-    assert [table.first_row for table in tables] == [1, MOST_ROWS + 1]
+    assert [table.frame.height for table in tables] == [MAX_TABLE_ROWS, 10]
+    assert [table.first_row for table in tables] == [1, MAX_TABLE_ROWS + 1]
     assert sum(table.blank_rows for table in tables) == 2
 
 
-def test_cells_beyond_and_short_of_the_header_are_told_apart(tmp_path: Path):
+def test_missing_cells_are_null_and_surplus_cells_are_kept(tmp_path: Path):
     assert read(tmp_path, HEADER + '1,Ann,2\n2,Ann,3,"x, y",z\n3,Ann\n4,Ann,\n5,Ann,6,,\n') == [
         ("1", "Ann", "2", None),
         ("2", "Ann", "3", "x, y,z"),
@@ -173,7 +173,7 @@ def test_the_longest_row_is_the_same_for_every_block_size(tmp_path: Path):
 def test_a_file_larger_than_allowed_is_not_read(tmp_path: Path):
     path = tmp_path / "upload"
     path.write_text(HEADER)
-    with pytest.raises(ScoringFailed, match=r"15 bytes, 10 are the most") as caught:
+    with pytest.raises(ScoringFailed, match=r"It has 15 bytes; the limit is 10\.") as caught:
         open_source(path, max_bytes=10)
     assert caught.value.code == FailureCode.FILE_TOO_LARGE
 

@@ -113,7 +113,7 @@ def test_a_column_reads_as_its_cells_do(decimal: Literal[".", ","], tenure: Nume
 def test_impossible_values_are_marked_and_not_read(tenure: NumericFeature):
     column = read_numbers(pl.Series("tenure", ["0", "-1", "100", "99999"]), tenure, ".", factor=12.0)
     assert column.out_of_range.tolist() == [False, True, False, True]
-    np.testing.assert_array_equal(column.codes, np.array([0, np.nan, 1200, np.nan], np.float32))
+    np.testing.assert_array_equal(column.encoded, np.array([0, np.nan, 1200, np.nan], np.float32))
 
 
 def test_categories_have_codes_and_so_have_missing_and_unseen_ones(model: ChurnModel):
@@ -121,7 +121,7 @@ def test_categories_have_codes_and_so_have_missing_and_unseen_ones(model: ChurnM
     contract = read_values(texts, model.card, {}, ".")["Contract"]
     assert isinstance(contract, CategoricalValues)
     expected = [2, 0, np.nan, UNSEEN_CODE, np.nan, UNSEEN_CODE, 0]
-    np.testing.assert_array_equal(contract.codes, np.array(expected, np.float32))
+    np.testing.assert_array_equal(contract.encoded, np.array(expected, np.float32))
     values, positions = contract.distinct(np.arange(7))
     assert [values[position] for position in positions] == [
         "Two year", "Month-to-month", None, "Weekly", None, "Weekly", "Month-to-month"
@@ -156,7 +156,7 @@ def test_a_word_is_read_with_the_feature_that_makes_it_certain(model: ChurnModel
     assert words("MultipleLines") == ["No phone service", "No", None, "No", "No phone service"]
     security = model.card.feature("OnlineSecurity")
     assert isinstance(security, CategoricalFeature)
-    assert values["OnlineSecurity"].codes.tolist() == [
+    assert values["OnlineSecurity"].encoded.tolist() == [
         security.categories.index(word) for word in words("OnlineSecurity") if word
     ]
 

@@ -147,9 +147,9 @@ def test_an_explicit_mapping_wins_over_an_exact_header():
 @pytest.mark.parametrize(
     ("explicit", "says"),
     [
-        ({"tenur": "tenure"}, "“tenur”, which is no feature of telco-churn@1.0.0"),
-        ({"tenure": "missing"}, "“missing”, which the file does not have"),
-        ({"tenure": "Contract", "Contract": "Contract"}, "mapped already"),
+        ({"tenur": "tenure"}, "“tenur”, which is not a feature of telco-churn@1.0.0"),
+        ({"tenure": "missing"}, "“missing”, but the file has no such column"),
+        ({"tenure": "Contract", "Contract": "Contract"}, "already mapped"),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_refused(explicit: dict[str, str], says: str):
@@ -157,7 +157,7 @@ def test_a_mapping_that_does_not_fit_is_refused(explicit: dict[str, str], says: 
         map_columns(NEEDED, CARD, explicit)
 
 
-def test_what_could_be_read_otherwise_is_told():
+def test_conflicts_describe_ambiguous_headers():
     mapping = map_columns([*NEEDED, "account_id", "tenure", "monthly fee", "mrr"], CARD)
     assert mapping.customer_id.header == "customerID"
     assert mapping.features["tenure"].position == 1

@@ -47,7 +47,7 @@ def test_a_carriage_return_ends_lines_unless_rows_are_more_alike_without(data: s
     assert (dialect.carriage_return, len(dialect.headers)) == (stands_for, 3)
 
 
-def test_what_python_says_of_a_row_is_not_told():
+def test_csv_module_error_is_not_shown():
     with pytest.raises(RecordTooLong, match=r"^The row that starts in line 2 is longer than 131,072 chara"):
         detect('a,b\n1,"' + "x" * 200_000)
 
@@ -131,7 +131,7 @@ def test_years_and_months_can_name_columns(periods: list[str]):
     "row", ["A-1,2019,12,29.85\n", "A-1,2019\n", "A-1,2019,2020,2021\n", "A-1,2019,12\n"]
 )
 def test_a_column_of_years_names_nothing(row: str):
-    with pytest.raises(NotACsv, match="Line 1 should name the columns and holds data"):
+    with pytest.raises(NotACsv, match="Line 1 should have the column names but has data"):
         detect(row + row.replace("A-1", "A-2").replace("2019", "2021"))
 
 
@@ -279,7 +279,7 @@ def test_apostrophes_can_quote():
         (b"a,b,c\n\n,,\n", NoRows, "customers"),
         ("a,b\n1,2\n".encode("utf-32"), UnreadableEncoding, "UTF-32"),
         (b"a,b\n\x81\xff,1\n", UnreadableEncoding, "Byte 5"),
-        (b"\xef\xbb\xbfa,b\n\xff,1\n", UnreadableEncoding, "Byte 5"),
+        (b"\xef\xbb\xbfa,b\n\xff,1\n", UnreadableEncoding, "byte 5"),
         (",".join(f"c{n}" for n in range(MAX_COLUMNS + 1)).encode() + b"\n", TooManyColumns, "1,001"),
         (b'a,b\n1,"' + b"x" * 200_000, RecordTooLong, "line 2"),
     ],
