@@ -20,7 +20,7 @@ returning fence, attempt;
 
 -- name: read_claim(prediction_id)^
 -- Why a claim was refused: who holds it and for how long, or how it ended.
-select status, attempt, extract(epoch from lease_until - now())::float8 as lease_seconds_left
+select status, extract(epoch from lease_until - now())::float8 as lease_seconds_left
 from predictions
 where prediction_id = :prediction_id;
 

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     )
     max_concurrent_messages: int = Field(default=8, ge=1, le=1_000, description="Messages handled at once")
     max_concurrent_per_tenant: int = Field(
-        default=4, ge=1, le=1_000, description="Of these, how many may be of one tenant"
+        default=4, ge=1, le=1_000, description="Messages of one tenant handled at once"
     )
     scoring_threads: int = Field(
         default=max(2, os.cpu_count() or 1),

@@ -218,7 +218,7 @@ class Store:
     async def fail_parked_prediction(
         self, prediction_id: UUID, failure: Failure, *, died_after_seconds: float
     ) -> ParkedOutcome:
-        """End the prediction of a parked message, unless it has ended or a worker still has it or will."""
+        """End the prediction of a parked message, unless it has ended or a worker may still finish it."""
         async with self._connection() as connection, connection.transaction():
             parked = await _queries.find_parked_prediction(
                 connection, prediction_id=prediction_id, silent_seconds=died_after_seconds
