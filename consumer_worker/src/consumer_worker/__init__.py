@@ -1,0 +1,2 @@
+SERVICE = "consumer_worker"
+"""What log lines and health answers call this service."""

@@ -1,6 +1,7 @@
-"""`python -m consumer_worker` runs a worker; with `check` it proves its environment and ends.
+"""`python -m consumer_worker` runs a worker; with `check` it checks its environment and exits.
 
-Exit codes: 0 stopped by a signal, or all is well; 1 something it needs does not let it in; 2 bad settings.
+Exit codes: 0 stopped by a signal, or every check passed; 1 something it needs cannot be used, or a part of it
+failed while it ran; 2 bad settings.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import sys
 
 import structlog
 
-from consumer_worker.errors import StartRefused
+from consumer_worker.errors import SideTaskFailed, StartRefused
 from consumer_worker.logs import configure_logs
 from consumer_worker.resources import open_resources
 from consumer_worker.settings import Settings, SettingsRefused, read_settings
@@ -40,8 +41,8 @@ def main(arguments: list[str]) -> int:
     except StartRefused as error:
         log.critical(StartupEvent.STARTUP_REFUSED, reason=str(error))
         return 1
-    except QueueRefused as error:
-        log.critical("worker_cannot_go_on", reason=str(error))
+    except (QueueRefused, SideTaskFailed) as error:
+        log.critical("worker_failed", reason=str(error))
         return 1
     return 0
 

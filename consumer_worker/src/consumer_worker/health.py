@@ -7,30 +7,29 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from consumer_worker import SERVICE
 from consumer_worker.errors import StartRefused
 from retainwise_contracts.health import Check, Health, HealthState
 
-SERVICE = "consumer_worker"
-
 PROBE_TIMEOUT_SECONDS = 3.0
-"""For each thing that is looked at; below the timeout of whoever asks."""
+"""For each probe; below the timeout of load balancers and orchestrators."""
 
 Probe = Callable[[], Awaitable[object]]
-"""Looks at one thing and raises what is the matter with it."""
+"""Checks one thing the worker needs; raises an error that describes what is wrong with it."""
 
 
 class NotHealthy(Exception):
-    """A probe's finding about the worker itself; the text says what."""
+    """The worker itself is not healthy; the text says why."""
 
 
 @asynccontextmanager
 async def serve_health(
     host: str, port: int, *, live: Mapping[str, Probe], ready: Mapping[str, Probe]
 ) -> AsyncIterator[None]:
-    """Answer health and metrics requests while the block runs, by the probes of that name.
+    """Serve `/livez` and `/readyz`, each by its probes, and `/metrics`, while the block runs.
 
     Raises:
-        StartRefused: nothing can listen there.
+        StartRefused: the address cannot be listened on.
     """
 
     async def livez(_: web.Request) -> web.Response:
@@ -50,9 +49,7 @@ async def serve_health(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise StartRefused(
-                f"HEALTH_PORT: nothing can listen on {host}:{port}: {error.strerror}"
-            ) from error
+            raise StartRefused(f"HEALTH_PORT: cannot listen on {host}:{port}: {error.strerror}") from error
         yield
     finally:
         await runner.cleanup()
@@ -67,7 +64,7 @@ async def _check(name: str, probe: Probe) -> Check:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
             await probe()
-    except Exception as error:  # whatever it is, it is what is the matter
+    except Exception as error:  # whatever the probe raises is what is wrong
         return Check(name=name, state=HealthState.FAILED, detail=str(error) or type(error).__name__)
     return Check(name=name, state=HealthState.OK, detail="")
 

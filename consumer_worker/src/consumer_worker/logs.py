@@ -6,7 +6,7 @@ import sys
 import orjson
 import structlog
 
-from consumer_worker.health import SERVICE
+from consumer_worker import SERVICE
 from retainwise_contracts.logs import LogField
 
 

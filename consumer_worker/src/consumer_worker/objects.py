@@ -1,14 +1,17 @@
-"""The worker's edge to S3: an upload comes in and is proven to be the one that was sent, results go out."""
+"""The worker's edge to S3: it downloads an upload and checks its digest, and stores results."""
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.prediction_requested import UploadReference
+from retainwise_contracts.results import MEDIA_TYPES, FileDigest, ResultFile
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -33,26 +36,26 @@ class UploadChanged(Exception):
 
 
 class Objects:
-    """Files in one bucket. S3's other errors pass through; the handler takes them as transient."""
+    """Files in one bucket. S3's other errors pass through; the handler treats them as transient."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
-        self.bucket = bucket
+        self._bucket = bucket
 
     async def probe(self) -> None:
-        """Ask for the bucket; raises botocore's or the network's error where it cannot be used."""
-        await self._client.head_bucket(Bucket=self.bucket)
+        """Check that the bucket can be used; raises botocore's or the network's error if not."""
+        await self._client.head_bucket(Bucket=self._bucket)
 
     async def download(self, upload: UploadReference, destination: Path) -> None:
-        """Write the upload to `destination` and prove its size and SHA-256.
+        """Write the upload to `destination` and check its size and SHA-256.
 
         Raises:
             UploadMissing: there is no such object.
-            UploadChanged: it is another file than the one that was accepted.
+            UploadChanged: it is not the file that was accepted.
         """
-        wanted = {"VersionId": upload.version_id} if upload.version_id else {}
+        version = {"VersionId": upload.version_id} if upload.version_id else {}
         try:
-            response = await self._client.get_object(Bucket=upload.bucket, Key=upload.key, **wanted)  # type: ignore[arg-type] # an optional argument
+            response = await self._client.get_object(Bucket=upload.bucket, Key=upload.key, **version)  # type: ignore[arg-type] # an optional argument
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404"}:
                 raise UploadMissing(upload.key) from error
@@ -67,7 +70,17 @@ class Objects:
         if (size, digest.hexdigest()) != (upload.size_bytes, upload.sha256):
             raise UploadChanged(f"accepted {upload.size_bytes} bytes, found {size}")
 
-    async def upload(self, source: Path, key: str, media_type: str) -> None:
+    async def store_results(self, folder: Path, files: Iterable[FileDigest], prefix: str) -> ResultLocation:
+        """Upload the result files in `folder` to keys below `prefix`."""
+        stored = tuple(
+            ResultFile(**file.model_dump(), key=f"{prefix}/{file.name}", media_type=MEDIA_TYPES[file.name])
+            for file in files
+        )
+        for file in stored:
+            await self._upload(folder / file.name, file.key, file.media_type)
+        return ResultLocation(bucket=self._bucket, files=stored)
+
+    async def _upload(self, source: Path, key: str, media_type: str) -> None:
         """Write a file to `key`; it is there in full or not at all."""
         file = await asyncio.to_thread(source.open, "rb")
         with file:
@@ -75,14 +88,14 @@ class Objects:
             if len(part) < PART_BYTES:
                 async with asyncio.timeout(STALLED_AFTER_SECONDS):
                     await self._client.put_object(
-                        Bucket=self.bucket, Key=key, Body=part, ContentType=media_type
+                        Bucket=self._bucket, Key=key, Body=part, ContentType=media_type
                     )
             else:
                 await self._upload_parts(file, part, key, media_type)
 
     async def _upload_parts(self, file: IO[bytes], part: bytes, key: str, media_type: str) -> None:
         created = await self._client.create_multipart_upload(
-            Bucket=self.bucket, Key=key, ContentType=media_type
+            Bucket=self._bucket, Key=key, ContentType=media_type
         )
         upload_id = created["UploadId"]
         try:
@@ -90,20 +103,22 @@ class Objects:
             while part:
                 async with asyncio.timeout(STALLED_AFTER_SECONDS):
                     stored = await self._client.upload_part(
-                        Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumber=len(parts) + 1, Body=part
+                        Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumber=len(parts) + 1, Body=part
                     )
                 parts.append({"ETag": stored["ETag"], "PartNumber": len(parts) + 1})
                 part = await asyncio.to_thread(file.read, PART_BYTES)
             async with asyncio.timeout(STALLED_AFTER_SECONDS):
                 await self._client.complete_multipart_upload(
-                    Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+                    Bucket=self._bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
                 )
         except BaseException:
             # Also when cancelled, since parts without an end are paid for. Where this fails too, the first
-            # error is the one to tell, and the bucket's lifecycle rule clears the parts.
+            # error is the one to raise, and the bucket's lifecycle rule clears the parts.
             with suppress(Exception):
                 async with asyncio.timeout(STALLED_AFTER_SECONDS):
-                    await self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+                    await self._client.abort_multipart_upload(
+                        Bucket=self._bucket, Key=key, UploadId=upload_id
+                    )
             raise
 
 

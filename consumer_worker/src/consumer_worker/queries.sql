@@ -1,5 +1,5 @@
 -- name: read_schema_revision()$
--- The revision the database stands at.
+-- The revision of the schema.
 select version_num from alembic_version;
 
 -- name: claim_prediction(prediction_id, lease_owner, lease_seconds)^
@@ -20,12 +20,12 @@ returning fence, attempt;
 
 -- name: read_claim(prediction_id)^
 -- Why a claim was refused: who holds it and for how long, or how it ended.
-select status, attempt, extract(epoch from lease_until - now())::float8 as lease_seconds_left
+select status, extract(epoch from lease_until - now())::float8 as lease_seconds_left
 from predictions
 where prediction_id = :prediction_id;
 
 -- name: find_ended(prediction_ids)
--- Which of these have ended while a worker is at them: cancelled by their tenant, for one.
+-- Which of these have ended while a worker is working on them: an operator cancelled them, for one.
 select prediction_id
 from predictions
 where prediction_id = any(:prediction_ids::uuid[]) and finished_at is not null;
@@ -38,7 +38,7 @@ where prediction_id = :prediction_id and fence = :fence and finished_at is null
 returning true;
 
 -- name: release_prediction(prediction_id, fence, interrupted, retry_reason, retry_seconds)$
--- Give a claim back at once, so that the next attempt need not wait for the lease to lapse.
+-- Release a claim at once, so that the next attempt need not wait for the lease to lapse.
 update predictions
 set lease_owner = null,
     lease_until = null,
@@ -77,7 +77,7 @@ where prediction_id = :prediction_id and fence = :fence and finished_at is null
 returning prediction_id, tenant_id, model_name, model_version, status, attempt, requested_at, finished_at;
 
 -- name: insert_event(message_id, message_type, prediction_id, tenant_id, traceparent, body)!
--- The event that tells other teams, in the transaction that makes it true; the API's relay sends it.
+-- The event for other teams, in the transaction that makes it true; the API's relay sends it.
 insert into outbox (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
 values ('events', :message_id, :message_type, :prediction_id, :tenant_id, :traceparent, :body);
 
@@ -97,7 +97,7 @@ limit :at_most
 for update skip locked;
 
 -- name: find_exhausted_predictions(max_attempts, silent_seconds, at_most)
--- What has used up its attempts and whose last worker died without a word; locked until it is ended.
+-- What has used up its attempts and whose last worker died without releasing it; locked until it is ended.
 select prediction_id, fence
 from predictions
 where finished_at is null
@@ -109,8 +109,8 @@ limit :at_most
 for update skip locked;
 
 -- name: find_parked_prediction(prediction_id, silent_seconds)^
--- The prediction of a message that SQS gave up on, unless it has ended, or a worker is at it or will be: the
--- parked message may have been a duplicate.
+-- The prediction of a parked message, unless it has ended, or a worker is working on it or will be: the parked
+-- message may have been a duplicate.
 select prediction_id, fence
 from predictions
 where prediction_id = :prediction_id

@@ -21,7 +21,7 @@ class ScoringPool:
 
     def __init__(self, threads: int) -> None:
         if threads < 2:
-            raise ValueError("two threads at least: one is kept for small files")
+            raise ValueError("at least two threads are needed: one is kept for small files")
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
         self._large = asyncio.Semaphore(threads - 1)
 
@@ -41,11 +41,11 @@ class ScoringPool:
                 cancelled.set()
                 if not job.cancel():  # it has begun: it sees the event and ends
                     await asyncio.wait([result])
-                    result.exception()  # how a cancelled job ended is of no interest, nor worth a warning
+                    result.exception()  # or asyncio would warn that nobody read it
                 raise
 
     def close(self) -> None:
-        """Let the threads end; nothing may be running."""
+        """Stop the threads; no job may be running."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager

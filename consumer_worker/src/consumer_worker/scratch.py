@@ -1,14 +1,15 @@
-"""Where customers' files lie while they are scored: a folder of this process's own, gone with it.
+"""The folder for customers' files while they are scored: one per process, with one per attempt in it.
 
-What a killed process left is removed by the next that starts.
+A process removes its folder when it exits; the folder of a killed one is removed by the next that starts.
 """
 
+import asyncio
 import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 PREFIX = "retainwise-worker-"
@@ -23,7 +24,7 @@ def open_scratch(directory: str | None) -> Iterator[Path]:
     """Make a folder below `directory`, or the system's temporary one, for as long as the block runs.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the directory cannot be written to.
     """
     parent = Path(directory or tempfile.gettempdir())
     for folder in parent.glob(f"{PREFIX}*"):
@@ -37,6 +38,18 @@ def open_scratch(directory: str | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@asynccontextmanager
+async def attempt_folder(scratch: Path) -> AsyncIterator[Path]:
+    """Make a folder for one attempt below `scratch`; it is removed with all its files when the block ends."""
+    folder = await asyncio.to_thread(
+        tempfile.TemporaryDirectory, prefix="prediction-", dir=scratch, ignore_cleanup_errors=True
+    )
+    try:
+        yield Path(folder.name)
+    finally:
+        await asyncio.shield(asyncio.to_thread(folder.cleanup))
+
+
 def _remove_if_left(folder: Path) -> None:
     """Remove a folder whose process has ended: the kernel has then taken back its lock."""
     try:
@@ -44,6 +57,6 @@ def _remove_if_left(folder: Path) -> None:
             return
         with (folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # it is in use, somebody else's, or has just been removed
+    except OSError:  # in use, another user's, or just removed
         return
     shutil.rmtree(folder, ignore_errors=True)

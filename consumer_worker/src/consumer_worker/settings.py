@@ -1,4 +1,4 @@
-"""What an operator sets. Read once at start from the environment; a missing or bad one ends the process."""
+"""The settings, read once at start from the environment; a missing or invalid one ends the process."""
 
 import os
 from typing import Annotated, Literal
@@ -10,11 +10,11 @@ from consumer_worker.sqs.queue import MAX_LONG_POLL_SECONDS, MAX_VISIBILITY_SECO
 from consumer_worker.sqs.settings import ConsumerSettings
 
 HANDLING_MARGIN_SECONDS = 30
-"""What the consumer allows a handler beyond the handler's own limit, to settle and clean up."""
+"""Time the consumer gives a handler beyond the handler's own limit, to settle and clean up."""
 
 
 class SettingsRefused(Exception):
-    """The environment does not hold what the worker needs; the text names each variable and what to set."""
+    """A setting is missing or invalid; the text names each variable and what to set."""
 
 
 def _dsn(value: SecretStr) -> SecretStr:
@@ -24,7 +24,7 @@ def _dsn(value: SecretStr) -> SecretStr:
 
 def _not_below_visibility(value: int, others: ValidationInfo) -> int:
     if value < others.data.get("visibility_timeout_seconds", value):
-        raise ValueError("below VISIBILITY_TIMEOUT_SECONDS no lease would ever be extended")
+        raise ValueError("it is below VISIBILITY_TIMEOUT_SECONDS, so that no lease would ever be extended")
     return value
 
 
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     )
     max_concurrent_messages: int = Field(default=8, ge=1, le=1_000, description="Messages handled at once")
     max_concurrent_per_tenant: int = Field(
-        default=4, ge=1, le=1_000, description="Of these, at most so many of one tenant at once"
+        default=4, ge=1, le=1_000, description="Messages of one tenant handled at once"
     )
     scoring_threads: int = Field(
         default=max(2, os.cpu_count() or 1),
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         description="Files scored at once; one of them is always kept for a small file",
     )
     max_attempts: int = Field(
-        default=5, ge=1, le=100, description="Claims of one prediction before it FAILED"
+        default=5, ge=1, le=100, description="Claims of one prediction before it becomes FAILED"
     )
     reconcile_seconds: float = Field(
         default=60, ge=0.1, le=3_600, description="How often to look for predictions that nobody will end"
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     )
     scratch_directory: str | None = Field(
         default=None,
-        description="Where files lie while they are scored; the system's temporary folder if not set",
+        description="Folder for files while they are scored; the system's temporary folder if not set",
     )
     health_host: str = Field(default="0.0.0.0", description="Where /livez, /readyz and /metrics listen")  # noqa: S104 a container is reached from outside
     health_port: int = Field(default=8081, ge=0, le=65_535)
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     @property
     def consumer(self) -> ConsumerSettings:
-        """What of this is the consumer's."""
+        """The settings of the consumer."""
         return ConsumerSettings.for_visibility(
             self.visibility_timeout_seconds,
             max_handlers=self.max_concurrent_messages,
@@ -105,7 +105,7 @@ def read_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        SettingsRefused: one or more are missing or bad; all of them are named, none of their values shown.
+        SettingsRefused: one or more are missing or invalid; all are named, and no value is shown.
     """
     try:
         return Settings()
@@ -113,7 +113,7 @@ def read_settings() -> Settings:
         problems = []
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
             name = str(problem["loc"][0])
-            wanted = Settings.model_fields[name].description or "see the README"
-            said = "is not set" if problem["type"] == "missing" else f"is refused: {problem['msg']}"
-            problems.append(f"{name.upper()} {said}. Set it to: {wanted}")
+            expected = Settings.model_fields[name].description or "see the README"
+            complaint = "is not set" if problem["type"] == "missing" else f"is invalid: {problem['msg']}"
+            problems.append(f"{name.upper()} {complaint}. Set it to: {expected}")
         raise SettingsRefused("\n".join(problems)) from None

@@ -37,7 +37,7 @@ _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to write one prediction, for as long as nobody claims it anew."""
+    """The right to write one prediction, until somebody claims it again."""
 
     prediction_id: UUID
     fence: int
@@ -69,27 +69,27 @@ class FenceLost(Exception):
 
 @dataclass(frozen=True)
 class Reconciled:
-    """The predictions that one sweep of the reconciler gave another fate."""
+    """The predictions that one sweep of the reconciler ended or requeued."""
 
     expired: tuple[UUID, ...]
     failed: tuple[UUID, ...]
     requeued: tuple[UUID, ...]
 
 
-class ParkedEnd(Enum):
-    """What became of a prediction whose message lies in the dead-letter queue."""
+class ParkedOutcome(Enum):
+    """The outcome for a prediction whose message is parked in the dead-letter queue."""
 
-    FAILED_NOW = "failed now"
+    FAILED = "failed"
     ALREADY_FINAL = "already final"
-    NOT_YET = "not yet"
-    """A worker is at it after all, or there is no such row."""
+    STILL_OPEN = "still open"
+    """A worker is working on it or soon will be, or there is no such row."""
 
 
 class Store:
     """Predictions in PostgreSQL.
 
     Every method may raise `asyncpg.PostgresError`, `OSError` or `TimeoutError` where the database cannot be
-    reached or refuses; the handler takes these as transient.
+    reached or refuses; the handler treats these as transient.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Store:
         self._lease_seconds = lease_seconds
 
     async def read_schema_revision(self) -> str:
-        """Give the revision the database stands at."""
+        """Return the revision of the database's schema."""
         async with self._connection() as connection:
             return str(await _queries.read_schema_revision(connection))
 
@@ -126,7 +126,7 @@ class Store:
         return HeldElsewhere(max(0.0, row["lease_seconds_left"] or 0.0))
 
     async def find_ended(self, prediction_ids: Collection[UUID]) -> tuple[UUID, ...]:
-        """Return which of these predictions have ended, by whomever."""
+        """Return which of these predictions have ended, whoever ended them."""
         async with self._connection() as connection:
             ended = _queries.find_ended(connection, prediction_ids=list(prediction_ids))
             return _ids([row async for row in ended])
@@ -146,7 +146,7 @@ class Store:
     async def release_prediction(
         self, claim: Claim, *, retry_reason: str, retry_seconds: float, interrupted: bool = False
     ) -> None:
-        """Give the claim back and tell when and why it is tried again. Raises FenceLost.
+        """Release the claim and store when and why it is tried again. Raises FenceLost.
 
         An attempt that was `interrupted` by the worker's own stop does not count as one.
         """
@@ -217,18 +217,18 @@ class Store:
 
     async def fail_parked_prediction(
         self, prediction_id: UUID, failure: Failure, *, died_after_seconds: float
-    ) -> ParkedEnd:
-        """End the prediction of a parked message, unless it has ended or is worked on, now or soon."""
+    ) -> ParkedOutcome:
+        """End the prediction of a parked message, unless it has ended or a worker may still finish it."""
         async with self._connection() as connection, connection.transaction():
             parked = await _queries.find_parked_prediction(
                 connection, prediction_id=prediction_id, silent_seconds=died_after_seconds
             )
             if parked is not None:
                 await self._end(connection, parked, PredictionStatus.FAILED, failure)
-                return ParkedEnd.FAILED_NOW
+                return ParkedOutcome.FAILED
             row = await _queries.read_claim(connection, prediction_id=prediction_id)
         final = row is not None and PredictionStatus(row["status"]).is_final
-        return ParkedEnd.ALREADY_FINAL if final else ParkedEnd.NOT_YET
+        return ParkedOutcome.ALREADY_FINAL if final else ParkedOutcome.STILL_OPEN
 
     async def reconcile_predictions(
         self,
@@ -238,11 +238,11 @@ class Store:
         lost_after_seconds: float,
         unsendable_after_seconds: float,
     ) -> Reconciled | None:
-        """End or re-queue what nobody is working on any more; None where another replica is doing so.
+        """End or requeue what nobody is working on any more; None if another replica is doing so.
 
-        A worker is taken for dead `died_after_seconds` after its lease lapsed, a message for lost when its
-        prediction was not touched for `lost_after_seconds`, and for one that can never be sent when that was
-        tried for `unsendable_after_seconds`.
+        A worker counts as dead `died_after_seconds` after its lease lapsed, a message as lost when its
+        prediction was not touched for `lost_after_seconds`, and as unsendable when sending it was tried for
+        `unsendable_after_seconds`.
         """
         async with self._connection() as connection, connection.transaction():
             if not await _queries.lock_reconciler(connection):
@@ -300,7 +300,7 @@ class Store:
         failure: Failure | None,
         traceparent: str | None = None,
     ) -> None:
-        """End a prediction that is held by its fence, and tell it in an event. Raises FenceLost."""
+        """End a prediction that is held by its fence, and write its event. Raises FenceLost."""
         row = await _queries.end_prediction(
             connection,
             prediction_id=held["prediction_id"],

@@ -9,6 +9,7 @@ from typing import Never
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from consumer_worker.errors import SideTaskFailed
 from consumer_worker.handler import PredictionHandler
 from consumer_worker.health import NotHealthy, serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
@@ -22,11 +23,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 async def run_worker(settings: Settings) -> None:
-    """Consume until SIGTERM or SIGINT, then drain; a second signal gives everything back and leaves.
+    """Consume until SIGTERM or SIGINT, then drain; a second signal releases everything and exits.
 
     Raises:
         StartRefused: something the worker needs is missing.
-        QueueRefused: the queue stopped letting the worker in.
+        QueueRefused: the queue is gone, or access to it is denied.
+        SideTaskFailed: the reconciler or the watch for cancellations ended.
     """
     async with open_resources(settings) as resources:
         handler = build_handler(resources, settings)
@@ -34,31 +36,53 @@ async def run_worker(settings: Settings) -> None:
         async with serve_health(
             settings.health_host,
             settings.health_port,
-            live={"loops": lambda: _prove(ok=consumer.live, otherwise="a loop of the consumer stands still")},
+            live={"loops": lambda: _require(consumer.live, "a loop of the consumer hangs")},
             ready={
-                "consumer": lambda: _prove(ok=consumer.ready, otherwise="starting or draining"),
+                "consumer": lambda: _require(consumer.ready, "starting or draining"),
                 "database": resources.store.read_schema_revision,
-                "queue": resources.queue.count_messages,
+                "queue": resources.queues.requests.count_messages,
                 "bucket": resources.objects.probe,
             },
         ):
             _drain_on_signal(consumer)
             log.info(StartupEvent.STARTUP_COMPLETE, models=list(resources.models))
-            async with _alongside(handler.watch_cancellations(), build_reconciler(resources, settings).run()):
+            async with _run_alongside(
+                consumer,
+                watch_cancellations=handler.watch_cancellations(),
+                reconciler=build_reconciler(resources, settings).run(),
+            ):
                 await consumer.run()
     log.info("worker_stopped")
 
 
 @asynccontextmanager
-async def _alongside(*loops: Coroutine[None, None, Never]) -> AsyncIterator[None]:
-    """Run endless loops, which deal with their own errors, while the block runs."""
-    tasks = [asyncio.create_task(loop) for loop in loops]
+async def _run_alongside(
+    consumer: Consumer, **side_tasks: Coroutine[None, None, Never]
+) -> AsyncIterator[None]:
+    """Run tasks that never end by themselves while the block runs; if one does, drain the consumer.
+
+    Raises:
+        SideTaskFailed: one of them ended, after the block.
+    """
+    failed: list[asyncio.Task[Never]] = []
+
+    def drain_if_failed(task: asyncio.Task[Never]) -> None:
+        if not task.cancelled():
+            log.critical("side_task_failed", task=task.get_name(), exc_info=task.exception())
+            failed.append(task)
+            consumer.drain()
+
+    tasks = [asyncio.create_task(side_task, name=name) for name, side_task in side_tasks.items()]
+    for task in tasks:
+        task.add_done_callback(drain_if_failed)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+    for task in failed:
+        raise SideTaskFailed(f"{task.get_name()}: {task.exception()!r}") from task.exception()
 
 
 def build_handler(resources: Resources, settings: Settings) -> PredictionHandler:
@@ -70,7 +94,7 @@ def build_handler(resources: Resources, settings: Settings) -> PredictionHandler
         scoring_pool=resources.scoring_pool,
         max_attempts=settings.max_attempts,
         max_handling_seconds=settings.max_handling_seconds,
-        max_receive_count=resources.max_receive_count,
+        max_receive_count=resources.queues.max_receive_count,
         scratch=resources.scratch,
     )
 
@@ -84,7 +108,7 @@ def build_consumer(
 ) -> Consumer:
     """Build the consumer around the handler."""
     return Consumer(
-        resources.queue,
+        resources.queues.requests,
         handler,
         settings.consumer,
         metrics=ConsumerMetrics(registry, prefix="retainwise_consumer"),
@@ -97,8 +121,8 @@ def build_reconciler(
     """Build the reconciler."""
     return Reconciler(
         resources.store,
-        resources.queue,
-        resources.dead_letter_queue,
+        resources.queues.requests,
+        resources.queues.dead_letter,
         ReconcilerSettings(
             sweep_seconds=settings.reconcile_seconds,
             lease_seconds=settings.visibility_timeout_seconds,
@@ -121,6 +145,6 @@ def _drain_on_signal(consumer: Consumer) -> None:
         loop.add_signal_handler(number, stop, number)
 
 
-async def _prove(*, ok: bool, otherwise: str) -> None:
-    if not ok:
-        raise NotHealthy(otherwise)
+async def _require(healthy: bool, problem: str) -> None:
+    if not healthy:
+        raise NotHealthy(problem)

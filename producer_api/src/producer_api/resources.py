@@ -4,9 +4,11 @@ One context per resource, in the order of `PROVEN`; each fills the app key that 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import asyncpg
@@ -47,6 +49,26 @@ AWS = web.AppKey("aws", AioSession)
 QUEUE: "web.AppKey[SQSClient]" = web.AppKey("queue")
 TOPIC: "web.AppKey[SNSClient]" = web.AppKey("topic")
 
+ACCESS_DENIED_CODES = frozenset(
+    {
+        "403",  # of a HEAD, whose answer has no body
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",  # SNS
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes, without their prefix, of a permission or an access key that is missing."""
+
+UNREADABLE_ADDRESS = "an address that cannot be read"
+
+_HOSTS = re.compile(r"(\[[\w:.%-]+\]|/[\w./-]+|[\w.-]+)(:\d+)?", re.ASCII)
+"""One host with its port, or a socket's folder; anything else may be a part of a password."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -60,7 +82,7 @@ async def load_models(app: web.Application) -> AsyncIterator[None]:
     except ModelNotFound as error:
         raise StartRefused(f"DEFAULT_MODEL: {error}") from error
     except ModelRefused as error:
-        raise StartRefused(f"{error}. Install the API anew") from error
+        raise StartRefused(f"{error}. Reinstall the API") from error
     app[MODELS] = models
     for ref in cards:
         log.info(StartupEvent.MODEL_LOADED, model=ref)
@@ -70,7 +92,7 @@ async def load_models(app: web.Application) -> AsyncIterator[None]:
 async def open_database(app: web.Application) -> AsyncIterator[None]:
     """Open the pool and prove the schema's revision. Raises StartRefused."""
     url = app[SETTINGS].database_url.get_secret_value()
-    where = url.rpartition("@")[2].partition("?")[0]
+    address = database_address(url)
     try:
         pool = await asyncpg.create_pool(
             url,
@@ -81,18 +103,18 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
             server_settings={"application_name": "retainwise-producer-api"},
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-        raise StartRefused(f"DATABASE_URL: the database at {where} lets no one in: {_told(error)}") from error
+        raise StartRefused(describe_database_error(error, address)) from error
     try:
         store = Store(pool)
         try:
             revision = await store.read_schema_revision()
         except (asyncpg.PostgresError, DatabaseUnavailable) as error:
             raise StartRefused(
-                f"the database at {where} has no readable schema: run the migrations ({_told(error)})"
+                f"the database at {address} has no readable schema: run the migrations ({_describe(error)})"
             ) from error
         if revision < SCHEMA_REVISION:
             raise StartRefused(
-                f"the database at {where} is at revision {revision}, this release needs "
+                f"the database at {address} is at revision {revision}, this release needs "
                 f"{SCHEMA_REVISION}: run the migrations"
             )
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
@@ -124,7 +146,7 @@ async def open_queue(app: web.Application) -> AsyncIterator[None]:
     """Open the SQS client and prove that the queue is there, unless publishing is paused.
 
     Raises:
-        StartRefused: it is not, or lets no one in.
+        StartRefused: it is not there, or access to it is denied.
     """
     settings = app[SETTINGS]
     config = _client_config(RELAY_CONNECTIONS, attempts=1)  # the relay itself tries again
@@ -143,7 +165,7 @@ async def open_topic(app: web.Application) -> AsyncIterator[None]:
     """Open the SNS client and prove that the topic is there, unless publishing is paused.
 
     Raises:
-        StartRefused: it is not, or lets no one in.
+        StartRefused: it is not there, or access to it is denied.
     """
     settings = app[SETTINGS]
     config = _client_config(RELAY_CONNECTIONS, attempts=1)
@@ -222,6 +244,48 @@ async def check_resources(settings: Settings) -> None:
         await runner.cleanup()
 
 
+def database_address(url: str) -> str:
+    """Return the hosts and the name of the database in `url`: all of it that may be shown.
+
+    A password with a "/", "?" or "#" that is not percent-encoded ends the host too early: nothing is shown.
+    """
+    try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError:
+        return UNREADABLE_ADDRESS
+    after_host = (
+        parts.path
+        + parts.fragment
+        + "".join(value for name, value in query.items() if name not in {"user", "password"})
+    )
+    if "@" in after_host:
+        return UNREADABLE_ADDRESS
+    name = unquote(parts.path).lstrip("/") or query.get("dbname") or query.get("database", "")
+    hosts = unquote(parts.netloc.rpartition("@")[2]) or query.get("host")
+    if not hosts:
+        return f"the default host/{name}"
+    if not all(_HOSTS.fullmatch(host) for host in hosts.split(",")):
+        return UNREADABLE_ADDRESS
+    return f"{hosts}/{name}"
+
+
+def describe_database_error(error: Exception, address: str) -> str:
+    """Return why no connection to the database could be opened, without a word of its password."""
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"DATABASE_URL: the database at {address} cannot be used: {_describe(error)}"
+    if isinstance(error, ValueError):  # its text quotes the part of the URL that could not be read
+        return "DATABASE_URL cannot be read: percent-encode its user and password, and use numbers as ports"
+    if isinstance(error, asyncpg.PostgresError):
+        return f"DATABASE_URL: the database at {address} refused the login: {_describe(error)}"
+    return f"DATABASE_URL: the database at {address} cannot be reached: {_describe(error)}"
+
+
+def is_access_denied(code: str) -> bool:
+    """Return whether an AWS error code, prefixed or not, says that a permission or a valid key is missing."""
+    return code.rpartition("#")[2].rpartition(".")[2] in ACCESS_DENIED_CODES
+
+
 def _client_config(
     connections: int, *, read_timeout: float = CHECK_TIMEOUT_SECONDS, attempts: int = 3
 ) -> AioConfig:
@@ -239,17 +303,18 @@ async def _proving(app: web.Application, action: str, resource: str) -> AsyncIte
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             yield
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
+        if is_access_denied(error.response["Error"]["Code"]):
             role = await _caller(app)
-            raise StartRefused(f"access denied: {role} needs {action} on {resource}") from error
-        raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
+            raise StartRefused(
+                f"access denied: {role} needs {action} on {resource} ({_describe(error)})"
+            ) from error
+        raise StartRefused(f"{action} on {resource} failed: {_describe(error)}") from error
     except (BotoCoreError, OSError) as error:
-        raise StartRefused(f"{action} on {resource} failed: {_told(error)}") from error
+        raise StartRefused(f"{action} on {resource} failed: {_describe(error)}") from error
 
 
 async def _caller(app: web.Application) -> str:
-    """Return who AWS takes this process for, as far as it says."""
+    """Return the role that AWS knows this process by, if AWS can be asked."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), app[AWS].create_client("sts") as sts:
             return str((await sts.get_caller_identity())["Arn"])
@@ -257,5 +322,5 @@ async def _caller(app: web.Application) -> str:
         return "this process's role"
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__

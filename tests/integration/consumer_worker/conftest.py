@@ -32,7 +32,7 @@ from retainwise_contracts.prediction_requested import (
 )
 from retainwise_contracts.status import PredictionStatus
 from tests.conftest import FAULT_PLANTED, FAULT_SURVIVED, ROOT
-from tests.integration.consumer_worker import held_worker
+from tests.integration.consumer_worker import failing_worker, held_worker
 from tests.integration.consumer_worker.faulty_proxy import serve_proxy
 
 FINISH_TIMEOUT_SECONDS = 60
@@ -75,7 +75,7 @@ FAULTY_RUN = customers(300)
 
 @dataclass
 class Backend:
-    """What stands where the API would: it accepts files, and looks how they stand."""
+    """Takes the API's place: it accepts files, and reads the state of their predictions."""
 
     owner: asyncpg.Connection
     sqs: Any
@@ -154,7 +154,7 @@ class Backend:
         )
 
     async def row(self, prediction_id):
-        """How a prediction stands."""
+        """The row of a prediction."""
         return await self.owner.fetchrow("select * from predictions where prediction_id = $1", prediction_id)
 
     async def wait_for(self, prediction_id, *statuses, timeout=FINISH_TIMEOUT_SECONDS):
@@ -168,7 +168,7 @@ class Backend:
                 await asyncio.sleep(0.02)
 
     async def events(self, prediction_id):
-        """The types of the events a prediction has left for other teams."""
+        """The types of the events written for a prediction."""
         rows = await self.owner.fetch(
             "select message_type from outbox where destination = 'events' and prediction_id = $1",
             prediction_id,
@@ -204,7 +204,7 @@ class Backend:
 
 @pytest.fixture
 async def backend(database, aws, aws_session):
-    """Accepts files in the API's place and tells how they stand."""
+    """Accepts files in the API's place and reads the state of their predictions."""
     owner = await asyncpg.connect(database.owner)
     async with (
         aws_session.create_client("sqs", region_name=aws.region) as sqs,
@@ -329,12 +329,14 @@ def require_survived(backend, quiet_digests, record_property):
 async def start_worker(worker_env, unused_port, tmp_path, scoring_mark):
     """Start workers as processes of their own, as an operator does; killed at the end if they still run.
 
-    With `hold_seconds` a worker waits so long in mid-score, see `held_worker`.
+    With `hold_seconds` a worker waits so long in mid-score, see `held_worker`; with `failing` its reconciler
+    fails then, see `failing_worker`.
     """
     started: list[asyncio.subprocess.Process] = []
 
-    async def start(hold_seconds=None, **env):
-        module = "consumer_worker" if hold_seconds is None else held_worker.__name__
+    async def start(hold_seconds=None, *, failing=False, **env):
+        patched = failing_worker if failing else held_worker
+        module = "consumer_worker" if hold_seconds is None else patched.__name__
         held = {"HOLD_SECONDS": str(hold_seconds), "SCORING_MARK": str(scoring_mark)}
         log = (tmp_path / f"worker-{len(started)}.log").open("wb")
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the emulator that delays, refuses or cuts what it is told to."""
+"""A reverse proxy in front of the emulator that delays, refuses or cuts chosen requests."""
 
 import asyncio
 import json

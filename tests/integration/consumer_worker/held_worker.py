@@ -15,7 +15,7 @@ from consumer_worker.scoring import ScoringReport, score_file
 
 
 def hold_and_score(*args: Any, cancelled: Event, **options: Any) -> ScoringReport:
-    """Wait, then score as ever."""
+    """Wait, then score as usual."""
     Path(os.environ["SCORING_MARK"]).touch()
     cancelled.wait(float(os.environ["HOLD_SECONDS"]))
     return score_file(*args, cancelled=cancelled, **options)

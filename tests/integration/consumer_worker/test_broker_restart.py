@@ -13,7 +13,7 @@ def emulator(durable_emulator):
     return durable_emulator
 
 
-async def test_the_broker_restarted_in_mid_job(
+async def test_worker_survives_a_restart_of_the_broker(
     backend, emulator, proxy, run_worker_here, require_survived, monkeypatch
 ):
     fetching = proxy.add(f"GET /{backend.aws.bucket}/uploads/", "delay", delay_seconds=1.0)

@@ -61,7 +61,7 @@ def worker_held_at(backend, proxy, start_worker, scoring_begun):
 
 @pytest.mark.parametrize("signals", SIGNALS)
 @pytest.mark.parametrize("stage", [*HELD_REQUESTS, "claiming", "scoring"])
-async def test_what_a_worker_held_is_scored_once(
+async def test_next_worker_scores_once_what_an_ended_one_held(
     backend, worker_held_at, run_worker_here, require_survived, stage, signals
 ):
     # One is handled, the other waits in the worker.

@@ -30,7 +30,9 @@ def run_worker_behind_proxy(proxy, run_worker_here, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_request_that_fails(backend, proxy, run_worker_behind_proxy, require_survived, fault):
+async def test_worker_survives_a_request_that_fails(
+    backend, proxy, run_worker_behind_proxy, require_survived, fault
+):
     request, effect, times = FAULTS[fault]
     if "extensions" in fault:  # only a long job's visibility is extended
         proxy.add(f"GET /{backend.aws.bucket}/uploads/", "delay", delay_seconds=2.5)
@@ -40,7 +42,7 @@ async def test_a_request_that_fails(backend, proxy, run_worker_behind_proxy, req
     assert planted.hit.is_set()
 
 
-async def test_every_delivery_doubled_and_shuffled(backend, run_worker_here, require_survived):
+async def test_worker_survives_deliveries_doubled_and_shuffled(backend, run_worker_here, require_survived):
     accepted = [await backend.accept(FAULTY_RUN, send=0) for _ in range(10)]
     bodies = await backend.owner.fetch("select body from outbox where destination = 'predictions'")
     deliveries = [row["body"] for row in bodies] * 2
@@ -51,7 +53,7 @@ async def test_every_delivery_doubled_and_shuffled(backend, run_worker_here, req
         await require_survived(*accepted)
 
 
-async def test_the_database_restarted_in_mid_job(
+async def test_worker_survives_a_restart_of_the_database(
     backend, proxy, run_worker_behind_proxy, require_survived, postgres_server, database
 ):
     storing = proxy.add(f"PUT /{backend.aws.bucket}/results/", "delay", delay_seconds=2.0)

@@ -19,9 +19,7 @@ from tests.conftest import figure
 from tests.integration.consumer_worker.conftest import customers
 
 
-async def test_a_worker_killed_in_mid_score_is_replaced_and_there_is_one_result(
-    backend, start_worker, scoring_begun
-):
+async def test_another_worker_finishes_when_one_is_killed_in_mid_score(backend, start_worker, scoring_begun):
     first = await start_worker(hold_seconds=60)
     prediction_id = await backend.accept(customers(300))
     await scoring_begun()
@@ -39,7 +37,7 @@ async def test_a_worker_killed_in_mid_score_is_replaced_and_there_is_one_result(
     await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
 
 
-async def test_a_worker_that_is_stopped_finishes_what_runs_and_gives_back_what_waits(
+async def test_stopped_worker_finishes_what_runs_and_releases_what_waits(
     backend, start_worker, scoring_begun
 ):
     accepted = [await backend.accept(customers(300)) for _ in range(3)]
@@ -57,7 +55,7 @@ async def test_a_worker_that_is_stopped_finishes_what_runs_and_gives_back_what_w
         assert (await backend.wait_for(prediction_id))["status"] == "COMPLETED"
 
 
-async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(
+async def test_second_signal_releases_what_runs_without_losing_an_attempt(
     backend, start_worker, scoring_begun
 ):
     worker = await start_worker(hold_seconds=60, VISIBILITY_TIMEOUT_SECONDS="60")
@@ -70,7 +68,30 @@ async def test_a_second_signal_gives_back_what_runs_and_no_attempt_is_lost(
     assert (row["status"], row["lease_until"], row["attempt"]) == ("RUNNING", None, 0)
 
 
-async def test_a_worker_paused_past_its_lease_cannot_write_its_result(backend, start_worker, scoring_begun):
+async def test_worker_drains_when_side_task_fails(backend, start_worker, scoring_begun, tmp_path):
+    worker = await start_worker(
+        hold_seconds=1.5, failing=True, MAX_CONCURRENT_MESSAGES="1", VISIBILITY_TIMEOUT_SECONDS="60"
+    )
+    running = await backend.accept(customers(300))
+    await scoring_begun()
+    assert await asyncio.wait_for(worker.wait(), 30) == 1
+    assert (await backend.row(running))["status"] == "COMPLETED"
+    assert await backend.messages(backend.aws.queue_url) == (0, 0)
+    lines = [json.loads(line) for line in (tmp_path / "worker-0.log").read_text().splitlines()]
+    events = [line["event"] for line in lines]
+    failed = lines[events.index("side_task_failed")]
+    assert (failed["level"], failed["task"]) == ("critical", "reconciler")
+    assert "RuntimeError: the reconciler is broken" in failed["exception"]
+    assert (
+        events.index("side_task_failed")
+        < events.index("consumer_draining")
+        < events.index("prediction_ended")
+    )
+    assert (lines[-1]["event"], lines[-1]["level"]) == ("worker_failed", "critical")
+    assert lines[-1]["reason"] == "reconciler: RuntimeError('the reconciler is broken')"
+
+
+async def test_worker_paused_past_its_lease_cannot_write_its_result(backend, start_worker, scoring_begun):
     paused = await start_worker(hold_seconds=0.5)
     prediction_id = await backend.accept(customers(300))
     await scoring_begun()
@@ -86,7 +107,7 @@ async def test_a_worker_paused_past_its_lease_cannot_write_its_result(backend, s
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
 
 
-async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_worker_here, monkeypatch):
+async def test_job_of_three_visibility_timeouts_is_scored_once(backend, run_worker_here, monkeypatch):
     def slow_score_file(*args, **kwargs):
         time.sleep(6)
         return score_file(*args, **kwargs)
@@ -100,7 +121,7 @@ async def test_a_job_of_three_visibility_timeouts_is_scored_once(backend, run_wo
     assert (row["status"], row["fence"], row["attempt"]) == ("COMPLETED", 1, 1)
 
 
-async def test_a_cancelled_prediction_stops_within_a_second(
+async def test_cancelled_prediction_stops_within_a_second(
     backend, run_worker_here, monkeypatch, record_property
 ):
     stopped = asyncio.Event()
@@ -123,7 +144,7 @@ async def test_a_cancelled_prediction_stops_within_a_second(
     assert (await backend.row(prediction_id))["status"] == "CANCELLED"
 
 
-async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_here):
+async def test_store_refuses_every_write_of_an_overtaken_claim(backend, run_worker_here):
     async with run_worker_here() as (_, resources):
         prediction_id = await backend.accept(customers(3), model="telco-churn@9.9.9")
         await backend.wait_for(prediction_id, PredictionStatus.RUNNING)
@@ -143,7 +164,7 @@ async def test_every_write_of_an_overtaken_claim_is_refused(backend, run_worker_
             )
 
 
-async def test_the_reconciler_has_a_lost_message_sent_again(backend, start_worker):
+async def test_reconciler_requeues_a_lost_message(backend, start_worker):
     await start_worker(VISIBILITY_TIMEOUT_SECONDS="2")
     prediction_id = await backend.accept(customers(3), send=0)
     async with asyncio.timeout(30):
@@ -153,7 +174,7 @@ async def test_the_reconciler_has_a_lost_message_sent_again(backend, start_worke
             await asyncio.sleep(0.1)
 
 
-async def test_the_reconciler_ends_what_nobody_will(backend, start_worker):
+async def test_reconciler_ends_what_nobody_else_will(backend, start_worker):
     died, overdue = await backend.accept(customers(3), send=0), await backend.accept(customers(3), send=0)
     await backend.owner.execute(
         "update predictions set status = 'RUNNING', fence = 5, attempt = 5,"
@@ -171,7 +192,9 @@ async def test_the_reconciler_ends_what_nobody_will(backend, start_worker):
     assert len(await backend.events(died)) == len(await backend.events(overdue)) == 1
 
 
-async def test_a_parked_duplicate_does_not_end_what_will_be_tried_again(backend, run_reconciler_here):
+async def test_reconciler_leaves_a_prediction_that_will_be_retried_when_its_duplicate_is_parked(
+    backend, run_reconciler_here
+):
     prediction_id = await backend.accept(customers(3), send=0)
     await backend.owner.execute(
         "update predictions set status = 'RUNNING', fence = 1, attempt = 1, started_at = now(),"
@@ -185,7 +208,7 @@ async def test_a_parked_duplicate_does_not_end_what_will_be_tried_again(backend,
     await backend.wait_for_messages(backend.aws.dlq_url, 0, 1)
 
 
-async def test_what_could_never_be_sent_fails_in_the_end(backend, run_reconciler_here):
+async def test_reconciler_fails_a_prediction_that_could_never_be_sent(backend, run_reconciler_here):
     refused, paused = [await backend.accept(customers(3), send=0) for _ in range(2)]
     await backend.owner.execute(
         "update predictions set sqs_message_id = null, sqs_queued_at = null,"
@@ -203,7 +226,7 @@ async def test_what_could_never_be_sent_fails_in_the_end(backend, run_reconciler
     assert [row["prediction_id"] for row in unsent] == [paused]
 
 
-async def test_the_watch_for_cancellations_outlives_any_error(backend, run_worker_here, monkeypatch):
+async def test_watch_for_cancellations_survives_any_error(backend, run_worker_here, monkeypatch):
     errors = [asyncpg.InternalClientError("cannot switch to state 11"), RuntimeError("anything")]
     find_ended = Store.find_ended
 
@@ -226,7 +249,7 @@ async def test_the_watch_for_cancellations_outlives_any_error(backend, run_worke
     assert errors == []
 
 
-async def test_the_prediction_of_a_parked_message_gets_its_end(backend, start_worker):
+async def test_reconciler_fails_the_prediction_of_a_parked_message(backend, start_worker):
     prediction_id = await backend.accept(customers(3), send=0)
     body = await backend.owner.fetchval("select body from outbox where prediction_id = $1", prediction_id)
     await backend.sqs.send_message(QueueUrl=backend.aws.dlq_url, MessageBody=body)

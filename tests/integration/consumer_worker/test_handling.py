@@ -18,7 +18,7 @@ from tests.integration.consumer_worker.conftest import COLUMNS, customers
 REQUESTED = PredictionRequestedV1.TYPE
 
 
-async def test_a_file_is_scored_into_results_that_are_what_the_manifest_says(backend, run_worker_here):
+async def test_worker_stores_the_results_that_the_manifest_lists(backend, run_worker_here):
     content = customers(50)
     async with run_worker_here():
         prediction_id = await backend.accept(content)
@@ -47,7 +47,7 @@ async def test_a_file_is_scored_into_results_that_are_what_the_manifest_says(bac
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
 
 
-async def test_one_line_says_where_a_messages_time_went(backend, run_worker_here):
+async def test_log_line_shows_how_long_each_stage_took(backend, run_worker_here):
     with capture_logs() as logs:
         async with run_worker_here():
             prediction_id = await backend.accept(customers(5_000))
@@ -66,7 +66,7 @@ async def test_one_line_says_where_a_messages_time_went(backend, run_worker_here
     )
 
 
-async def test_the_same_message_three_times_gives_one_result(backend, run_worker_here):
+async def test_worker_scores_once_when_a_message_comes_three_times(backend, run_worker_here):
     async with run_worker_here():
         prediction_id = await backend.accept(customers(5_000), send=3)
         row = await backend.wait_for(prediction_id)
@@ -85,7 +85,7 @@ async def test_the_same_message_three_times_gives_one_result(backend, run_worker
         (customers(4).replace(b"C-000000", b",C-000000"), FailureCode.TOO_MANY_BAD_ROWS),
     ],
 )
-async def test_a_file_that_cannot_be_scored_fails_at_once_with_its_code(
+async def test_prediction_fails_at_once_when_its_file_cannot_be_scored(
     backend, run_worker_here, content, code
 ):
     async with run_worker_here():
@@ -99,7 +99,7 @@ async def test_a_file_that_cannot_be_scored_fails_at_once_with_its_code(
     assert await backend.events(prediction_id) == [PredictionFailedV1.TYPE]
 
 
-async def test_an_upload_that_is_gone_or_another_fails(backend, run_worker_here):
+async def test_prediction_fails_when_its_upload_is_missing_or_changed(backend, run_worker_here):
     gone, other = await backend.accept(customers(3)), await backend.accept(customers(4))
     first, second = await backend.objects("uploads/")
     keys = {key: hashlib.sha256(await backend.read(key)).hexdigest() for key in (first, second)}
@@ -115,7 +115,7 @@ async def test_an_upload_that_is_gone_or_another_fails(backend, run_worker_here)
         assert json.loads((await backend.wait_for(other))["failure"])["code"] == FailureCode.UPLOAD_CHANGED
 
 
-async def test_a_passing_error_is_told_and_tried_again_until_the_last_attempt(backend, run_worker_here):
+async def test_transient_error_is_retried_until_the_last_attempt(backend, run_worker_here):
     async with run_worker_here(max_attempts=2):
         prediction_id = await backend.accept(customers(3), model="telco-churn@9.9.9")
         waiting = await backend.wait_for(prediction_id, "RUNNING")
@@ -126,7 +126,7 @@ async def test_a_passing_error_is_told_and_tried_again_until_the_last_attempt(ba
     assert row["retry_at"] is None
 
 
-async def test_a_prediction_past_its_deadline_expires_unscored(backend, run_worker_here):
+async def test_prediction_expires_unscored_when_its_deadline_has_passed(backend, run_worker_here):
     async with run_worker_here():
         prediction_id = await backend.accept(customers(3), deadline=datetime.now(UTC) - timedelta(seconds=1))
         row = await backend.wait_for(prediction_id)
@@ -143,7 +143,9 @@ async def test_a_prediction_past_its_deadline_expires_unscored(backend, run_work
         (load_example(PredictionCompletedV1.TYPE), "UnexpectedMessage"),
     ],
 )
-async def test_what_cannot_be_read_is_parked_with_its_reason(backend, run_worker_here, body, reason):
+async def test_message_is_parked_with_its_reason_when_it_cannot_be_read(
+    backend, run_worker_here, body, reason
+):
     async with run_worker_here():
         await backend.send(body)
         await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
@@ -154,7 +156,7 @@ async def test_what_cannot_be_read_is_parked_with_its_reason(backend, run_worker
     assert message["MessageAttributes"]["deadletterreason"]["StringValue"].startswith(reason)
 
 
-async def test_a_message_without_a_row_is_tried_again_first(backend, run_worker_here):
+async def test_message_is_retried_first_when_it_has_no_row(backend, run_worker_here):
     async with run_worker_here():
         await backend.send(load_example(REQUESTED))
         await backend.wait_for_messages(backend.aws.queue_url, 0, 1)
@@ -174,7 +176,7 @@ async def test_results_are_the_same_bytes_for_the_same_request(backend, run_work
     assert digests(first) == digests(second)
 
 
-async def test_the_event_reads_as_the_contract_says(backend, run_worker_here):
+async def test_event_follows_the_contract(backend, run_worker_here):
     async with run_worker_here():
         prediction_id = await backend.accept(customers(10))
         await backend.wait_for(prediction_id)

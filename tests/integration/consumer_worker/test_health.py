@@ -1,4 +1,4 @@
-"""`/readyz` tells the truth: each thing the worker needs is taken away in turn."""
+"""`/readyz` names what is unavailable: each thing the worker needs is removed in turn."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ async def read_health(url):
         return answer.status, {check["name"] for check in health["checks"] if check["state"] == "failed"}
 
 
-async def test_each_missing_part_is_named(backend, worker_url, proxy, database, postgres_server):
+async def test_readyz_names_each_missing_part(backend, worker_url, proxy, database, postgres_server):
     assert await read_health(f"{worker_url}/livez") == (200, set())
     assert await read_health(f"{worker_url}/readyz") == (200, set())
 
@@ -58,45 +58,45 @@ async def test_each_missing_part_is_named(backend, worker_url, proxy, database, 
     assert await read_health(f"{worker_url}/readyz") == (503, {"bucket"})
 
 
-async def test_a_queue_that_is_deleted_ends_the_worker_and_is_named(backend, start_worker, tmp_path):
+async def test_worker_exits_and_names_the_queue_when_it_is_deleted(backend, start_worker, tmp_path):
     worker = await start_worker()
     prediction_id = await backend.accept(customers(3))
     await backend.wait_for(prediction_id)
     await backend.sqs.delete_queue(QueueUrl=backend.aws.queue_url)
     assert await asyncio.wait_for(worker.wait(), 40) == 1
     last = (tmp_path / "worker-0.log").read_text().splitlines()[-1]
-    assert '"event":"worker_cannot_go_on"' in last
+    assert '"event":"worker_failed"' in last
     assert f" on {backend.aws.queue_url}: there is no such queue" in last
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "reason"),
     [
         (
             "DATABASE_URL",
             "postgresql://consumer_worker@127.0.0.1:9/retainwise",
-            "the database at 127.0.0.1:9",
+            "the database at 127.0.0.1:9/retainwise cannot be reached",
         ),
         (
             "DATABASE_URL",
             "postgresql://127.0.0.1/x?sslmode=bogus",
-            "the database at 127.0.0.1:5432/x",
+            "the database at 127.0.0.1/x cannot be used: `sslmode` parameter must be",
         ),
         ("PREDICTIONS_QUEUE_URL", "{endpoint}/000000000000/unknown", "sqs:GetQueueAttributes on"),
         ("PREDICTIONS_DLQ_URL", "{queue}", "does not redrive to"),
         (
             "SCRATCH_DIRECTORY",
             "/nowhere",
-            "SCRATCH_DIRECTORY: nothing can be written to /nowhere: No such file",
+            "SCRATCH_DIRECTORY: cannot write to /nowhere: No such file",
         ),
         ("BUCKET_NAME", "no-such-bucket", "s3:ListBucket on no-such-bucket"),
     ],
 )
-async def test_a_start_without_what_is_needed_is_refused_in_one_line(
-    aws, start_worker, tmp_path, name, value, told
+async def test_worker_refuses_to_start_in_one_line_when_a_part_is_missing(
+    aws, start_worker, tmp_path, name, value, reason
 ):
     worker = await start_worker(**{name: value.format(endpoint=aws.endpoint_url, queue=aws.queue_url)})
     assert await asyncio.wait_for(worker.wait(), 40) == 1
     last = (tmp_path / "worker-0.log").read_text().splitlines()[-1]
     assert '"event":"startup_refused"' in last
-    assert told in last
+    assert reason in last

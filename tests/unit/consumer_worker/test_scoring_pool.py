@@ -13,7 +13,7 @@ def pool():
     pool.close()
 
 
-async def test_it_returns_what_the_thread_returns_and_raises_what_it_raises(pool):
+async def test_run_returns_or_raises_what_the_thread_does(pool):
     assert await pool.run(lambda _: threading.current_thread().name, size_bytes=1) != "MainThread"
 
     def fail(_):
@@ -23,7 +23,7 @@ async def test_it_returns_what_the_thread_returns_and_raises_what_it_raises(pool
         await pool.run(fail, size_bytes=1)
 
 
-async def test_a_small_file_does_not_wait_for_large_ones(pool):
+async def test_small_file_does_not_wait_for_large_ones(pool):
     release = threading.Event()
     large = [
         asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=LARGE_FILE_BYTES))
@@ -41,7 +41,7 @@ async def test_a_small_file_does_not_wait_for_large_ones(pool):
     assert await asyncio.gather(*large) == [True] * 4
 
 
-async def test_cancelling_tells_the_thread_and_waits_until_it_has_ended(pool):
+async def test_cancelled_run_stops_the_thread_and_waits_for_it(pool):
     began, ended = threading.Event(), threading.Event()
 
     def score(cancelled):
@@ -58,7 +58,7 @@ async def test_cancelling_tells_the_thread_and_waits_until_it_has_ended(pool):
     assert ended.is_set()
 
 
-async def test_cancelled_before_its_turn_it_never_begins(pool):
+async def test_job_cancelled_before_its_turn_never_begins(pool):
     release, begun = threading.Event(), []
     busy = [asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=1)) for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -72,6 +72,6 @@ async def test_cancelled_before_its_turn_it_never_begins(pool):
     assert begun == []
 
 
-def test_one_thread_is_refused():
+def test_pool_refuses_a_single_thread():
     with pytest.raises(ValueError, match="two threads"):
         ScoringPool(1)

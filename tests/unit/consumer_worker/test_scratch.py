@@ -31,14 +31,14 @@ def other_process(tmp_path):
         process.kill()
 
 
-def test_a_folder_goes_with_its_block_whatever_is_in_it(tmp_path):
+def test_folder_is_removed_with_its_files_when_the_block_ends(tmp_path):
     with open_scratch(str(tmp_path)) as folder:
         (folder / "upload").write_text("a customer")
         assert folder.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path, other_process):
+def test_next_process_removes_the_folder_of_a_killed_one_only(tmp_path, other_process):
     process, folder = other_process
     make_old(folder)
     with open_scratch(str(tmp_path)):
@@ -50,7 +50,7 @@ def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path, o
         assert list(tmp_path.iterdir()) == [own]
 
 
-def test_what_is_not_ours_or_perhaps_just_being_made_is_left_alone(tmp_path):
+def test_young_and_foreign_folders_are_kept(tmp_path):
     young, theirs = tmp_path / f"{PREFIX}young", tmp_path / "theirs"
     for folder in (young, theirs):
         folder.mkdir()
@@ -60,6 +60,6 @@ def test_what_is_not_ours_or_perhaps_just_being_made_is_left_alone(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([young, theirs])
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+def test_missing_directory_raises(tmp_path):
     with pytest.raises(FileNotFoundError), open_scratch(str(tmp_path / "nowhere")):
         pytest.fail("there is no such folder")

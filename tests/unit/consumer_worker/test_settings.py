@@ -25,7 +25,7 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_the_required_settings_are_enough(environment):
+def test_required_settings_are_enough(environment):
     assert set(REQUIRED) == set(ENVIRONMENT)
     settings = read_settings()
     assert settings.bucket_name == "retainwise-files"
@@ -33,7 +33,7 @@ def test_the_required_settings_are_enough(environment):
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_a_missing_setting_ends_the_process_with_its_name(missing):
+def test_process_exits_and_names_the_setting_when_it_is_missing(missing):
     environment = {name: value for name, value in (os.environ | ENVIRONMENT).items() if name != missing}
     ended = subprocess.run(
         [sys.executable, "-m", "consumer_worker"], env=environment, capture_output=True, text=True, timeout=60
@@ -56,9 +56,9 @@ def test_a_missing_setting_ends_the_process_with_its_name(missing):
         ("LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_bad_setting_is_named_and_its_value_is_not_shown(environment, name, value):
+def test_refusal_names_an_invalid_setting_and_hides_its_value(environment, name, value):
     environment.setenv(name, value)
-    with pytest.raises(SettingsRefused, match=f"^{name} is refused") as refused:
+    with pytest.raises(SettingsRefused, match=f"^{name} is invalid") as refused:
         read_settings()
     assert "hidden-word" not in str(refused.value)
 
@@ -71,21 +71,21 @@ def test_a_bad_setting_is_named_and_its_value_is_not_shown(environment, name, va
         {"SHUTDOWN_GRACE_SECONDS": "5"},
     ],
 )
-def test_the_consumer_can_be_run_by_the_bounds_of_its_settings(environment, times):
+def test_consumer_accepts_the_bounds_of_the_settings(environment, times):
     for name, value in times.items():
         environment.setenv(name, value)
     assert read_settings().consumer.permits == 16
 
 
-def test_handling_that_ends_before_the_first_extension_is_refused(environment):
+def test_settings_refuse_a_handling_time_below_the_visibility_timeout(environment):
     environment.setenv("VISIBILITY_TIMEOUT_SECONDS", "3601")
     with pytest.raises(
-        SettingsRefused, match=r"^MAX_HANDLING_SECONDS is refused: .* VISIBILITY_TIMEOUT_SECONDS"
+        SettingsRefused, match=r"^MAX_HANDLING_SECONDS is invalid: .* VISIBILITY_TIMEOUT_SECONDS"
     ):
         read_settings()
 
 
-def test_all_problems_are_told_at_once(environment):
+def test_refusal_names_all_problems_at_once(environment):
     environment.delenv("BUCKET_NAME")
     environment.setenv("AWS_REGION", "Frankfurt")
     with pytest.raises(SettingsRefused) as refused:
