@@ -33,8 +33,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 def normalise(text: str) -> str:
     """Fold a header or a category to the form in which aliases are compared.
 
-    Case is folded and every run of other characters than letters and digits becomes one space: `" Month-to-Month"` and
-    `"month_to_month"` are both `"month to month"`.
+    Case is folded and every run of characters other than letters and digits becomes one space:
+    `" Month-to-Month"` and `"month_to_month"` are both `"month to month"`.
     """
     return _SEPARATORS.sub(" ", text).strip().casefold()
 

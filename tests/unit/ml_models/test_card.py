@@ -81,7 +81,7 @@ def test_a_card_that_is_none_is_refused(models, content):
 
 def test_a_card_of_another_version_is_refused(models):
     (models / NAME / VERSION).rename(models / NAME / "1.0.1")
-    with pytest.raises(ModelRefused, match=r"speaks of telco-churn@1\.0\.0"):
+    with pytest.raises(ModelRefused, match=r"belongs to telco-churn@1\.0\.0"):
         load_card(f"{NAME}@1.0.1", models)
 
 

@@ -21,8 +21,6 @@ class ExportDisagrees(TrainingFailed):
     """The exported graph and the trained model differ by more than the tolerance."""
 
     def __init__(self, what: str, *, row: int, expected: float, exported: float) -> None:
-        self.expected = expected
-        self.exported = exported
         super().__init__(
             f"the exported graph and the trained model disagree on {what} of checked row {row}: "
             f"trained {expected!r}, exported {exported!r}"

@@ -47,8 +47,8 @@ class AdditiveModel:
     """An explainable boosting machine (Nori et al. 2019): log-odds = intercept + one term per feature.
 
     Missing and never seen values contribute nothing: the customer is scored as average in that respect. Left
-    to itself, the machine would learn a score for missing from the few rows without a value, but a blank in the
-    training data (no bill yet) does not mean the same as a blank in a customer's file.
+    to itself, the machine would learn a score for missing from the few rows without a value, but a blank in
+    the training data (no bill yet) does not mean the same as a blank in a customer's file.
     """
 
     def __init__(self, data: TrainingSet, *, seed: int, interactions: int = 0) -> None:
