@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -45,8 +45,7 @@ def main() -> int:
     print(f"{len(numbers)} files in {time.perf_counter() - started:.0f} s")
     counts = count(verdicts)
     print(json.dumps(counts))
-    too_few = counts["files"] < MIN_FILES and not chosen.only
-    return int(too_few or any(counts[outcome] for outcome in _FAILED))
+    return status(counts, whole=not chosen.only)
 
 
 @cache
@@ -65,6 +64,12 @@ def count(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count the outcomes."""
     outcomes = Counter(verdict.outcome for verdict in verdicts)
     return {"files": len(verdicts)} | {outcome: outcomes[outcome] for outcome in OUTCOMES}
+
+
+def status(counts: Mapping[str, int], *, whole: bool) -> int:
+    """Return 1 if a file ended wrong, or if the whole corpus is smaller than was promised."""
+    too_few = whole and counts["files"] < MIN_FILES
+    return int(too_few or any(counts[outcome] for outcome in _FAILED))
 
 
 def report(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> str:

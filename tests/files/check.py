@@ -97,6 +97,7 @@ def _problems(answer: Answer, outcome: Scored, model: Model) -> Iterator[Problem
     checks: Sequence[Callable[[Answer, Scored, Model], Iterator[Problem]]] = (
         _scores,
         _inputs_known,
+        _grade_beside_the_score,
         _already_left,
         _report,
         _row_numbers,
@@ -192,6 +193,18 @@ def _inputs_known(answer: Answer, outcome: Scored, model: Model) -> Iterator[Pro
     yield from _of_marks(answer, "inputs_known", below_1, weak)
 
 
+def _grade_beside_the_score(answer: Answer, outcome: Scored, model: Model) -> Iterator[Problem]:
+    """Both files carry the grade, and the CSV the marks that Parquet has."""
+    if outcome.weak is None:
+        return
+    if {customer.data_quality for customer in answer.customers} != {answer.grade}:
+        yield _wrong("scores have no data_quality, or another grade than the report")
+    header = answer.csv_bytes.split(b"\n", 1)[0].decode("utf-8-sig")
+    for name in ("inputs_known", "data_quality", "already_left"):
+        if name not in header:
+            yield _wrong(f"scores.csv has no {name}")
+
+
 def _already_left(answer: Answer, outcome: Scored, model: Model) -> Iterator[Problem]:
     if all(customer.already_left is None for customer in answer.customers):
         if outcome.left is not None:
@@ -224,6 +237,12 @@ def _report(answer: Answer, outcome: Scored, model: Model) -> Iterator[Problem]:
     for pattern in outcome.says:
         if not any(re.search(pattern, sentence) for sentence in answer.sentences):
             yield _unclear(f"no sentence says /{pattern}/")
+    if len(set(answer.sentences)) < len(answer.sentences):
+        yield _unclear("a sentence comes twice")
+    customers = {customer.customer_id for customer in answer.customers if len(customer.customer_id) > 3}
+    text = " ".join(answer.sentences)
+    if named := [customer_id for customer_id in customers if customer_id in text]:
+        yield _unclear(f"the report repeats the id “{named[0]}”")
 
 
 def _row_numbers(answer: Answer, outcome: Scored, model: Model) -> Iterator[Problem]:

@@ -27,13 +27,14 @@ Model = ChurnModel
 
 @dataclass(frozen=True)
 class ScoredCustomer:
-    """A line of `scores.parquet`. The last two are None where the product has no such column."""
+    """A line of `scores.parquet`. The last three are None where there is no such column."""
 
     row_number: int
     customer_id: str
     probability: float
     inputs_known: float | None
     already_left: bool | None
+    data_quality: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _customers(path: Path) -> Sequence[ScoredCustomer]:
             row["churn_probability"],
             row.get("inputs_known"),
             _as_bool(row.get("already_left")),
+            row.get("data_quality"),
         )
         for row in frame.iter_rows(named=True)
     ]

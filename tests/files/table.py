@@ -28,7 +28,7 @@ Customers = tuple[Customer, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Headers and rows of text. Columns are found by the training data's names, whatever their headers say."""
+    """Headers and rows of text. Columns go by the training data's names, whatever the headers say."""
 
     columns: tuple[str, ...]
     headers: tuple[str, ...]
@@ -93,9 +93,12 @@ class Table:
     ) -> str:
         """Write it as CSV."""
         text = io.StringIO()
-        quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
         writer = csv.writer(
-            text, delimiter=delimiter, lineterminator=newline, quoting=quoting, quotechar=quote
+            text,
+            delimiter=delimiter,
+            lineterminator=newline,
+            quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+            quotechar=quote,
         )
         writer.writerow(self.headers)
         writer.writerows(self.rows)
@@ -137,7 +140,9 @@ def ids() -> list[str]:
     return plain().column(ID)
 
 
-def knowing(customers: Customers | None = None, **changes: Callable[[Customer], str | None]) -> Customers:
+def knowing(
+    changes: Mapping[str, Callable[[Customer], str | None]], customers: Customers | None = None
+) -> Customers:
     """Change what is true of the customers: by feature, the new value."""
     return tuple(
         {**customer, **{name: change(customer) for name, change in changes.items()}}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.files.outcomes import Case, Scored, case, refused
-from tests.files.table import ADD_ONS, Table, knowing, plain
+from tests.files.outcomes import Case, Outcome, Scored, case, refused, same
+from tests.files.table import ADD_ONS, Table, knowing, not_knowing, plain
 
 KIND = "4 certain"
 _CONTRACTS = ("Month-to-month", "One year", "Two year")
@@ -35,12 +35,9 @@ def _without_internet() -> Iterator[Case]:
     yield case(KIND, "InternetService is “None”, and add-ons are blank", table)
     # Without the columns, it is still certain of those without internet; or nothing is known of them.
     dropped = plain().without(*ADD_ONS)
-    nothing = knowing(**dict.fromkeys(ADD_ONS, lambda _: None))
+    nothing = not_knowing(*ADD_ONS)
     certain = knowing(
-        **{
-            column: lambda c: "No internet service" if c["InternetService"] == "No" else None
-            for column in ADD_ONS
-        }
+        dict.fromkeys(ADD_ONS, lambda c: "No internet service" if c["InternetService"] == "No" else None)
     )
     yield case(
         KIND,
@@ -99,20 +96,16 @@ def _contract_words() -> Iterator[Case]:
             )
 
 
-def _or_asked(header: str, words: tuple[str, ...]) -> tuple[Scored | object, ...]:
-    """Of a header that leaves the unit or the meaning open, a question is honest too."""
-    from tests.files.outcomes import same
+_OPEN_HEADERS = ("Contract", "contract_months", "Contract duration (months)", "Contract (years)")
+_OPEN_WORDS = ("0", "1", "Month-to-month (no commitment)", "Monthly rolling")
 
-    if header in ("Contract", "contract_months", "Contract duration (months)", "Contract (years)") and words[
-        0
-    ] in ("0", "1", "Month-to-month (no commitment)", "Monthly rolling"):
-        return (
-            same(),
-            refused(
-                "implausible_values mapping_needs_confirmation required_columns_missing", r"(?i)contract"
-            ),
-        )
-    return (same(),)
+
+def _or_asked(header: str, words: tuple[str, ...]) -> tuple[Outcome, ...]:
+    """Where the header and the values leave the meaning open, a question is honest too."""
+    if header not in _OPEN_HEADERS or words[0] not in _OPEN_WORDS:
+        return (same(),)
+    codes = "implausible_values mapping_needs_confirmation required_columns_missing"
+    return (same(), refused(codes, r"(?i)contract"))
 
 
 def _two_columns(internet: str, kind: str, none: str = "") -> Table:
@@ -139,8 +132,6 @@ def _internet_in_two_columns() -> Iterator[Case]:
             asked = refused(
                 "mapping_needs_confirmation implausible_values required_columns_missing", "(?i)internet"
             )
-            from tests.files.outcomes import same
-
             yield case(
                 KIND,
                 f"“{internet}” Yes/No and “{kind}”, “{none}” without",
@@ -153,7 +144,8 @@ def _internet_in_two_columns() -> Iterator[Case]:
         "the kind of internet stands before Yes/No",
         _two_columns("Internet Service", "Internet Type").ordered(
             "customerID", "Internet Type", "InternetService", "tenure", "Contract", "OnlineSecurity",
-            "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies", "PhoneService",
+            "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies",
+            "PhoneService",
             "MultipleLines", "PaperlessBilling", "PaymentMethod", "MonthlyCharges",
         ),
     )  # fmt: skip

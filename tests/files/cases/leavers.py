@@ -24,7 +24,6 @@ _LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Churned", "Stayed"),
         ("Left", "Active"),
         ("Cancelled", "Active"),
-        ("Inactive", "Active"),
     ),
     "customer_status": (("churned", "active"),),
     "Status": (("Churned", "Active"), ("Cancelled", "Active")),
@@ -35,8 +34,8 @@ _LABELS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "Abwanderung": (("Ja", "Nein"),),
     "Gekündigt": (("Ja", "Nein"), ("1", "0")),
     "Résilié": (("Oui", "Non"),),
-    "Cliente perdido": (("Sí", "No"),),
-    "Cancelou": (("Sim", "Não"),),
+    "Baja": (("Sí", "No"),),
+    "Cancelado": (("Sim", "Não"),),
     "Abbandono": (("Sì", "No"),),
     "Opgezegd": (("Ja", "Nee"),),
 }

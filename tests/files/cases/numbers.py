@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.files.outcomes import Case, case
-from tests.files.table import plain
+from tests.files.outcomes import Case, case, same, warned
+from tests.files.table import not_knowing, plain
 
 KIND = "numbers"
 
@@ -35,7 +35,10 @@ _GERMAN: Mapping[str, Callable[[str], str]] = {
 
 def cases() -> Iterator[Case]:
     for form, write in _MONEY.items():
-        yield case(KIND, f"charges such as {form}", plain().written("MonthlyCharges", write))
+        asked = (
+            [warned(not_knowing("MonthlyCharges"), r"(?i)monthly charge.*no number")] if "/" in form else []
+        )
+        yield case(KIND, f"charges such as {form}", plain().written("MonthlyCharges", write), same(), *asked)
     german = plain().decimal_commas()
     for form, write in _GERMAN.items():
         yield case(KIND, f"charges such as {form}", german.written("MonthlyCharges", write).text(";"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tests.files.outcomes import Case, Refused, Scored, case, refused, same, warned
-from tests.files.table import Customer, Customers, ids, knowing, not_knowing, plain
+from tests.files.table import ADD_ONS, Customer, Customers, ids, knowing, not_knowing, plain, plain_customers
 
 KIND = "3 units and ranges"
 DAYS_PER_MONTH = 365.25 / 12
@@ -35,7 +35,7 @@ def in_unit(unit: str, digits: int = 4) -> Callable[[str], str]:
 
 def _raw(column: str, write: Callable[[str], str]) -> Customers:
     """The customers as they are if nobody knows of the unit."""
-    return knowing(**{column: lambda customer: write(str(customer[column]))})
+    return knowing({column: lambda customer: write(str(customer[column]))})
 
 
 def _implausible(*says: str) -> Refused:
@@ -55,24 +55,32 @@ def _tenure_under_a_plain_header() -> Iterator[Case]:
         KIND,
         "days under “tenure”, confirmed to be months",
         plain().written("tenure", in_unit("days", 0)),
-        Scored(_raw("tenure", in_unit("days", 0)), ("(?i)tenure",), "fair"),
+        Scored(
+            _raw("tenure", in_unit("days", 0)),
+            ("(?i)tenure",),
+            "fair",
+            # A hundred years of months are impossible, confirmed or not.
+            may_be_rejected=frozenset(
+                c["customerID"] or "" for c in plain_customers() if float(c["tenure"] or 0) > 39
+            ),
+        ),
         refused("too_many_bad_rows", r"(?i)tenure"),
         confirmed=frozenset({"tenure"}),
     )
-    for unit in ("weeks", "quarters", "years"):
+    yield case(
+        KIND,
+        "weeks under “tenure”",
+        plain().written("tenure", in_unit("weeks", 2)),
+        _implausible("tenure", r"(?i)weeks|days", r"(?i)confirm"),
+    )
+    for unit in ("quarters", "years"):
         write = in_unit(unit, 2)
         yield case(
             KIND,
             f"{unit} under “tenure”",
             plain().written("tenure", write),
             _implausible("tenure", rf"(?i){unit}", r"(?i)confirm"),
-            *(
-                [
-                    warned(
-                        _raw("tenure", write), r"(?i)tenure.*(years|quarters|spread|PSI|differ|outside|unit)"
-                    )
-                ]
-            ),
+            warned(_raw("tenure", write), r"(?i)tenure.*(years|quarters|spread|PSI|differ|outside|unit)"),
         )
     yield case(
         KIND,
@@ -212,7 +220,9 @@ def _partly_out_of_range() -> Iterator[Case]:
             return "400" if customer["customerID"] in concerned else customer["tenure"]
 
         outcome = Scored(
-            knowing(tenure=read), (r"(?i)tenure.*(outside|range|beyond)",), "fair" if share > 0.2 else None
+            knowing({"tenure": read}),
+            (r"(?i)tenure.*(outside|range|beyond)",),
+            "fair" if share > 0.2 else None,
         )
         name = f"{share:.0%} of tenure out of the training range"
         if share > 0.5:
@@ -234,7 +244,7 @@ def _required_and_unknown() -> Iterator[Case]:
                 table = plain().filled(column, cells)
                 known = not_knowing(column, only=concerned)
                 label = {"InternetService": "internet ?service"}.get(column, column)
-                outcome = Scored(known, (rf"(?i){label}.*missing",), "fair", weak=concerned)
+                outcome = Scored(known, (rf"(?i){label}.*missing",), weak=concerned)
                 if share > 0.5:
                     yield case(KIND, name, table, _implausible(rf"(?i){label}", r"(?i)blank|missing|empty"))
                     yield case(KIND, f"{name}, confirmed", table, outcome, confirmed=frozenset({column}))
@@ -265,7 +275,7 @@ def _required_and_unknown() -> Iterator[Case]:
         "20% of Contract is “Basic”",
         plain().filled("Contract", cells),
         Scored(
-            knowing(Contract=lambda c: "Basic" if c["customerID"] in concerned else c["Contract"]),
+            knowing({"Contract": lambda c: "Basic" if c["customerID"] in concerned else c["Contract"]}),
             (r"(?i)contract.*(never seen|unknown|not know)",),
             weak=concerned,
         ),
@@ -278,12 +288,8 @@ def _absent_and_empty() -> Iterator[Case]:
         refusal = refused("required_columns_missing", *says)
         yield case(KIND, f"no column for {column}", plain().without(column), refusal)
         for word in ("", " ", "n/a", "-"):
-            yield case(
-                KIND,
-                f"{column} is “{word}” in all rows",
-                plain().written(column, lambda _, w=word: w),
-                refusal,
-            )
+            name = f"{column} is “{word}” in all rows"
+            yield case(KIND, name, plain().filled(column, [word] * len(ids())), refusal)
     yield case(
         KIND,
         "no id column",
@@ -298,24 +304,20 @@ def _absent_and_empty() -> Iterator[Case]:
     )
     for column in ("MonthlyCharges", "PaymentMethod", "OnlineSecurity", "TechSupport"):
         known = not_knowing(column)
-        yield case(
-            KIND,
-            f"no column for {column}",
-            plain().without(column),
-            Scored(known, (r"(?i)no column for",), weak=frozenset(ids())),
-        )
-        yield case(
-            KIND,
-            f"{column} is blank in all rows",
-            plain().written(column, lambda _: ""),
-            Scored(known, (r"(?i)missing|no column|empty|blank",), weak=frozenset(ids())),
-            # What InternetService says of it is certain, blank or not.
-            *_certain_without_internet(column),
-        )
+        absent = (r"(?i)no column for",)
+        blank = (r"(?i)missing|no column|empty|blank",)
+        for name, table, says in (
+            (f"no column for {column}", plain().without(column), absent),
+            (f"{column} is blank in all rows", plain().written(column, lambda _: ""), blank),
+        ):
+            outcome = Scored(known, says, weak=frozenset(ids()))
+            yield case(KIND, name, table, outcome, *_certain_without_internet(column, says))
 
 
-def _certain_without_internet(column: str) -> tuple[Scored, ...]:
-    if column not in ("OnlineSecurity", "TechSupport"):
+def _certain_without_internet(column: str, says: tuple[str, ...]) -> tuple[Scored, ...]:
+    """Of customers without internet, an add-on is known, whether the column is there or not."""
+    if column not in ADD_ONS:
         return ()
-    customers = knowing(**{column: lambda c: c[column] if c["InternetService"] == "No" else None})
-    return (Scored(customers, (r"(?i)missing|no column|empty|blank",)),)
+    customers = knowing({column: lambda c: c[column] if c["InternetService"] == "No" else None})
+    weak = frozenset(c["customerID"] or "" for c in customers if c[column] is None)
+    return (Scored(customers, says, weak=weak),)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from tests.files.outcomes import Case, Scored, case
-from tests.files.table import Customer, Table, ids, knowing, not_knowing, plain, plain_customers
+from tests.files.table import ADD_ONS, Customer, Table, ids, knowing, not_knowing, plain, plain_customers
 
 KIND = "6 weakness"
 _REQUIRED = ("tenure", "Contract", "InternetService")
 _OPTIONAL = (
-    "MonthlyCharges", "PaymentMethod", "PaperlessBilling", "OnlineSecurity", "OnlineBackup", "DeviceProtection",
+    "MonthlyCharges", "PaymentMethod", "PaperlessBilling", "OnlineSecurity", "OnlineBackup",
+    "DeviceProtection",
     "TechSupport", "StreamingTV", "StreamingMovies", "PhoneService", "MultipleLines",
 )  # fmt: skip
 _ONE = frozenset(ids()[100:101])
@@ -58,7 +59,7 @@ def cases() -> Iterator[Case]:
         Scored(not_knowing(*_OPTIONAL), ("(?i)no column for",), "poor", frozenset(ids())),
         # Of those without internet the add-ons are certain.
         Scored(
-            knowing(not_knowing(*_OPTIONAL), **dict.fromkeys(_OPTIONAL[3:9], _certain)),
+            knowing(dict.fromkeys(ADD_ONS, _certain), not_knowing(*_OPTIONAL)),
             ("(?i)no column for",),
             "poor",
             frozenset(ids()),
@@ -72,7 +73,7 @@ def cases() -> Iterator[Case]:
             ["Basic" if c["customerID"] in _FEW else c["Contract"] or "" for c in plain_customers()],
         ),
         Scored(
-            knowing(Contract=lambda c: "Basic" if c["customerID"] in _FEW else c["Contract"]),
+            knowing({"Contract": lambda c: "Basic" if c["customerID"] in _FEW else c["Contract"]}),
             ("(?i)contract.*(never seen|unknown|not know)",),
             weak=_FEW,
         ),
