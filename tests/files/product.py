@@ -47,8 +47,6 @@ class Answer:
     customers: tuple[ScoredCustomer, ...] = ()
     grade: str = ""
     sentences: tuple[str, ...] = ()
-    mapped: tuple[str, ...] = ()
-    """`feature <- header (method)`, to see what was read."""
     highest_risk: tuple[str, ...] = ()
     """Ids."""
     expected_churners: float = 0.0
@@ -80,7 +78,6 @@ def score(case: Case, model: ChurnModel, folder: Path) -> Answer:
         customers=tuple(_customers(folder / "scores.parquet")),
         grade=summary.quality.grade.value,
         sentences=summary.quality.sentences,
-        mapped=tuple(f"{column.feature} <- {column.header} ({column.method})" for column in summary.mapping),
         highest_risk=tuple(customer.customer_id for customer in summary.highest_risk),
         expected_churners=summary.expected_churners,
         rejected=tuple(_rejected(folder / "rejected.csv", delimiter)),

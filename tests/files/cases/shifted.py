@@ -66,6 +66,25 @@ def _decimal_commas() -> Iterator[Case]:
                 _rejecting(positions),
                 _REFUSALS,
             )
+    totals_early = (
+        "customerID",
+        "TotalCharges",
+        *(c for c in _CHARGES_EARLY if c not in ("customerID", "TotalCharges")),
+    )
+    for amount in ("one row", "a tenth", "half"):
+        positions = _AMOUNTS[amount]
+        yield case(
+            KIND,
+            f"unquoted 1,234.50 before all others, before a blank last column, in {amount}",
+            _unquoted(
+                _with_blank_end(plain().ordered(*totals_early)),
+                "TotalCharges",
+                positions,
+                ["1,234.50"] * len(positions),
+            ),
+            _rejecting(positions),
+            _REFUSALS,
+        )
     early = plain().ordered(*_CHARGES_EARLY)
     for amount in ("one row", "half", "all rows"):
         positions = _AMOUNTS[amount]

@@ -124,11 +124,7 @@ def _tenure_with_its_unit() -> Iterator[Case]:
                 KIND,
                 f"{unit} under “{header}”",
                 plain().renamed(tenure=header).written("tenure", in_unit(unit)),
-                same(
-                    rf"“{'.*'.join(header.split())[:6]}.*{unit}|{unit}.*month".replace("(", r"\(").replace(
-                        "[", r"\["
-                    )
-                ),
+                same(rf"converted from {unit}|{unit}.*month"),
                 refused("mapping_needs_confirmation required_columns_missing", "(?i)tenure"),
             )
     for header in ("tenure_months", "Tenure (months)", "Tenure in months", "TENURE [MONTHS]", "tenure (mo.)"):
@@ -212,7 +208,7 @@ def _share_replaced(column: str, share: float, value: str) -> tuple[list[str], f
 
 
 def _partly_out_of_range() -> Iterator[Case]:
-    for share in (0.1, 0.4, 0.6, 0.9):
+    for share in (0.1, 0.4, 0.5, 0.6, 0.9):
         cells, concerned = _share_replaced("tenure", share, "400")
         table = plain().filled("tenure", cells)
 
@@ -238,13 +234,14 @@ _MISSING_WORDS = {"tenure": ("", "n/a", "NULL"), "Contract": ("", "unknown"), "I
 def _required_and_unknown() -> Iterator[Case]:
     for column, words in _MISSING_WORDS.items():
         for word in words:
-            for share in (0.3, 0.6):
+            for share in (0.3, 0.5, 0.6):
                 cells, concerned = _share_replaced(column, share, word)
                 name = f"{share:.0%} of {column} is “{word}”"
                 table = plain().filled(column, cells)
                 known = not_knowing(column, only=concerned)
                 label = {"InternetService": "internet ?service"}.get(column, column)
-                outcome = Scored(known, (rf"(?i){label}.*missing",), weak=concerned)
+                grade = "fair" if share > 0.5 else None
+                outcome = Scored(known, (rf"(?i){label}.*missing",), grade, weak=concerned)
                 if share > 0.5:
                     yield case(KIND, name, table, _implausible(rf"(?i){label}", r"(?i)blank|missing|empty"))
                     yield case(KIND, f"{name}, confirmed", table, outcome, confirmed=frozenset({column}))
