@@ -50,7 +50,7 @@ def check(case: Case, answer: Answer, model: Model) -> Verdict:
     text = f"grade {answer.grade}; {' '.join(answer.sentences)}"
     scored = [outcome for outcome in case.outcomes if isinstance(outcome, Scored)]
     if not scored:
-        return Verdict("silently_wrong", ("was scored and should be refused",), text)
+        return Verdict("silently_wrong", (f"was scored and should be refused with {_codes(case)}",), text)
     found: list[list[Problem]] = []
     for outcome in scored:
         problems = list(_problems(answer, outcome, model))
@@ -70,8 +70,7 @@ def _check_refusal(case: Case, refusal: tuple[str, str]) -> Verdict:
         return Verdict("unclear", ("was refused and can be scored",), told)
     fitting = [outcome for outcome in expected if code in outcome.codes]
     if not fitting:
-        codes = " or ".join(code for outcome in expected for code in outcome.codes)
-        return Verdict("unclear", (f"refused with {code} and not with {codes}",), told)
+        return Verdict("unclear", (f"refused with {code} and not with {_codes(case)}",), told)
     lacking = min(
         ([pattern for pattern in outcome.says if not re.search(pattern, text)] for outcome in fitting),
         key=len,
@@ -81,6 +80,12 @@ def _check_refusal(case: Case, refusal: tuple[str, str]) -> Verdict:
         problems.append("the refusal has no remedy")
     problems += [f"the refusal repeats “{secret}”" for secret in _secrets(case) if secret in text]
     return Verdict("unclear", tuple(problems), told) if problems else Verdict("refused")
+
+
+def _codes(case: Case) -> str:
+    return " or ".join(
+        code for outcome in case.outcomes if isinstance(outcome, Refused) for code in outcome.codes
+    )
 
 
 def _secrets(case: Case) -> set[str]:
