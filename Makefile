@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint types bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
+.PHONY: help demo run test check-files lint types bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ run: $(VENV)/.run ## Run the whole system on this machine: make run REPLICAS=2
 
 test: $(VENV)/.dev ## Run all tests, against a real PostgreSQL and a real SQS/S3 emulator
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+check-files: $(VENV)/.dev ## Score a corpus of odd customer files: each gets the right scores or a clear refusal
+	@$(BIN)/python -m tests.files
 
 lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 	@$(BIN)/ruff check .
