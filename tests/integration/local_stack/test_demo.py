@@ -76,7 +76,7 @@ def test_demo_reports_the_reason_and_the_logs_of_a_file_that_cannot_be_scored(
         assert demo.wait() == 1
 
     *_, logs, last = demo.output.splitlines()
-    assert last.startswith("demo: FAILED The file lacks columns")
+    assert last.startswith("demo: FAILED The file lacks required columns")
     assert "tenure" in last
     (kept,) = state_folder.iterdir()
     assert logs.startswith(f"Logs: {kept / 'logs'}")
