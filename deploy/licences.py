@@ -1,8 +1,8 @@
 """The licence of every package in the lock files, as `licences.csv`; `make licences` writes it.
 
 A licence comes from the metadata of the installed package, in SPDX's words. Where the metadata says nothing,
-or not all, `REVIEWED` does, by a person who looked. One that is not in `ALLOWED` is an error: look at it before
-it is shipped.
+or not all, `REVIEWED` does, by a person who looked. One that is not in `ALLOWED` is an error: look at it
+before it is shipped.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\]+)", re.MULTILINE)
 
 
 def read_locks(root: Path = ROOT) -> dict[str, tuple[str, set[str]]]:
-    """Return each locked package's purpose and versions: a platform or Python may have a version of its own."""
+    """Return each locked package's purpose and versions: a platform or Python may have its own version."""
     packages: dict[str, tuple[str, set[str]]] = {}
     for lock, purpose in LOCKS.items():
         for name, version in _REQUIREMENT.findall((root / lock).read_text(encoding="utf-8")):
@@ -102,9 +102,9 @@ def find_licences(environments: Iterable[Path]) -> dict[str, set[str]]:
 def describe_licence(distribution: Distribution) -> str:
     """Return a package's licence as an SPDX expression; an empty one if its metadata does not say."""
     metadata = distribution.metadata
-    if expression := metadata.get("License-Expression"):
+    if expression := _read_field(distribution, "License-Expression"):
         return expression
-    field = _SPDX.get((metadata.get("License") or "").strip().lower())
+    field = _SPDX.get(_read_field(distribution, "License").lower())
     if field and field != "BSD":
         return field
     classifiers = [
@@ -113,6 +113,10 @@ def describe_licence(distribution: Distribution) -> str:
         if classifier.startswith("License :: OSI Approved ::")
     ]
     return " AND ".join(sorted(_SPDX.get(name.lower(), name) for name in classifiers)) or field or ""
+
+
+def _read_field(distribution: Distribution, name: str) -> str:
+    return "".join(distribution.metadata.get_all(name) or ()).strip()
 
 
 def list_licences(locks: Mapping[str, tuple[str, set[str]]], found: Mapping[str, set[str]]) -> str:
