@@ -9,4 +9,6 @@ if __name__ == "__main__":
 
     from deploy.local.command import main  # takes a second, in which Ctrl-C must work already
 
-    sys.exit(main())
+    code = main()
+    INTERRUPTION.finish()
+    sys.exit(code)

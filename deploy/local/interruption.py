@@ -38,6 +38,11 @@ class Interruption:
         """Run the work until it ends or a signal cancels it; return whether one did."""
         return asyncio.run(self._run(work, print_line))
 
+    def finish(self) -> None:
+        """Ignore the signals from now on; as Python ends, it resets a handler to the default, which kills."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     async def _run(self, work: Coroutine[None, None, None], print_line: Callable[[str], None]) -> bool:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
