@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint types bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
+.PHONY: help demo run test lint types check-faults bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: $(VENV)/.dev ## Check style, and that imports between packages run one way
 
 types: $(VENV)/.dev ## Check types strictly
 	@$(BIN)/mypy
+
+check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
+	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
 
 bench: bench-scoring bench-consumer bench-upload ## Measure scoring, consumer and upload, beside what they are compared to
 

@@ -1,4 +1,4 @@
-"""`python -m tests.faults [--only NAME …]`: try to lose, double, stop or reveal something; `make check-faults`.
+"""`python -m tests.faults [--only NAME …]`, or `make check-faults`: can work be lost, others stopped?
 
 Histories run against real parts and are judged by what a quiet run makes of the same files. Those that mostly
 wait run side by side; those that measure run one after the other. The last line is one JSON object.

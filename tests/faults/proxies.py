@@ -1,4 +1,4 @@
-"""TCP proxies in front of the database, S3 and SQS that refuse, hang, cut, hold a request or lose its answer."""
+"""TCP proxies before the database, S3 and SQS that refuse, hang, cut, hold a request or lose its answer."""
 
 import asyncio
 import socket
@@ -44,10 +44,11 @@ class PostgresSpotter:
 
     def spot(self, data: bytes) -> bool:
         self._rest += data
-        return any([self._spot(kind, body) for kind, body in self._messages()])
+        spotted = [self._spot(kind, body) for kind, body in self._messages()]  # each of them is followed
+        return any(spotted)
 
     def _messages(self) -> list[tuple[bytes, bytes]]:
-        found = []
+        found: list[tuple[bytes, bytes]] = []
         while True:
             kind_bytes = 1 if self._started else 0
             if len(self._rest) < kind_bytes + 4:
@@ -194,35 +195,10 @@ class Proxy:
         server_writer: asyncio.StreamWriter,
     ) -> None:
         losing = asyncio.Event()
-        spotters = [(trap, trap.spotter()) for trap in self._traps]
-
-        async def up() -> None:
-            while data := await reader.read(READ_BYTES):
-                for trap, spotter in spotters:
-                    if spotter.spot(data) and trap.struck < trap.times:
-                        trap.strike()
-                        if trap.effect == "lose":
-                            losing.set()
-                        else:
-                            await trap.released.wait()
-                await self._flowing.wait()
-                server_writer.write(data)
-                await server_writer.drain()
-            server_writer.write_eof()
-            await asyncio.Event().wait()  # the other direction ends the connection
-
-        async def down() -> None:
-            while data := await server_reader.read(READ_BYTES):
-                await self._flowing.wait()
-                if losing.is_set():
-                    await asyncio.sleep(LOST_ANSWER_SECONDS)
-                    return
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
-            await asyncio.sleep(0)
-
-        pumps = [asyncio.ensure_future(up()), asyncio.ensure_future(down())]
+        pumps = [
+            asyncio.ensure_future(self._send_up(reader, server_writer, losing)),
+            asyncio.ensure_future(self._send_down(server_reader, writer, losing)),
+        ]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in done:
@@ -235,6 +211,36 @@ class Proxy:
                 with suppress(OSError):
                     await writer.drain()
                     writer.close()
+
+    async def _send_up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
+        spotters = [(trap, trap.spotter()) for trap in self._traps]
+        while data := await reader.read(READ_BYTES):
+            for trap, spotter in spotters:
+                if spotter.spot(data) and trap.struck < trap.times:
+                    trap.strike()
+                    if trap.effect == "lose":
+                        losing.set()
+                    else:
+                        await trap.released.wait()
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+        await asyncio.Event().wait()  # the other direction ends the connection
+
+    async def _send_down(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
+        while data := await reader.read(READ_BYTES):
+            await self._flowing.wait()
+            if losing.is_set():
+                await asyncio.sleep(LOST_ANSWER_SECONDS)
+                return
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

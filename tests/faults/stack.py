@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,12 +292,11 @@ async def open_stack(name: str, backends: Backends) -> AsyncIterator[FaultStack]
         ports = Ports.free(1)
         issuer = Issuer(folder, ports.issuer)
         await opened.enter_async_context(issuer.serve())
-        where = {
-            "region_name": REGION,
-            "endpoint_url": backends.emulator.endpoint_url,
-            "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        }
+        session = get_session()
+        session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+        create_client = partial(
+            session.create_client, region_name=REGION, endpoint_url=backends.emulator.endpoint_url
+        )
         stack = FaultStack(
             name,
             folder,
@@ -308,8 +308,8 @@ async def open_stack(name: str, backends: Backends) -> AsyncIterator[FaultStack]
             await opened.enter_async_context(
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
             ),
-            await opened.enter_async_context(get_session().create_client("sqs", **where)),
-            await opened.enter_async_context(get_session().create_client("s3", **where)),
+            await opened.enter_async_context(create_client("sqs")),
+            await opened.enter_async_context(create_client("s3")),
         )
         services = build_services(
             Ports(ports.api, ports.workers, ports.issuer, backends.emulator.port, backends.postgres.port),

@@ -12,7 +12,7 @@ from tests.faults.proxies import HttpSpotter, PostgresSpotter, Side, Trap
 from tests.faults.report import MAX_RECOVERY_SECONDS, Report
 from tests.faults.stack import Accepted, Backends, FaultStack, Process, open_stack
 
-PATIENCE_SECONDS = 2 * MAX_RECOVERY_SECONDS
+PATIENCE_SECONDS = MAX_RECOVERY_SECONDS + 25
 STAGE_SECONDS = 30.0
 BATCH = 6
 

@@ -98,17 +98,17 @@ async def run_major(backends: Backends, oracle: Oracle, report: Report) -> None:
         await stack.wait_final([neighbour], 60)
         await asyncio.sleep(WATCH_SECONDS)
         copies = await _parked(stack)
-        row = await stack.owner.fetchrow("select status from predictions where prediction_id = $1", newer)
+        status = await stack.owner.fetchval("select status from predictions where prediction_id = $1", newer)
         if copies != 1:
             report.doubled += max(0, copies - 1)
             report.lost += copies == 0
             report.say(stack.name, f"WRONG: an unknown major is in the dead-letter queue {copies} times")
-        if row["status"] in FINAL:
+        if status in FINAL:
             report.failed_wrongly += 1
-            report.say(stack.name, f"WRONG: an unknown major's prediction is {row['status']}")
+            report.say(stack.name, f"WRONG: an unknown major's prediction is {status}")
         report.say(
             stack.name,
-            f"parked {copies} times in {WATCH_SECONDS:.0f} s, its prediction is {row['status']}; "
+            f"parked {copies} times in {WATCH_SECONDS:.0f} s, its prediction is {status}; "
             + await oracle.judge(stack, report),
         )
 

@@ -31,13 +31,9 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
         await killed.kill()
         left = _files(killed.scratch)
         bucket = stack.provisioned.bucket
-        row = await stack.owner.fetchrow(
-            "select prediction_id from predictions where prediction_id = $1",
-            uuid.UUID(accepted[0].prediction_id),
-        )
         orphans = (
             f"uploads/north/{uuid.uuid4()}.csv",
-            f"results/north/{row['prediction_id']}/0/scores.csv",
+            f"results/north/{accepted[0].prediction_id}/0/scores.csv",
             f"results/north/{uuid.uuid4()}/1/scores.csv",
         )
         for key in orphans:

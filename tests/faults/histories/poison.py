@@ -17,7 +17,7 @@ POISON = customers(41_017, seed=9)
 """An honest file; only the reaper knows it as poison, by its size, as a parser would by a crash."""
 
 NEIGHBOURS = 7
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 150.0
 RESTART_SECONDS = 0.5
 LOOK_SECONDS = 0.004
 LOOK_FOR_CHILDREN = 20

@@ -55,7 +55,7 @@ async def _crowd(stack: FaultStack, report: Report, what: str, crowd: "list[asyn
     await asyncio.gather(*crowd, return_exceptions=True)
     report.say(
         stack.name,
-        f"{what}: {left} of {len(crowd)} still held after {CROWD_SECONDS:.0f} s, /livez answered {alive} times, "
+        f"{what}: {left} of {len(crowd)} held after {CROWD_SECONDS:.0f} s, /livez answered {alive} times, "
         f"{report.stopped_others - stopped} times somebody else was stopped",
     )
 
