@@ -76,8 +76,8 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
             report.say(
                 stack.name,
                 f"the API takes {rate:.0f} uploads/s; at {OVER:.0f} times that: {dict(load.answers)}, "
-                f"reads p50 {reads.quantile_ms(0.5, began):.0f} ms, p99 {report.read_p99_ms_under_overload:.0f} ms, "
-                f"{reads.failed(began)} of {len(reads.trips)} unanswered, readiness p99 "
+                f"reads p50 {reads.quantile_ms(0.5, began):.0f} ms, "
+                f"p99 {report.read_p99_ms_under_overload:.0f} ms, {reads.failed(began)} of {len(reads.trips)} unanswered, readiness p99 "
                 f"{ready.quantile_ms(0.99, began):.0f} ms",
             )
             for count in (len(load.unanswered), reads.failed(began)):
