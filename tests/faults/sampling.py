@@ -26,6 +26,7 @@ class Sampler:
         """Since it was last set to 0."""
         self.scratch_bytes = 0
         """Likewise."""
+        self._high_water = 0.0
         self._worker = worker
         self._report = report
         self._history = history
@@ -37,7 +38,10 @@ class Sampler:
             if not self._worker.child.running:
                 continue
             tree = {pid: _resident_mb(pid) for pid in process_tree(self._worker.pid)}
-            self.peak_mb = max(self.peak_mb, sum(tree.values()), _resident_mb(self._worker.pid, "VmHWM"))
+            high_water = _resident_mb(self._worker.pid, "VmHWM")
+            if high_water != self._high_water:  # the kernel saw a peak between two samples
+                self.peak_mb, self._high_water = max(self.peak_mb, high_water), high_water
+            self.peak_mb = max(self.peak_mb, sum(tree.values()))
             self.scratch_bytes = max(self.scratch_bytes, _disk_bytes(self._worker.scratch))
             self._report.worker_peak_mb = max(self._report.worker_peak_mb, self.peak_mb)
             largest = max(tree, key=tree.__getitem__)
