@@ -35,6 +35,8 @@ READY_SECONDS = 90.0
 DATABASE_PASSWORD = "planted-database-password"
 """In the services' URLs, so that logs and answers can be searched for it; the server asks for none."""
 
+RESTART_SECONDS = 0.5
+
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "EXPIRED"})
 
 
@@ -109,6 +111,13 @@ class Process:
                 if not self.child.running:
                     raise LocalStackError(f"{self.name} ended at its start:\n{self.child.last_lines()}")
                 await asyncio.sleep(0.1)
+
+    async def keep_alive(self) -> None:
+        """Start it again whenever it has ended, as an orchestrator does, until cancelled."""
+        while True:
+            await self.child.wait()
+            await asyncio.sleep(RESTART_SECONDS)
+            await self.child.start()
 
     async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
         try:

@@ -18,7 +18,6 @@ POISON = customers(41_017, seed=9)
 
 NEIGHBOURS = 7
 PATIENCE_SECONDS = 150.0
-RESTART_SECONDS = 0.5
 LOOK_SECONDS = 0.004
 LOOK_FOR_CHILDREN = 20
 """Looks between two at which processes there are, which takes longer."""
@@ -39,7 +38,7 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
         await worker.start()
         began = time.time()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(keep_alive(worker)), group.create_task(reaper.run())]
+            tasks = [group.create_task(worker.keep_alive()), group.create_task(reaper.run())]
             await stack.wait_final(stack.accepted, PATIENCE_SECONDS)
             for task in tasks:
                 task.cancel()
@@ -100,11 +99,3 @@ def _reads(pid: int, size: int) -> bool:
     except OSError:
         pass
     return False
-
-
-async def keep_alive(process: Process) -> None:
-    """Start a process again whenever it has ended, as an orchestrator does, until cancelled."""
-    while True:
-        await process.child.wait()
-        await asyncio.sleep(RESTART_SECONDS)
-        await process.child.start()

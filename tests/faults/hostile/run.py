@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, suppress
 
 from deploy.local.ports import HOST
 from tests.faults.files import SMALL
-from tests.faults.histories.poison import keep_alive
 from tests.faults.hostile.files import FILES, HostileFile
 from tests.faults.hostile.requests import REQUESTS
 from tests.faults.leaks import Leaks
@@ -88,7 +87,7 @@ async def run_files(backends: Backends, oracle: Oracle, report: Report) -> None:
         mallory, neighbour = stack.tenant("mallory"), stack.tenant("neighbour")
         await neighbour_uploads(stack, neighbour)
         async with probing(HOST, port, "/livez") as probe, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(keep_alive(worker)), group.create_task(sampler.run())]
+            tasks = [group.create_task(worker.keep_alive()), group.create_task(sampler.run())]
             began = time.time()
             await asyncio.sleep(QUIET_SECONDS)
             quiet = probe.quantile_ms(0.5, began)
