@@ -48,16 +48,15 @@ ONE_BY_ONE: Mapping[str, History] = {
 }
 """They measure."""
 
-LEASES: Mapping[str, History] = {
+KILLS: Mapping[str, History] = {
     "kill-workers": kills.run_workers,
-    "kill-api": kills.run_api,
-    "lost-answers": answers.run,
     "poison": poison.run,
-    "unknown-major": lost.run_major,
+    "kill-api": kills.run_api,
 }
-"""They wait for leases, one after the other."""
+LOSSES: Mapping[str, History] = {"unknown-major": lost.run_major, "lost-answers": answers.run}
+"""They wait for leases."""
 
-ALL = {**WAITING, **ONE_BY_ONE, **LEASES}
+ALL = {**WAITING, **ONE_BY_ONE, **KILLS, **LOSSES}
 
 
 def main() -> int:
@@ -92,7 +91,9 @@ async def _run(folder: Path, only: frozenset[str], report: Report) -> None:
             await oracle.learn(stack, {**QUIET, "poison": poison.POISON})
             report.say("oracle", f"{len(QUIET) + 1} files scored quietly")
         rows = [_sequence({name: history}, only, quiet, oracle, report) for name, history in WAITING.items()]
-        rows += [_sequence(histories, only, busy, oracle, report) for histories in (ONE_BY_ONE, LEASES)]
+        rows += [
+            _sequence(histories, only, busy, oracle, report) for histories in (ONE_BY_ONE, KILLS, LOSSES)
+        ]
         try:
             async with asyncio.timeout(MAX_SECONDS - (time.monotonic() - report.began)):
                 await asyncio.gather(*rows)

@@ -83,6 +83,7 @@ async def _hold(stack: FaultStack, report: Report, stage: str) -> Held:
             continue
     else:
         report.say(stack.name, f"no worker could be held while {stage}")
+    await worker.side.sqs.set_mode("hang")  # what comes next is for the next worker
     return Held(stage, worker, accepted)
 
 
