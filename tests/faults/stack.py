@@ -177,6 +177,10 @@ class FaultStack:
         await worker.start()
         return worker
 
+    async def stop(self) -> None:
+        """End the services before the rest of the stack."""
+        await self._opened.aclose()
+
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant with a token of its own."""
         return Tenant(self.session, self.api.url, tenant_id, self.issuer.mint(tenant_id))

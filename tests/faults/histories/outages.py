@@ -69,34 +69,35 @@ async def _run(
             await dependency(side).set_mode(mode)
 
         for seconds, mode in OUTAGES:
-            await _outage(stack, oracle, report, seconds, mode, switch)
+            await _outage(stack, report, seconds, mode, switch)
         report.say(stack.name, await oracle.judge(stack, report))
 
 
 async def run_disk(backends: Backends, oracle: Oracle, report: Report) -> None:
     """Have the disk of a worker's scratch folder full, three times."""
-    async with open_stack("outage-disk", backends) as stack, _small_disk(stack.folder / "disk") as disk:
-        await stack.start_api()
-        await stack.start_worker(SCRATCH_DIRECTORY=str(disk))
-        filler = disk / "filler"
+    async with open_stack("outage-disk", backends) as stack:
+        async with _small_disk(stack.folder / "disk") as disk:
+            await stack.start_api()
+            await stack.start_worker(SCRATCH_DIRECTORY=str(disk))
+            filling: list[asyncio.Task[None]] = []
 
-        async def switch(mode: Mode, *, api: bool) -> None:
-            if api:  # it has no scratch
-                return
-            if mode == "pass":
-                filler.unlink()
-            else:
-                await asyncio.to_thread(_fill, filler)
+            async def switch(mode: Mode, *, api: bool) -> None:
+                if api:  # it has no scratch
+                    return
+                if mode != "pass":
+                    filling.append(asyncio.create_task(_keep_full(disk / "filler")))
+                    return
+                filling[-1].cancel()
+                await asyncio.gather(*filling, return_exceptions=True)
+                await asyncio.to_thread((disk / "filler").unlink)
 
-        for seconds, _ in OUTAGES:
-            await _outage(stack, oracle, report, seconds, "refuse", switch)
-        report.say(stack.name, await oracle.judge(stack, report))
-        await stack._opened.aclose()  # the worker has its scratch on the disk
+            for seconds, _ in OUTAGES:
+                await _outage(stack, report, seconds, "refuse", switch)
+            report.say(stack.name, await oracle.judge(stack, report))
+            await stack.stop()  # the worker has its scratch on the disk
 
 
-async def _outage(
-    stack: FaultStack, oracle: Oracle, report: Report, seconds: float, mode: Mode, switch: Switch
-) -> None:
+async def _outage(stack: FaultStack, report: Report, seconds: float, mode: Mode, switch: Switch) -> None:
     tenants = [stack.tenant(name) for name in ("north", "south", "east")]
     what = f"{seconds:.0f} s, {mode}"
     waiting = [await stack.upload(tenant, QUIET["medium"], "medium") for tenant in tenants]
@@ -169,11 +170,18 @@ async def _small_disk(folder: Path) -> AsyncIterator[Path]:
         )
 
 
+async def _keep_full(filler: Path) -> None:
+    """Take all the room there is, and what is given back later, until cancelled."""
+    while True:
+        _fill(filler)
+        await asyncio.sleep(0.1)
+
+
 def _fill(filler: Path) -> None:
-    """Take all the room there is."""
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"\0" * 65_536):
-                pass
-        except OSError:
-            return
+    with filler.open("ab", buffering=0) as file:
+        for size in (1 << 20, 4_096, 1):
+            try:
+                while file.write(b"\0" * size) == size:
+                    pass
+            except OSError:
+                continue
