@@ -75,26 +75,25 @@ async def _run(
 
 async def run_disk(backends: Backends, oracle: Oracle, report: Report) -> None:
     """Have the disk of a worker's scratch folder full, three times."""
-    async with open_stack("outage-disk", backends) as stack:
-        async with _small_disk(stack.folder / "disk") as disk:
-            await stack.start_api()
-            await stack.start_worker(SCRATCH_DIRECTORY=str(disk))
-            filling: list[asyncio.Task[None]] = []
+    async with open_stack("outage-disk", backends) as stack, _small_disk(stack.folder / "disk") as disk:
+        await stack.start_api()
+        await stack.start_worker(SCRATCH_DIRECTORY=str(disk))
+        filling: list[asyncio.Task[None]] = []
 
-            async def switch(mode: Mode, *, api: bool) -> None:
-                if api:  # it has no scratch
-                    return
-                if mode != "pass":
-                    filling.append(asyncio.create_task(_keep_full(disk / "filler")))
-                    return
-                filling[-1].cancel()
-                await asyncio.gather(*filling, return_exceptions=True)
-                await asyncio.to_thread((disk / "filler").unlink)
+        async def switch(mode: Mode, *, api: bool) -> None:
+            if api:  # it has no scratch
+                return
+            if mode != "pass":
+                filling.append(asyncio.create_task(_keep_full(disk / "filler")))
+                return
+            filling[-1].cancel()
+            await asyncio.gather(*filling, return_exceptions=True)
+            await asyncio.to_thread((disk / "filler").unlink)
 
-            for seconds, _ in OUTAGES:
-                await _outage(stack, report, seconds, "refuse", switch)
-            report.say(stack.name, await oracle.judge(stack, report))
-            await stack.stop()  # the worker has its scratch on the disk
+        for seconds, _ in OUTAGES:
+            await _outage(stack, report, seconds, "refuse", switch)
+        report.say(stack.name, await oracle.judge(stack, report))
+        await stack.stop()  # the worker has its scratch on the disk
 
 
 async def _outage(stack: FaultStack, report: Report, seconds: float, mode: Mode, switch: Switch) -> None:
