@@ -15,6 +15,8 @@ READ_BYTES = 256 * 1024
 LOST_ANSWER_SECONDS = 0.1
 """From the first byte of an answer to the end of its connection: by then the server has done its work."""
 
+HELD_LOOK_SECONDS = 0.05
+
 
 class Spotter(Protocol):
     """Says whether what a client sends completes a request of a kind."""
@@ -223,7 +225,7 @@ class Proxy:
                     if trap.effect == "lose":
                         losing.set()
                     else:
-                        await trap.released.wait()
+                        await _wait_released(trap, reader)
             await self._flowing.wait()
             writer.write(data)
             await writer.drain()
@@ -241,6 +243,14 @@ class Proxy:
             writer.write(data)
             await writer.drain()
         writer.write_eof()
+
+
+async def _wait_released(trap: Trap, reader: asyncio.StreamReader) -> None:
+    """Hold a request until its release. Raises OSError if its client dies: then it is never sent."""
+    while not trap.released.is_set():
+        if reader.at_eof() or reader.exception() is not None:
+            raise ConnectionResetError
+        await asyncio.sleep(HELD_LOOK_SECONDS)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
