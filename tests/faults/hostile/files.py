@@ -34,6 +34,12 @@ def _noise(size: int) -> bytes:
 
 FILES: Mapping[str, HostileFile] = {
     "a quoted minus and 130,000 spaces": HostileFile(lambda: _cell('"-1' + " " * 130_000 + '"')),
+    "a category of a minus, 130,000 spaces, a line": HostileFile(
+        lambda: customers(200) + b'C-x,1,"-1' + b" " * 130_000 + b'\nx",DSL,Mailed check,20.5,240\n'
+    ),
+    "a category of 100,000 brackets": HostileFile(
+        lambda: customers(200) + b"C-x,1," + b"(1" * 50_000 + b",DSL,Mailed check,20.5,240\n"
+    ),
     "a minus, 130,000 spaces and a letter": HostileFile(lambda: _cell("-1" + " " * 130_000 + "x")),
     "a currency, 60,000 spaces, a currency": HostileFile(lambda: _cell("$" + " " * 60_000 + "1 $ $")),
     "130,000 commas in quotes and a letter": HostileFile(lambda: _cell('"1' + ",123" * 32_000 + 'x"')),
