@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 PERIOD_SECONDS = 0.01
 ANSWER_SECONDS = 60.0
+EXPECTED_MS = 100
 
 
 def main(host: str, port: int, path: str, token: str = "") -> None:
@@ -77,8 +78,17 @@ class Probe:
         return max((ms for at, ms in self.trips if since <= at and (until is None or at <= until)), default=0)
 
     def quantile_ms(self, share: float, since: float) -> float:
-        """Return a quantile of the round trips since a time; failed ones count as the longest."""
-        trips = sorted(ms if ms >= 0 else ANSWER_SECONDS * 1000 for at, ms in self.trips if at >= since)
+        """Return a quantile of the round trips since a time; failed ones count as the longest.
+
+        A probe that waits sends nothing meanwhile: what would have been sent each 100 ms is counted with the
+        time it would have waited, as HdrHistogram does (coordinated omission).
+        """
+        trips = []
+        for at, ms in self.trips:
+            if at >= since:
+                taken = ms if ms >= 0 else ANSWER_SECONDS * 1000
+                trips += [taken - missed for missed in range(0, max(1, int(taken)), EXPECTED_MS)]
+        trips.sort()
         return trips[min(len(trips) - 1, int(share * len(trips)))] if trips else 0.0
 
     def failed(self, since: float) -> int:

@@ -1,6 +1,7 @@
 """TCP proxies before the database, S3 and SQS that refuse, hang, cut, hold a request or lose its answer."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -36,10 +37,10 @@ class HttpSpotter:
 
 
 class PostgresSpotter:
-    """Spots the execution of a statement that contains a text; within a transaction, its COMMIT."""
+    """Spots the execution of a statement by a regular expression; in a transaction, its COMMIT."""
 
     def __init__(self, pattern: str) -> None:
-        self._pattern = pattern.encode()
+        self._pattern = re.compile(pattern.encode())
         self._rest = b""
         self._names: set[bytes] = set()
         self._started = self._transaction = self._executed = False
@@ -69,7 +70,7 @@ class PostgresSpotter:
     def _spot(self, kind: bytes, body: bytes) -> bool:
         if kind == b"P":
             name, _, query = body.partition(b"\0")
-            (self._names.add if self._pattern in query else self._names.discard)(name)
+            (self._names.add if self._pattern.search(query) else self._names.discard)(name)
         elif kind == b"B":
             if body.split(b"\0", 2)[1] not in self._names:
                 return False

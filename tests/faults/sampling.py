@@ -27,6 +27,7 @@ class Sampler:
         self.scratch_bytes = 0
         """Likewise."""
         self._high_water = 0.0
+        self._left_bytes = 0
         self._worker = worker
         self._report = report
         self._history = history
@@ -42,7 +43,8 @@ class Sampler:
             if high_water != self._high_water:  # the kernel saw a peak between two samples
                 self.peak_mb, self._high_water = max(self.peak_mb, high_water), high_water
             self.peak_mb = max(self.peak_mb, sum(tree.values()))
-            self.scratch_bytes = max(self.scratch_bytes, _disk_bytes(self._worker.scratch))
+            taken = _disk_bytes(self._worker.scratch) - self._left_bytes
+            self.scratch_bytes = max(self.scratch_bytes, taken)
             self._report.worker_peak_mb = max(self._report.worker_peak_mb, self.peak_mb)
             largest = max(tree, key=tree.__getitem__)
             if tree[largest] > OUT_OF_MEMORY_MB:
@@ -61,6 +63,7 @@ class Sampler:
     def reset(self) -> None:
         """Begin with another file."""
         self.peak_mb, self.scratch_bytes = 0.0, 0
+        self._left_bytes = _disk_bytes(self._worker.scratch)
 
 
 def _resident_mb(pid: int, field: str = "VmRSS") -> float:

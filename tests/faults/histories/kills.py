@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.files import QUIET
+from tests.faults.histories.answers import CLAIM, COMPLETION
 from tests.faults.oracle import Oracle
 from tests.faults.proxies import HttpSpotter, PostgresSpotter, Side, Trap
 from tests.faults.report import MAX_RECOVERY_SECONDS, Report
@@ -19,18 +20,14 @@ BATCH = 6
 Hold = Callable[[Side, FaultStack], Trap]
 
 STAGES: dict[str, Hold] = {
-    "claiming": lambda side, _: side.database.trap(
-        lambda: PostgresSpotter("fence = fence + 1"), "hold", times=8
-    ),
+    "claiming": lambda side, _: side.database.trap(lambda: PostgresSpotter(CLAIM), "hold", times=8),
     "fetching": lambda side, stack: side.s3.trap(
         lambda: HttpSpotter(f"GET /{stack.provisioned.bucket}/uploads/"), "hold", times=8
     ),
     "storing": lambda side, stack: side.s3.trap(
         lambda: HttpSpotter(f"PUT /{stack.provisioned.bucket}/results/"), "hold", times=8
     ),
-    "completing": lambda side, _: side.database.trap(
-        lambda: PostgresSpotter("set status = 'COMPLETED'"), "hold", times=8
-    ),
+    "completing": lambda side, _: side.database.trap(lambda: PostgresSpotter(COMPLETION), "hold", times=8),
     "deleting": lambda side, _: side.sqs.trap(lambda: HttpSpotter("DeleteMessageBatch"), "hold", times=8),
 }
 """A request of each stage; its worker is held there until it is killed."""
@@ -49,7 +46,7 @@ async def run_workers(backends: Backends, oracle: Oracle, report: Report) -> Non
     """Kill a worker at every stage, all at the same moment, and have one that is well take over."""
     async with open_stack("kill-workers", backends) as stack:
         await stack.start_api()
-        held = [await _hold(stack, report, stage) for stage in STAGES]
+        held = [await _hold(stack, stage) for stage in STAGES]
         held.append(await _scoring(stack))
         for one in held:
             one.worker.send_signal(signal.SIGKILL)
@@ -67,7 +64,7 @@ async def run_workers(backends: Backends, oracle: Oracle, report: Report) -> Non
         report.say(stack.name, await oracle.judge(stack, report))
 
 
-async def _hold(stack: FaultStack, report: Report, stage: str) -> Held:
+async def _hold(stack: FaultStack, stage: str) -> Held:
     worker = await stack.build_worker()
     trap = STAGES[stage](worker.side, stack)
     await worker.start()
@@ -81,8 +78,7 @@ async def _hold(stack: FaultStack, report: Report, stage: str) -> Held:
             break
         except TimeoutError:
             continue
-    else:
-        report.say(stack.name, f"no worker could be held while {stage}")
+    assert trap.hit.is_set(), f"no worker could be held while {stage}"
     await worker.side.sqs.set_mode("hang")  # what comes next is for the next worker
     return Held(stage, worker, accepted)
 
