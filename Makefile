@@ -16,7 +16,7 @@ COMPILE_PACKAGES := $(COMPILE) \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files lint types bench bench-scoring bench-consumer bench-upload train migrate lock licences schemas clean
+.PHONY: help demo run test check-files check-faults lint types bench bench-scoring bench-consumer bench-upload train migrate lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 
 types: $(VENV)/.dev ## Check types with mypy, strict
 	@$(BIN)/mypy
+
+check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
+	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
 
 bench: bench-scoring bench-consumer bench-upload ## Run all benchmarks
 
