@@ -10,9 +10,12 @@ from ml_models.card import (
     CategoricalSpecification,
     CategoricalWording,
     ExcludedColumn,
+    Gate,
     ImpliedCategory,
+    NumberedCategories,
     NumericSpecification,
     NumericWording,
+    Outcome,
     Specification,
     normalise,
 )
@@ -22,6 +25,8 @@ VERSION = "1.0.0"
 DESCRIPTION = (
     "Probability that a telecom customer leaves within the month, from contract, services and billing"
 )
+
+TRADE = "telecom"
 
 LABEL = "Churn"
 POSITIVE = "Yes"
@@ -61,8 +66,8 @@ ID_ALIASES = (
     "msisdn",
 )
 
-_YES = ("y", "true", "t", "1", "1.0", "on", "ja", "wahr", "oui", "vrai", "si", "sí")
-_NO = ("n", "false", "f", "0", "0.0", "off", "nein", "falsch", "non", "faux")
+_YES = ("yes", "y", "true", "t", "1", "1.0", "on", "ja", "wahr", "oui", "vrai", "si", "sí")
+_NO = ("no", "n", "false", "f", "0", "0.0", "off", "nein", "falsch", "non", "faux")
 
 
 def _spellings(categories: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -81,6 +86,8 @@ def _categorical(
     phrases: Mapping[str, str],
     *,
     aliases: tuple[str, ...],
+    numbered: tuple[NumberedCategories, ...] = (),
+    gate: Gate | None = None,
     implied: ImpliedCategory | None = None,
 ) -> CategoricalSpecification:
     """Build a categorical feature from its categories, their other spellings and their phrases."""
@@ -91,6 +98,8 @@ def _categorical(
         aliases=aliases,
         categories=tuple(categories),
         category_aliases=_spellings(categories),
+        numbered=numbered,
+        gate=gate,
         implied=implied,
         wording=CategoricalWording(
             categories=phrases, unseen=f"Unfamiliar {inner} “{{value}}”", missing=f"Unknown {inner}"
@@ -215,6 +224,14 @@ SPECIFICATION: tuple[Specification, ...] = (
             "type de contrat",
             "contrat",
         ),
+        numbered=(
+            NumberedCategories(
+                unit="months",
+                categories={"1": "Month-to-month", "12": "One year", "24": "Two year"},
+                telling=("12", "24"),
+            ),
+            NumberedCategories(unit="years", categories={"1": "One year", "2": "Two year"}),
+        ),
     ),
     _categorical(
         "InternetService",
@@ -241,6 +258,11 @@ SPECIFICATION: tuple[Specification, ...] = (
             "internet connection",
             "broadband",
             "broadband type",
+        ),
+        gate=Gate(
+            aliases=("internet service", "internet", "has internet"),
+            yes=tuple(map(normalise, _YES)),
+            category="No",
         ),
     ),
     NumericSpecification(
@@ -395,6 +417,21 @@ SPECIFICATION: tuple[Specification, ...] = (
     ),
 )
 """The features of the shipped model."""
+
+OUTCOME = Outcome(
+    name=LABEL,
+    label="Churn",
+    aliases=(
+        "churn",
+        "churn value",
+        "churn label",
+        "churned",
+        "customer status",
+        "status",
+    ),
+    left=tuple(map(normalise, (*_YES, "churned", "left"))),
+    stayed=tuple(map(normalise, (*_NO, "stayed", "active"))),
+)
 
 GENDER_AND_AGE: tuple[CategoricalSpecification, ...] = (
     _categorical(

@@ -6,6 +6,7 @@ from ml_models.intake.columns import (
     IGNORED_HEADERS,
     ColumnMapping,
     InvalidMapping,
+    MappingNeedsConfirmation,
     RequiredColumnsMissing,
     map_columns,
 )
@@ -29,8 +30,11 @@ def test_the_training_datas_own_headers_are_exact():
     mapping = map_columns(headers, CARD)
     assert [column.position for column in mapping.columns] == list(range(len(CARD.features) + 1))
     assert {column.method for column in mapping.features.values()} == {"exact"}
-    assert mapping.unused == ("gender", "TotalCharges", "Churn")
+    assert mapping.unused == ("gender", "TotalCharges")
+    assert mapping.outcome is not None
+    assert (mapping.outcome.header, mapping.outcome.position) == ("Churn", len(headers) - 1)
     assert mapping.conflicts == ()
+    assert mapping.gates == {}
 
 
 @pytest.mark.parametrize(
@@ -47,11 +51,9 @@ def test_the_training_datas_own_headers_are_exact():
         ("technical support", "TechSupport", "alias"),
         ("account_id", CUSTOMER_ID, "alias"),
         ("Kundennummer", CUSTOMER_ID, "alias"),
-        ("Tenuree", "tenure", "fuzzy"),
         ("MontlyCharges", "MonthlyCharges", "fuzzy"),
-        ("Intenet Service", "InternetService", "fuzzy"),
-        ("custmer id", CUSTOMER_ID, "fuzzy"),
-        ("Internet Services", "InternetService", "fuzzy"),
+        ("OnlineSecurty", "OnlineSecurity", "fuzzy"),
+        ("Pyament Method", "PaymentMethod", "fuzzy"),
     ],
 )
 def test_headers_find_their_feature(header: str, feature: str, method: str):
@@ -65,8 +67,11 @@ def test_headers_find_their_feature(header: str, feature: str, method: str):
     [
         "contract_id", "ContractId", "contract end date", "tech support tickets", "payment id",
         "TotalCharges", "total charge", "gender", "phone number", "day", "year", "month", "name", "email",
-        "churn", "", "online", "streaming", "Phone", "Security", "Partner", "Payments", "Billing",
-        "Monthly Changes",
+        "", "online", "streaming", "Phone", "Security", "Partner", "Payments", "Billing",
+        "Monthly Changes", "Monthly refunds", "Offline Backup", "Offline Security", "Online insecurity",
+        "Paper billing", "No tech support", "Non streaming movies", "Not paperless", "months_inactive",
+        "months without us", "Intranet Service", "Subscription tier", "Multiple line", "Streaming movie",
+        "Churn Score", "Churn Reason", "Churn Category", "Retained", "Active", "Months left",
     ],
 )  # fmt: skip
 def test_other_things_are_left_alone(header: str):
@@ -127,7 +132,7 @@ def test_of_two_columns_the_surer_one_is_used(headers: list[str], feature: str, 
         ("Tenure (m)", "tenure", 1, None),
         ("MonthlyCharges (cents)", "MonthlyCharges", 0.01, "cents to currency"),
         ("monthly fee in EUR", "MonthlyCharges", 1, None),
-        ("Tenur (years)", "tenure", 12, "years to months"),
+        ("MontlyCharges (cents)", "MonthlyCharges", 0.01, "cents to currency"),
     ],
 )
 def test_units_in_headers_are_converted(header: str, feature: str, factor: float, conversion: str | None):
@@ -171,11 +176,71 @@ def test_conflicts_describe_ambiguous_headers():
 
 def test_missing_required_columns_are_named_with_what_is_close():
     with pytest.raises(RequiredColumnsMissing) as caught:
-        map_columns(["customerID", "tenure band", "Kontract", "MonthlyCharges", "xyz"], CARD)
+        map_columns(["customerID", "tenure band", "Contrat-Nr.", "MonthlyCharges", "xyz"], CARD)
     assert caught.value.missing == ("tenure", "Contract", "InternetService")
     assert "tenure band" in caught.value.closest["tenure"]
-    assert caught.value.closest["Contract"][0] == "Kontract"
-    assert "Contract (closest: “Kontract”" in str(caught.value)
+    assert caught.value.closest["Contract"][0] == "Contrat-Nr."
+    assert "Contract (closest: “Contrat-Nr.”" in str(caught.value)
+    assert "is for telecom customers" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "instead_of"),
+    [
+        ("Tenuree", "tenure"),
+        ("Tenur (years)", "tenure"),
+        ("custmer tenure", "tenure"),
+        ("tenure_mnths", "tenure"),
+        ("Contarct", "Contract"),
+        ("Contrakt type", "Contract"),
+        ("Intenet Service", "InternetService"),
+        ("custmer id", "customerID"),
+    ],
+)
+def test_a_required_column_is_never_filled_by_likeness(header: str, instead_of: str):
+    headers = [header if name == instead_of else name for name in NEEDED]
+    with pytest.raises(MappingNeedsConfirmation) as caught:
+        map_columns(headers, CARD)
+    name = CUSTOMER_ID if instead_of == "customerID" else instead_of
+    assert caught.value.proposals == {name: header}
+    assert f'confirm it in the mapping: {{"{name}": "{header}"}}' in str(caught.value)
+    confirmed = map_columns(headers, CARD, caught.value.proposals)
+    assert next(column for column in confirmed.columns if column.feature == name).method == "explicit"
+
+
+def test_a_confirmation_also_names_what_is_missing_outright():
+    with pytest.raises(MappingNeedsConfirmation) as caught:
+        map_columns(["customerID", "tenuree", "Contract"], CARD)
+    assert caught.value.proposals == {"tenure": "tenuree"}
+    assert caught.value.missing == ("InternetService",)
+    assert "Not found: InternetService (no similar header). Rename" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "instead_of"),
+    [
+        ("months_inactive", "tenure"), ("months without us", "tenure"), ("inactive months", "tenure"),
+        ("Months since last purchase", "tenure"), ("Months until contract end", "tenure"),
+        ("Subscription tier", "Contract"), ("Contact", "Contract"), ("Contract status", "Contract"),
+        ("Intranet Service", "InternetService"), ("Internal Service", "InternetService"),
+        ("No internet", "InternetService"),
+    ],
+)  # fmt: skip
+def test_an_opposite_is_not_even_proposed(header: str, instead_of: str):
+    headers = [header if name == instead_of else name for name in NEEDED]
+    with pytest.raises(RequiredColumnsMissing) as caught:
+        map_columns(headers, CARD)
+    assert caught.value.missing == (instead_of,)
+
+
+def test_an_optional_feature_that_is_only_similar_is_not_used():
+    mapping = map_columns([*NEEDED, "Streming TV Bakup", "Online Bakup", "Device Protectoin"], CARD)
+    assert "OnlineBackup" not in mapping.features
+    assert mapping.features["DeviceProtection"].method == "fuzzy"
+    assert mapping.conflicts == (
+        "Column “Online Bakup” could be OnlineBackup and was not used. "
+        "To use it, add it to the column mapping.",
+    )
 
 
 def test_a_file_without_an_id_is_refused():
