@@ -33,11 +33,14 @@ Method = Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
 _CONFIDENCE: Mapping[Method, float] = {"explicit": 1.0, "exact": 1.0, "normalised": 0.98, "alias": 0.95}
 _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alias": 3, "fuzzy": 4}
 
-MAX_NAME_LENGTH = 200
+MAX_NAME_LENGTH = 100
 """Characters. A longer header is no name of anything: only an exact mapping can name its column."""
 
-_MAX_TYPO_WORDS = 8
-"""Words. Longer headers are not compared for typing errors."""
+MAX_NAME_WORDS = 12
+"""A header of more words is no name of anything either."""
+
+_MAX_LONE_WORD = 32
+"""Letters. A longer word is not compared for typing errors."""
 
 _MIN_WORD = 4
 """Letters. A shorter word is not a typing error but another word: `ip` is not `id`."""
@@ -270,12 +273,25 @@ class _Header:
     def words(self) -> tuple[str, ...]:
         return _words(self.text)
 
+    @cached_property
+    def compact(self) -> str:
+        return "".join(self.words)
+
     def readings(self, unit: str | None) -> Sequence[_Reading]:
         """Return the ways to read the header for a feature with this unit.
 
         `tenure_days` is read as `tenure days`, as `tenure` and, with the model's own unit instead, as
         `tenure months`, each with the factor 0.033.
         """
+        if unit not in self._readings:
+            self._readings[unit] = self._read(unit)
+        return self._readings[unit]
+
+    @cached_property
+    def _readings(self) -> dict[str | None, Sequence[_Reading]]:
+        return {}
+
+    def _read(self, unit: str | None) -> Sequence[_Reading]:
         words = self.words
         named = _named_units(words, unit)
         if len(named) != 1:  # none, or a contradiction
@@ -317,7 +333,10 @@ def _words(text: str) -> tuple[str, ...]:
     """Split a header into normalised words, also at capitals: `TenureDays` is `tenure`, `days`."""
     if len(text) > MAX_NAME_LENGTH:
         return ()
-    return tuple(normalise(_CAPITALS.sub(" ", _CURRENCY_SIGNS.sub(" currency ", text))).split())
+    if not text.isascii() or "$" in text:
+        text = _CURRENCY_SIGNS.sub(" currency ", text)
+    words = normalise(_CAPITALS.sub(" ", text)).split()
+    return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
 
 
 def _compact(text: str) -> str:
@@ -392,6 +411,7 @@ class _Vocabulary:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
         if header.text in self.targets:
             yield (_RANK["exact"], False, 0), _column(header.text, header, "exact", _Reading(header.words))
+            return
         for unit in self.units:
             for reading in header.readings(unit):
                 for spelling in self._spellings[unit].get(reading.compact, ()):
@@ -435,7 +455,7 @@ class _Vocabulary:
             for compact in sorted(near):
                 if self._is_typo(word, compact):
                     yield self._lone_spellings[compact], word, compact
-        elif 1 < len(words) <= _MAX_TYPO_WORDS:
+        elif len(words) > 1:
             for position, word in enumerate(words):
                 others = words[:position] + words[position + 1 :]
                 for at, spelling in self._by_other_words.get(others, ()):
@@ -453,7 +473,7 @@ class _Vocabulary:
 
 def _shortened(word: str) -> Iterator[str]:
     """Yield a word and what is left of it without each of its letters: typing errors share one of these."""
-    if len(word) <= _MAX_SHOWN:
+    if len(word) <= _MAX_LONE_WORD:
         yield word
         for position in range(len(word)):
             yield word[:position] + word[position + 1 :]
@@ -595,7 +615,7 @@ class _Mapper:
             return
         named: dict[str, list[_Header]] = {}
         for header in self._free.values():
-            for spelling in {header.text, "".join(header.words)} - {""}:
+            for spelling in {header.text, header.compact} - {""}:
                 named.setdefault(spelling, []).append(header)
         for name, wanted in self._explicit.items():
             target = self._vocabulary.targets.get(name)
@@ -637,9 +657,9 @@ class _Mapper:
             if name in self._found:
                 continue
             gates = [
-                (aliases[compact], header)
+                (aliases[header.compact], header)
                 for header in self._free.values()
-                if (compact := "".join(header.words)) in aliases
+                if header.compact in aliases
             ]
             kinds = [
                 column
@@ -661,7 +681,7 @@ class _Mapper:
         proposals: dict[str, str] = {}
         must = {CUSTOMER_ID, *self._card.required}
         for header in list(self._free.values()):
-            if "".join(header.words) in self._vocabulary.excluded:
+            if header.compact in self._vocabulary.excluded:
                 continue
             open_ones = {
                 name: found
@@ -709,7 +729,7 @@ class _Mapper:
     def _closest(self, name: str) -> tuple[str, ...]:
         target = self._vocabulary.targets[name]
         headers = {
-            header.text: "".join(header.words)
+            header.text: header.compact
             for header in islice(self._free.values(), _MAX_HEADERS_COMPARED)
             if header.words
         }

@@ -30,7 +30,7 @@ MAX_RECORD_BYTES = 131_072
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLED_ROWS = 200
-_SAMPLED_CELLS = 65_536
+_SAMPLED_CELLS = 32_768
 """Detection reads no more rows once they have this many cells, however wide the table is."""
 _MAX_NUMBER = 64
 """Characters. Longer cells are not numbers; the limit also bounds the time of the expressions below."""
