@@ -410,16 +410,39 @@ class _Vocabulary:
     def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
         if header.text in self.targets:
-            yield (_RANK["exact"], False, 0), _column(header.text, header, "exact", _Reading(header.words))
+            yield (
+                (_RANK["exact"], False, 0),
+                self.column(header.text, header, "exact", _Reading(header.words)),
+            )
             return
         for unit in self.units:
             for reading in header.readings(unit):
                 for spelling in self._spellings[unit].get(reading.compact, ()):
                     if not self._means_unit(spelling.target, reading):
                         continue
-                    column = _column(spelling.target, header, spelling.method, reading)
+                    column = self.column(spelling.target, header, spelling.method, reading)
                     # A match without a unit conversion is more certain than one with it.
                     yield (_RANK[spelling.method], column.conversion is not None, spelling.rank), column
+
+    def column(
+        self, name: str, header: _Header, method: Method, reading: _Reading, right: str = ""
+    ) -> ColumnMatch:
+        """Read a header as a target; `right` is the word that is misspelt in it."""
+        confidence = _CONFIDENCE.get(method)
+        if confidence is None:
+            confidence = round((1 - 1 / len(right)) * _CONFIDENCE["alias"], 2)
+        # Numbers that stand for categories are looked up, not converted.
+        is_converted = not self.targets[name].units
+        return ColumnMatch(
+            feature=name,
+            header=header.text,
+            position=header.position,
+            method=method,
+            confidence=confidence,
+            factor=reading.factor if is_converted else 1.0,
+            conversion=reading.conversion if is_converted else None,
+            unit=reading.unit,
+        )
 
     def _means_unit(self, target: str, reading: _Reading) -> bool:
         units = self.targets[target].units
@@ -442,7 +465,7 @@ class _Vocabulary:
                     if is_plural and len(spelling.words) == 1:  # "Contracts" is how many
                         continue
                     is_sure = min(len(word), len(right)) >= _MIN_SURE_WORD and not is_plural
-                    column = _column(spelling.target, header, "fuzzy", reading, right)
+                    column = self.column(spelling.target, header, "fuzzy", reading, right)
                     if spelling.target not in found or (is_sure and not found[spelling.target][0]):
                         found[spelling.target] = is_sure, column
         return found
@@ -513,22 +536,6 @@ def _spellings(target: _Target) -> Iterator[_Spelling]:
         if own and len(own) < len(words):  # "Jahre als Kunde" is "Monate als Kunde" in another unit
             replaced = (target.unit or "" if n in own else word for n, word in enumerate(words))
             yield _Spelling(target.name, "alias", rank, tuple(replaced))
-
-
-def _column(target: str, header: _Header, method: Method, reading: _Reading, right: str = "") -> ColumnMatch:
-    confidence = _CONFIDENCE.get(method)
-    if confidence is None:
-        confidence = round((1 - 1 / len(right)) * _CONFIDENCE["alias"], 2)
-    return ColumnMatch(
-        feature=target,
-        header=header.text,
-        position=header.position,
-        method=method,
-        confidence=confidence,
-        factor=reading.factor,
-        conversion=reading.conversion,
-        unit=reading.unit,
-    )
 
 
 _vocabularies: dict[int, tuple[Card, _Vocabulary]] = {}
@@ -638,7 +645,7 @@ class _Mapper:
             self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
             readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
-            self._take(_column(name, used, "explicit", readings[0]))
+            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
@@ -668,7 +675,7 @@ class _Mapper:
             ]
             if gates and kinds:
                 _, gate = min(gates, key=lambda pair: (pair[0], pair[1].position))
-                self._gates[name] = _column(name, gate, "alias", _Reading(gate.words))
+                self._gates[name] = self._vocabulary.column(name, gate, "alias", _Reading(gate.words))
                 del self._free[gate.position]
                 self._take(kinds[0])
 
