@@ -192,7 +192,8 @@ class Source:
         """
         lines = list(islice(self._head_lines(), self.dialect.lines_before_data))
         announcement = bool(lines) and re.fullmatch(r'"?sep=."?', lines[0].strip(), re.IGNORECASE)
-        return sum(1 for _ in self._rows(lines)) - bool(announcement)
+        # Titles have any number of cells, so the rows of several lines are not those that `_row` would accept.
+        return sum(1 for _ in self._reader(lines, strict=False)) - bool(announcement)
 
     @cached_property
     def _tolerated_surplus(self) -> int:
