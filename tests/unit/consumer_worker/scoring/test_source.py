@@ -53,7 +53,7 @@ def quick_and_careful(source: Source, text: bytes) -> tuple[pl.DataFrame | None,
     block = None
     if end:
         with suppress(pl.exceptions.PolarsError):
-            block = source._read_with_polars(bytearray(text), end, 5)
+            block = source._read_with_polars(bytearray(text), end, text.count(b"\n"), 5)
     careful, _ = source._read_with_care(text[:end], 5, final=True)
     if block is None:
         return None, _without_blank_rows(careful)[0], end
