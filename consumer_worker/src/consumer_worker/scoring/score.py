@@ -21,6 +21,7 @@ from consumer_worker.scoring.quality import FileFacts, report_quality, tallies_f
 from consumer_worker.scoring.reasons import find_reasons
 from consumer_worker.scoring.results import (
     ResultWriter,
+    csv_format,
     library_versions,
     score_frame,
     unescape,
@@ -36,7 +37,7 @@ from consumer_worker.scoring.summary import (
     unused_columns,
 )
 from consumer_worker.scoring.values import FeatureValues, read_values
-from ml_models.card import Card
+from ml_models.card import Card, NumericFeature
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
@@ -51,6 +52,7 @@ from retainwise_contracts.prediction_requested import ModelReference
 from retainwise_contracts.results import (
     ContentDigest,
     FileDigest,
+    QualityGrade,
     ResultManifest,
     RowCounts,
     ScoringModel,
@@ -82,6 +84,15 @@ class ScoringLimits:
     max_bytes: int = 2 << 30
     block_bytes: int = 8 << 20
     """Bytes read at a time: about 60,000 rows, which need about 220 MB of memory until they are written."""
+    max_rows: int = 20_000_000
+    """2 GiB of the training data's rows are 15 million. Shorter rows could be so many that their results, some 450
+    bytes a row, would not fit in `max_written_bytes`."""
+    max_cells: int = 500_000_000
+    """Rows times columns. 2 GiB of the training data are 311 million; more cells are mostly empty ones, which cost as
+    much time as filled ones."""
+    max_written_bytes: int = 8 << 30
+    """Of result files and their parts. With the upload this is five times `max_bytes`, the space that
+    `SCRATCH_DIRECTORY` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +132,20 @@ def score_file(
     opened = open_source(source, max_bytes=limits.max_bytes)
     mapping = _map_columns(opened, model.card, request.mapping)
     with tempfile.TemporaryDirectory(dir=destination, prefix="parts-") as parts:
-        scoring = _Scoring(opened, mapping, model, request.reasons, destination, Path(parts))
+        scoring = _Scoring(
+            opened, mapping, model, request.reasons, destination, Path(parts), limits.max_written_bytes
+        )
         with closing(scoring):
-            for table in opened.tables(limits.block_bytes):
+            for table in opened.tables(
+                limits.block_bytes, max_rows=limits.max_rows, max_cells=limits.max_cells
+            ):
                 if cancelled.is_set():
                     raise ScoringCancelled
                 scoring.add(table)
             summary = scoring.summary()
             if cancelled.is_set():
                 raise ScoringCancelled
-            files = scoring.finish()
+            files = scoring.finish(summary.quality.grade)
     manifest = ResultManifest(
         prediction_id=request.prediction_id,
         input=ContentDigest(size_bytes=source.stat().st_size, sha256=request.input_sha256),
@@ -139,6 +154,7 @@ def score_file(
             sha256=model.card.model_file.sha256,
         ),
         rows=scoring.rows(),
+        csv=csv_format(opened.dialect),
         outputs=files,
         versions=library_versions(),
     )
@@ -165,8 +181,10 @@ class _Scoring:
         reasons: int,
         destination: Path,
         parts: Path,
+        max_written_bytes: int,
     ) -> None:
         self._dialect = source.dialect
+        self._header_row = source.header_row
         self._unreadable_characters = source.unreadable_characters
         self._mapping = mapping
         self._factors = {name: column.factor for name, column in mapping.features.items()}
@@ -180,7 +198,9 @@ class _Scoring:
             parts,
             reasons=reasons,
             headers=[headers[position] for position in self._original_columns],
-            delimiter=source.dialect.delimiter,
+            csv=csv_format(source.dialect),
+            numeric=[feature.name for feature in model.card.features if isinstance(feature, NumericFeature)],
+            max_bytes=max_written_bytes,
         )
         self._ids = DuplicateIds(parts)
         self._quality = tallies_for(model.card)
@@ -192,8 +212,7 @@ class _Scoring:
     def add(self, table: Table) -> None:
         """Score one table and write its results."""
         self._blank_rows += table.blank_rows
-        rows = table.frame.height
-        row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
+        row_numbers = table.row_numbers
         texts = table.frame.select(
             pl.col(str(column.position)).fill_null("").alias(column.feature)
             for column in self._mapping.columns
@@ -218,7 +237,7 @@ class _Scoring:
 
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
-            first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
+            first = int(row_numbers[int(np.argmax(rejections.cause_of_row == position))])
             self._rejected.setdefault(cause.reason, _RejectedRows(first, cause.hint)).rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
@@ -233,6 +252,8 @@ class _Scoring:
             "customer_id": ids,
             "churn_probability": pl.Series(probability),
             "risk_level": LEVELS.gather(risk_positions(probability)),
+            "inputs_known": pl.repeat(1.0, len(ids), eager=True),
+            "already_left": pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True),
             **reasons.columns(),
         }
         self._writer.write_scores(score_frame(columns, self._reasons))
@@ -290,6 +311,7 @@ class _Scoring:
             mean_probability=self._summary.mean_probability,
             expected_churners=self._summary.expected_churners,
             risk_distribution=self._summary.risk_distribution,
+            already_left=0,
             drivers=self._summary.drivers,
             highest_risk=self._summary.highest_risk,
             quality=report_quality(self._quality, facts, self._mapping, self._model.card),
@@ -298,13 +320,13 @@ class _Scoring:
             source=SourceFormat(
                 encoding=self._dialect.encoding,
                 delimiter=self._dialect.delimiter,
-                header_row=self._dialect.header_row,
+                header_row=self._header_row,
             ),
         )
 
-    def finish(self) -> tuple[FileDigest, ...]:
-        """Complete the result files and return their digests."""
-        return self._writer.finish()
+    def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
+        """Complete the result files with the file's grade and return their digests."""
+        return self._writer.finish(grade)
 
     def close(self) -> None:
         """Close all files, complete or not."""
