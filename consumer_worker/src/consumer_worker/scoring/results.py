@@ -31,7 +31,12 @@ DECIMALS = 6
 
 _ROW_GROUP_ROWS = 65_536
 _PIECE_BYTES = 1 << 20
-_TYPES: Mapping[str, type[pl.DataType]] = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+_TYPES: Mapping[str, type[pl.DataType]] = {
+    "int64": pl.Int64,
+    "float64": pl.Float64,
+    "string": pl.String,
+    "boolean": pl.Boolean,
+}
 
 # A spreadsheet executes a cell that begins with one of these, also full-width ones (OWASP, CSV Injection).
 # Plain numbers may begin with a sign too, and are harmless.

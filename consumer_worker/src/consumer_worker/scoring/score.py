@@ -50,6 +50,7 @@ from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.prediction_requested import ModelReference
 from retainwise_contracts.results import (
     ContentDigest,
+    CsvFormat,
     FileDigest,
     ResultManifest,
     RowCounts,
@@ -139,6 +140,7 @@ def score_file(
             sha256=model.card.model_file.sha256,
         ),
         rows=scoring.rows(),
+        csv=CsvFormat(delimiter=opened.dialect.delimiter, decimal=opened.dialect.decimal),
         outputs=files,
         versions=library_versions(),
     )
@@ -233,6 +235,9 @@ class _Scoring:
             "customer_id": ids,
             "churn_probability": pl.Series(probability),
             "risk_level": LEVELS.gather(risk_positions(probability)),
+            "inputs_known": pl.repeat(1.0, len(ids), eager=True),
+            "data_quality": pl.repeat("good", len(ids), eager=True),
+            "already_left": pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True),
             **reasons.columns(),
         }
         self._writer.write_scores(score_frame(columns, self._reasons))
@@ -290,6 +295,7 @@ class _Scoring:
             mean_probability=self._summary.mean_probability,
             expected_churners=self._summary.expected_churners,
             risk_distribution=self._summary.risk_distribution,
+            already_left=0,
             drivers=self._summary.drivers,
             highest_risk=self._summary.highest_risk,
             quality=report_quality(self._quality, facts, self._mapping, self._model.card),

@@ -77,6 +77,7 @@ class SummaryTally:
                 customer_id=printable(ids[int(row)], _MAX_TEXT_LENGTH),
                 churn_probability=round(float(probability[row]), 6),
                 risk_level=risk_level(float(probability[row])),
+                inputs_known=1.0,
                 reasons=reasons.of_row(int(row)),
             )
             for row in rows

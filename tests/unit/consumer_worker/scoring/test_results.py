@@ -30,7 +30,7 @@ def read(path: Path, delimiter: str = ",") -> list[list[str]]:
 def test_both_score_files_hold_the_columns_of_the_contracts(score: ScoreBytes, reasons: int):
     _, folder = score(PLAIN, reasons=reasons)
     scores = pl.read_parquet(folder / SCORES_PARQUET)
-    types = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+    types = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
     assert dict(scores.schema) == {column.name: types[column.type] for column in score_columns(reasons)}
     for column in score_columns(reasons):
         assert column.nullable or not scores[column.name].has_nulls()
