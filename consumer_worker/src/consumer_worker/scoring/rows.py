@@ -18,6 +18,16 @@ _TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe
 """Words in place of an id in a row of totals, which spreadsheets put below a table."""
 
 
+_DATE = (
+    r"^(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/.]\d{4}"
+    r"|\d{1,2}(?:\.|st|nd|rd|th)?[ -]\pL{3,12}\.?,?[ -]\d{2,4}|\pL{3,12}\.? (?:\d{1,2},? )?\d{4})"
+    r"(?:[T ,].{0,40})?$"
+)
+"""Dates as people and programs write them, with or without a time."""
+
+_OF_VALUES = (RowRejection.NOT_A_NUMBER, RowRejection.OUT_OF_RANGE, RowRejection.MISSING_VALUE)
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why rows are rejected."""
@@ -27,11 +37,13 @@ class Cause:
     """The column at fault; None if it is the row as a whole."""
     hint: str
     """How to fix it, as a sentence."""
+    words: str = ""
+    """What is wrong, where it can be said more exactly than by the code."""
 
     @property
     def reason(self) -> str:
         """The code and the column in words: `out of range in “tenure”`."""
-        words = self.code.value.replace("_", " ")
+        words = self.words or self.code.value.replace("_", " ")
         return f"{words} in “{self.column.header}”" if self.column else words
 
 
@@ -54,6 +66,12 @@ class Rejections:
     def scorable(self) -> NDArray[np.bool_]:
         """Bool `[rows]`: which rows can be scored."""
         return np.equal(self.cause_of_row, 0)
+
+    @property
+    def of_values(self) -> NDArray[np.bool_]:
+        """Bool `[rows]`: which rows are rejected for the values of required columns."""
+        is_value = np.array([False, *(cause.code in _OF_VALUES for cause in self.causes)])
+        return is_value[self.cause_of_row]
 
     def counts(self) -> Mapping[Cause, int]:
         """Count the rejected rows by cause."""
@@ -87,6 +105,7 @@ def find_rejections(
     for values in required:
         if isinstance(values, NumericValues):
             column = mapping.features[values.feature.name]
+            _reject_dates(rejections, values, table.frame[str(column.position)], column)
             rejections.reject(
                 values.not_a_number,
                 Cause(RowRejection.NOT_A_NUMBER, column, _number_hint(values.feature)),
@@ -102,6 +121,26 @@ def find_rejections(
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
+
+
+def _reject_dates(
+    rejections: Rejections, values: NumericValues, texts: pl.Series, column: ColumnMatch
+) -> None:
+    if not values.not_a_number.any():
+        return
+    dates = texts.fill_null("").str.strip_chars().str.contains(_DATE).to_numpy()
+    unit = _unit_word(values.feature)
+    of_unit = f" of {unit}" if unit else ""
+    until = f", for {unit} those from the date until today" if unit == "months" else ""
+    rejections.reject(
+        values.not_a_number & dates,
+        Cause(
+            RowRejection.NOT_A_NUMBER,
+            column,
+            f"Convert the date to a number{of_unit}{until}.",
+            words="a date, not a number,",
+        ),
+    )
 
 
 def _are_totals(ids: pl.Series) -> NDArray[np.bool_]:

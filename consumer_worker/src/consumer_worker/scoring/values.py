@@ -86,6 +86,11 @@ class NumericValues:
         return np.isnan(self.values)
 
     @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Where the model knows nothing of the value: bool `[rows]`."""
+        return self.missing
+
+    @property
     def known(self) -> NDArray[np.bool_]:
         """Where the value is present and within the range of the training data: bool `[rows]`."""
         statistics = self.feature.statistics
@@ -128,6 +133,11 @@ class CategoricalValues:
     def missing(self) -> NDArray[np.bool_]:
         """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.text_codes)[self.positions]
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Where the model knows nothing of the value, missing or never seen: bool `[rows]`."""
+        return ~self.known
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -330,9 +340,7 @@ def _read_categories(
     return CategoricalValues(feature, values, value_codes, positions)
 
 
-def _gated(
-    own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]
-) -> CategoricalValues:
+def _gated(own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]) -> CategoricalValues:
     """Combine a feature's column with its gate, see `ml_models.card.Gate`.
 
     Args:
@@ -352,9 +360,7 @@ def _gated(
         feature,
         [*own.texts, None, *gate.texts],
         np.concatenate([own.text_codes, np.array([np.nan], np.float32), gate.text_codes]),
-        np.where(
-            stands[positions], nothing + 1 + positions, np.where(contradicts, nothing, own.positions)
-        ),
+        np.where(stands[positions], nothing + 1 + positions, np.where(contradicts, nothing, own.positions)),
     )
 
 

@@ -9,7 +9,7 @@ from consumer_worker.scoring import duplicates
 from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.quality import FeatureTally
-from consumer_worker.scoring.values import read_values
+from consumer_worker.scoring.values import Notation, read_values
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.results import QualityGrade
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
@@ -18,7 +18,7 @@ from tests.unit.consumer_worker.scoring.corpus import changed, customers, table
 
 def tally_of(model: ChurnModel, name: str, texts: list[str]) -> FeatureTally:
     tally = FeatureTally(model.card.feature(name))
-    tally.add(read_values(pl.DataFrame({name: texts}), model.card, {}, ".")[name])
+    tally.add(read_values(pl.DataFrame({name: texts}), model.card, Notation("."))[name])
     return tally
 
 
@@ -80,7 +80,7 @@ def test_tallies_add_up_over_chunks(model: ChurnModel):
     parts = FeatureTally(model.card.feature("Contract"))
     for start in range(0, len(texts), 7):
         chunk = pl.DataFrame({"Contract": texts[start : start + 7]})
-        parts.add(read_values(chunk, model.card, {}, ".")["Contract"])
+        parts.add(read_values(chunk, model.card, Notation("."))["Contract"])
     assert parts.quality() == whole.quality()
     assert parts.unseen_values == whole.unseen_values
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring.reasons import find_reasons
-from consumer_worker.scoring.values import FeatureValues, read_values
+from consumer_worker.scoring.values import FeatureValues, Notation, read_values
 from ml_models.card import LOWERS, RAISES
 from ml_models.runtime import ChurnModel
 
@@ -19,7 +19,7 @@ def values(model: ChurnModel) -> dict[str, FeatureValues]:
             "Contract": ["Month-to-month", "two year", "", "Weekly"],
         }
     )
-    return read_values(texts, model.card, {}, ".")
+    return read_values(texts, model.card, Notation("."))
 
 
 def test_reasons_are_the_largest_effects_worded_as_the_card_words_them(
