@@ -18,7 +18,7 @@ from consumer_worker.scoring.quality import (
     index,
     named_unseen_values,
 )
-from ml_models.card import NumericFeature
+from ml_models.card import CategoricalFeature, NumericFeature
 from ml_models.intake.columns import ColumnMatch, other_units
 
 _MAX_SAMPLE = 8_192
@@ -74,17 +74,20 @@ def is_empty(tally: FeatureTally) -> bool:
     return tally.rows > 0 and tally.blank == tally.rows
 
 
-def find_implausible(tally: FeatureTally, column: ColumnMatch, sample: ValueSample | None) -> str | None:
+def find_implausible(
+    tally: FeatureTally, column: ColumnMatch, sample: ValueSample, first_row: int | None
+) -> str | None:
     """Say why most values of a column cannot be right, and what to do; None if they can.
 
     Args:
         tally: the column's values over all rows, those rejected for their values included.
         column: the column.
-        sample: of a numeric feature.
+        sample: of a numeric feature; else empty.
+        first_row: the first row at fault.
     """
     feature = tally.feature
     if isinstance(feature, NumericFeature):
-        return _implausible_numbers(tally, feature, column, sample or ValueSample())
+        return _implausible_numbers(tally, feature, column, sample.values, first_row)
     bad = tally.missing + tally.unseen
     if not feature.required or bad <= MAX_UNKNOWN * tally.rows:
         return None
@@ -102,23 +105,24 @@ def find_implausible(tally: FeatureTally, column: ColumnMatch, sample: ValueSamp
             f"Use the words it knows ({_listed(feature.categories, 'or')}), "
             f"or map another column to {feature.name}."
         )
-        units = [numbered.unit for numbered in feature.numbered]
-        if units and all(_is_whole(text) for text in tally.unseen_values):
-            advice += (
-                f" If its numbers are {units[0]}, add the unit to the header: {_with_unit(column, units[0])}."
-            )
-    return f"{_named(column)} ({feature.label}) {' and '.join(parts)}. {advice} {_confirm(feature.name)}"
+        if feature.numbered and all(_is_whole(text) for text in tally.unseen_values):
+            unit = feature.numbered[0].unit
+            advice += f" If its numbers are {unit}, {_say_unit(column, unit)}."
+    return _sentences(feature, column, parts, first_row, advice)
 
 
 def _implausible_numbers(
-    tally: FeatureTally, feature: NumericFeature, column: ColumnMatch, sample: ValueSample
+    tally: FeatureTally,
+    feature: NumericFeature,
+    column: ColumnMatch,
+    values: NDArray[np.float64],
+    first_row: int | None,
 ) -> str | None:
     statistics = feature.statistics
     not_a_number = tally.unusable - tally.impossible
     outside = tally.beyond + tally.impossible
     rows = tally.rows if feature.required else tally.rows - tally.blank - not_a_number
     bad = tally.missing + tally.beyond if feature.required else outside
-    values = sample.values
     if bad <= MAX_UNKNOWN * rows:
         return _in_another_unit(feature, column, values)
     if not_a_number > MAX_UNKNOWN * rows:  # the rejected rows say so
@@ -127,7 +131,7 @@ def _implausible_numbers(
     if feature.required and tally.blank:
         parts.append(f"is blank in {tally.blank / rows:.1%} of the rows")
     if feature.required and not_a_number:
-        parts.append(f"is not a number in {not_a_number / rows:.1%} of them")
+        parts.append(f"is not a number in {not_a_number / rows:.1%} of the rows")
     advice = "Fill the column in, or map another one."
     if outside:
         strange = np.unique(values[(values < statistics.min) | (values > statistics.max)])
@@ -139,7 +143,7 @@ def _implausible_numbers(
         )
         if outside > bad / 2:
             advice = _advice(feature, column, values)
-    return f"{_named(column)} ({feature.label}) {' and '.join(parts)}. {advice} {_confirm(feature.name)}"
+    return _sentences(feature, column, parts, first_row, advice)
 
 
 def _in_another_unit(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.float64]) -> str | None:
@@ -157,7 +161,7 @@ def _in_another_unit(feature: NumericFeature, column: ColumnMatch, values: NDArr
     _, name = min(fits)
     return (
         f"{_named(column)} ({feature.label}) has values that fit the training data only as {name}. "
-        f"If they are {name}, add the unit to the header: {_with_unit(column, name)}. {_confirm(feature.name)}"
+        f"If they are {name}, {_say_unit(column, name)}. {_confirm(feature.name)}"
     )
 
 
@@ -170,7 +174,7 @@ def _advice(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.flo
                 return "These look like dates: replace each by the number of months from then until today."
     name = _likely_unit(feature, column, values)
     if name is not None:
-        return f"These look like {name}: add the unit to the header, as {_with_unit(column, name)}."
+        return f"These look like {name}: {_say_unit(column, name)}."
     if feature.unit == "currency":
         return "If the amounts are in another currency or for another period, convert them."
     return f"Convert the column to {feature.unit}." if feature.unit else "Correct the column."
@@ -235,8 +239,23 @@ def _named(column: ColumnMatch) -> str:
     return f"Column “{printable(column.header, _MAX_HEADER_LENGTH)}”"
 
 
-def _with_unit(column: ColumnMatch, unit: str) -> str:
-    return f"“{printable(column.header, _MAX_HEADER_LENGTH)} ({unit})”"
+def _say_unit(column: ColumnMatch, unit: str) -> str:
+    if column.unit is not None:
+        return f"change the unit in the header to {unit}"
+    return f"add the unit to the header, as “{printable(column.header, _MAX_HEADER_LENGTH)} ({unit})”"
+
+
+def _sentences(
+    feature: NumericFeature | CategoricalFeature,
+    column: ColumnMatch,
+    parts: Sequence[str],
+    first_row: int | None,
+    advice: str,
+) -> str:
+    first = "" if first_row is None else f", first in row {first_row:,}"
+    return (
+        f"{_named(column)} ({feature.label}) {' and '.join(parts)}{first}. {advice} {_confirm(feature.name)}"
+    )
 
 
 def _confirm(feature: str) -> str:

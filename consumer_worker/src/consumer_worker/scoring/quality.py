@@ -306,8 +306,8 @@ def _describe_leavers(facts: FileFacts, mapping: ColumnMapping) -> Sequence[str]
     if facts.already_left:
         verb = "customer has" if facts.already_left == 1 else "customers have"
         sentences.append(
-            f"{facts.already_left:,} {verb} already left, as “{header}” says. Such rows are scored and marked "
-            "already_left; the summary and the list of whom to call leave them out."
+            f"{facts.already_left:,} {verb} already left, as “{header}” says. Such rows are scored and "
+            "marked already_left; the summary and the list of whom to call leave them out."
         )
     if mapping.outcome and facts.outcome_unknown:
         sentences.append(
@@ -316,8 +316,8 @@ def _describe_leavers(facts: FileFacts, mapping: ColumnMapping) -> Sequence[str]
         )
     if facts.ignored_outcome is not None:
         sentences.append(
-            f"Column “{printable(facts.ignored_outcome, _MAX_VALUE_LENGTH)}” was not used to find customers who "
-            "left: most of its values do not say whether they did."
+            f"Column “{printable(facts.ignored_outcome, _MAX_VALUE_LENGTH)}” was not used to find customers "
+            "who left: most of its values do not say whether they did."
         )
     return sentences
 
@@ -363,8 +363,8 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
         )
     if tally.unusable:
         sentences.append(
-            f"Rows whose {label} is not a number or not possible: {tally.unusable:,}. "
-            "The value counts as missing."
+            f"{label} is not a number, or an impossible one, in {tally.unusable:,} rows "
+            f"({tally.rate(tally.unusable):.1%}). These values count as missing."
         )
     if tally.unseen:
         average = f" {_AS_AVERAGE}" if tally.feature.required else ""
@@ -384,7 +384,7 @@ def _describe_missing(tallies: Sequence[FeatureTally]) -> Sequence[str]:
     noteworthy = [
         (tally.feature.label, rate, tally.feature.statistics.missing_rate)
         for tally in tallies
-        if (rate := tally.rate(tally.missing)) > tally.feature.statistics.missing_rate + NOTEWORTHY
+        if (rate := tally.rate(tally.blank)) > tally.feature.statistics.missing_rate + NOTEWORTHY
     ]
     if not noteworthy:
         return ()
@@ -406,9 +406,9 @@ def _describe_shifts(tallies: Sequence[FeatureTally]) -> Sequence[str]:
         return ()
     verb = "is" if len(shifted) == 1 else "are"
     return (
-        f"{', '.join(shifted)} {verb} distributed differently from the training data, so the scores may be less "
-        "accurate. PSI, the population stability index, measures how far two distributions differ: 0 is not at "
-        f"all, above {PSI_LARGE} is a large shift.",
+        f"{', '.join(shifted)} {verb} distributed differently from the training data, so the scores may be "
+        "less accurate. PSI, the population stability index, measures how far two distributions differ: 0 is "
+        f"not at all, above {PSI_LARGE} is a large shift.",
     )
 
 

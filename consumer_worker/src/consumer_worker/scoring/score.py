@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
+from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.plausibility import ValueSample, find_implausible, is_empty
@@ -234,9 +234,9 @@ class _Scoring:
         self._quality = tallies_for(model.card)
         self._rejected_values = tallies_for(model.card)
         """Of rows that are rejected for the values of required columns."""
-        self._samples = {
-            name: ValueSample() for name in mapping.features if model.card.feature(name).kind == "numeric"
-        }
+        self._samples = {name: ValueSample() for name in mapping.features}
+        self._first_unknown: dict[str, int] = {}
+        """By feature, the first row whose value is not known to the model."""
         self._outcome_present = 0
         self._outcome_unknown = 0
         self._summary = SummaryTally(model.card)
@@ -262,10 +262,7 @@ class _Scoring:
             ids = unescape(ids)
         notation = Notation(self._dialect.decimal, self._factors, self._units(texts))
         values = read_values(texts, self._model.card, notation)
-        for name, sample in self._samples.items():
-            of_rows = values[name]
-            if isinstance(of_rows, NumericValues):
-                sample.add(of_rows.read)
+        self._look_at_values(values, row_numbers)
         left = self._left(table)
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
@@ -279,6 +276,20 @@ class _Scoring:
             left = left[scorable]
         self._short_rows += int(table.frame[self._last_column].is_null().to_numpy()[scorable].sum())
         self._score(ids, row_numbers, values, left)
+
+    def _look_at_values(self, values: Mapping[str, FeatureValues], row_numbers: pl.Series) -> None:
+        """Keep what is needed to name a column that is not plausible: of all rows, rejected or not."""
+        for name in self._mapping.features:
+            of_rows = values[name]
+            if isinstance(of_rows, NumericValues):
+                self._samples[name].add(of_rows.read)
+                unknown = of_rows.out_of_range | ~(of_rows.known | of_rows.missing)
+            else:
+                unknown = of_rows.unknown
+            if of_rows.feature.required:
+                unknown = unknown | of_rows.missing
+            if name not in self._first_unknown and unknown.any():
+                self._first_unknown[name] = row_numbers[int(unknown.argmax())]
 
     @property
     def assumption(self) -> _Assumption:
@@ -333,8 +344,12 @@ class _Scoring:
 
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
-            first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
-            self._rejected.setdefault(cause.reason, _RejectedRows(first, cause.hint)).rows += count
+            if cause.reason not in self._rejected:
+                first = int(np.argmax(rejections.cause_of_row == position))
+                cell = table.frame[str(cause.column.position)][first] if cause.column else None
+                value = mask(cell or "")
+                self._rejected[cause.reason] = _RejectedRows(row_numbers[first], value, cause.hint)
+            self._rejected[cause.reason].rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
         )
@@ -380,6 +395,7 @@ class _Scoring:
             causes = self._rejected_by_frequency()
             described = "; ".join(
                 f"{reason}: {of_cause.rows:,}, first in row {of_cause.first_row:,}"
+                + (f": “{of_cause.first_value}”" if of_cause.first_value else "")
                 for reason, of_cause in causes
             )
             _, most_frequent = causes[0]
@@ -416,7 +432,8 @@ class _Scoring:
             )
         for tally, column in columns:
             if column.feature not in self._confirmed:
-                why = find_implausible(tally, column, self._samples.get(column.feature))
+                name = column.feature
+                why = find_implausible(tally, column, self._samples[name], self._first_unknown.get(name))
                 if why is not None:
                     raise ScoringFailed(FailureCode.IMPLAUSIBLE_VALUES, why)
 
@@ -480,6 +497,8 @@ class _RejectedRows:
     """Rows rejected for one reason."""
 
     first_row: int
+    first_value: str
+    """The cell there, masked; empty if the row as a whole is at fault."""
     hint: str
     """What to do about them."""
     rows: int = 0
