@@ -33,11 +33,14 @@ Method = Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
 _CONFIDENCE: Mapping[Method, float] = {"explicit": 1.0, "exact": 1.0, "normalised": 0.98, "alias": 0.95}
 _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alias": 3, "fuzzy": 4}
 
-MAX_NAME_LENGTH = 200
+MAX_NAME_LENGTH = 100
 """Characters. A longer header is no name of anything: only an exact mapping can name its column."""
 
-_MAX_TYPO_WORDS = 8
-"""Words. Longer headers are not compared for typing errors."""
+MAX_NAME_WORDS = 12
+"""A header of more words is no name of anything either."""
+
+_MAX_LONE_WORD = 32
+"""Letters. A longer word is not compared for typing errors."""
 
 _MIN_WORD = 4
 """Letters. A shorter word is not a typing error but another word: `ip` is not `id`."""
@@ -276,12 +279,25 @@ class _Header:
     def words(self) -> tuple[str, ...]:
         return _words(self.text)
 
+    @cached_property
+    def compact(self) -> str:
+        return "".join(self.words)
+
     def readings(self, unit: str | None) -> Sequence[_Reading]:
         """Return the ways to read the header for a feature with this unit.
 
         `tenure_days` is read as `tenure days`, as `tenure` and, with the model's own unit instead, as
         `tenure months`, each with the factor 0.033.
         """
+        if unit not in self._readings:
+            self._readings[unit] = self._read(unit)
+        return self._readings[unit]
+
+    @cached_property
+    def _readings(self) -> dict[str | None, Sequence[_Reading]]:
+        return {}
+
+    def _read(self, unit: str | None) -> Sequence[_Reading]:
         words = self.words
         named = _named_units(words, unit)
         if len(named) != 1:  # none, or a contradiction
@@ -323,7 +339,10 @@ def _words(text: str) -> tuple[str, ...]:
     """Split a header into normalised words, also at capitals: `TenureDays` is `tenure`, `days`."""
     if len(text) > MAX_NAME_LENGTH:
         return ()
-    return tuple(normalise(_CAPITALS.sub(" ", _CURRENCY_SIGNS.sub(" currency ", text))).split())
+    if not text.isascii() or "$" in text:
+        text = _CURRENCY_SIGNS.sub(" currency ", text)
+    words = normalise(_CAPITALS.sub(" ", text)).split()
+    return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
 
 
 def _compact(text: str) -> str:
@@ -397,15 +416,39 @@ class _Vocabulary:
     def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
         if header.text in self.targets:
-            yield (_RANK["exact"], False, 0), _column(header.text, header, "exact", _Reading(header.words))
+            yield (
+                (_RANK["exact"], False, 0),
+                self.column(header.text, header, "exact", _Reading(header.words)),
+            )
+            return
         for unit in self.units:
             for reading in header.readings(unit):
                 for spelling in self._spellings[unit].get(reading.compact, ()):
                     if not self._means_unit(spelling.target, reading):
                         continue
-                    column = _column(spelling.target, header, spelling.method, reading)
+                    column = self.column(spelling.target, header, spelling.method, reading)
                     # A match without a unit conversion is more certain than one with it.
                     yield (_RANK[spelling.method], column.conversion is not None, spelling.rank), column
+
+    def column(
+        self, name: str, header: _Header, method: Method, reading: _Reading, right: str = ""
+    ) -> ColumnMatch:
+        """Read a header as a target; `right` is the word that is misspelt in it."""
+        confidence = _CONFIDENCE.get(method)
+        if confidence is None:
+            confidence = round((1 - 1 / len(right)) * _CONFIDENCE["alias"], 2)
+        # Numbers that stand for categories are looked up, not converted.
+        is_converted = not self.targets[name].units
+        return ColumnMatch(
+            feature=name,
+            header=header.text,
+            position=header.position,
+            method=method,
+            confidence=confidence,
+            factor=reading.factor if is_converted else 1.0,
+            conversion=reading.conversion if is_converted else None,
+            unit=reading.unit,
+        )
 
     def _means_unit(self, target: str, reading: _Reading) -> bool:
         units = self.targets[target].units
@@ -428,7 +471,7 @@ class _Vocabulary:
                     if is_plural and len(spelling.words) == 1:  # "Contracts" is how many
                         continue
                     is_sure = min(len(word), len(right)) >= _MIN_SURE_WORD and not is_plural
-                    column = _column(spelling.target, header, "fuzzy", reading, right)
+                    column = self.column(spelling.target, header, "fuzzy", reading, right)
                     if spelling.target not in found or (is_sure and not found[spelling.target][0]):
                         found[spelling.target] = is_sure, column
         return found
@@ -441,7 +484,7 @@ class _Vocabulary:
             for compact in sorted(near):
                 if self._is_typo(word, compact):
                     yield self._lone_spellings[compact], word, compact
-        elif 1 < len(words) <= _MAX_TYPO_WORDS:
+        elif len(words) > 1:
             for position, word in enumerate(words):
                 others = words[:position] + words[position + 1 :]
                 for at, spelling in self._by_other_words.get(others, ()):
@@ -459,7 +502,7 @@ class _Vocabulary:
 
 def _shortened(word: str) -> Iterator[str]:
     """Yield a word and what is left of it without each of its letters: typing errors share one of these."""
-    if len(word) <= _MAX_SHOWN:
+    if len(word) <= _MAX_LONE_WORD:
         yield word
         for position in range(len(word)):
             yield word[:position] + word[position + 1 :]
@@ -499,22 +542,6 @@ def _spellings(target: _Target) -> Iterator[_Spelling]:
         if own and len(own) < len(words):  # "Jahre als Kunde" is "Monate als Kunde" in another unit
             replaced = (target.unit or "" if n in own else word for n, word in enumerate(words))
             yield _Spelling(target.name, "alias", rank, tuple(replaced))
-
-
-def _column(target: str, header: _Header, method: Method, reading: _Reading, right: str = "") -> ColumnMatch:
-    confidence = _CONFIDENCE.get(method)
-    if confidence is None:
-        confidence = round((1 - 1 / len(right)) * _CONFIDENCE["alias"], 2)
-    return ColumnMatch(
-        feature=target,
-        header=header.text,
-        position=header.position,
-        method=method,
-        confidence=confidence,
-        factor=reading.factor,
-        conversion=reading.conversion,
-        unit=reading.unit,
-    )
 
 
 _vocabularies: dict[int, tuple[Card, _Vocabulary]] = {}
@@ -601,7 +628,7 @@ class _Mapper:
             return
         named: dict[str, list[_Header]] = {}
         for header in self._free.values():
-            for spelling in {header.text, "".join(header.words)} - {""}:
+            for spelling in {header.text, header.compact} - {""}:
                 named.setdefault(spelling, []).append(header)
         for name, wanted in self._explicit.items():
             target = self._vocabulary.targets.get(name)
@@ -624,7 +651,7 @@ class _Mapper:
             self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
             readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
-            self._take(_column(name, used, "explicit", readings[0]))
+            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
@@ -643,9 +670,9 @@ class _Mapper:
             if name in self._found:
                 continue
             gates = [
-                (aliases[compact], header)
+                (aliases[header.compact], header)
                 for header in self._free.values()
-                if (compact := "".join(header.words)) in aliases
+                if header.compact in aliases
             ]
             kinds = [
                 column
@@ -654,7 +681,7 @@ class _Mapper:
             ]
             if gates and kinds:
                 _, gate = min(gates, key=lambda pair: (pair[0], pair[1].position))
-                self._gates[name] = _column(name, gate, "alias", _Reading(gate.words))
+                self._gates[name] = self._vocabulary.column(name, gate, "alias", _Reading(gate.words))
                 del self._free[gate.position]
                 self._take(kinds[0])
 
@@ -667,7 +694,7 @@ class _Mapper:
         proposals: dict[str, str] = {}
         must = {CUSTOMER_ID, *self._card.required}
         for header in list(self._free.values()):
-            if "".join(header.words) in self._vocabulary.excluded:
+            if header.compact in self._vocabulary.excluded:
                 continue
             open_ones = {
                 name: found
@@ -715,7 +742,7 @@ class _Mapper:
     def _closest(self, name: str) -> tuple[str, ...]:
         target = self._vocabulary.targets[name]
         headers = {
-            header.text: "".join(header.words)
+            header.text: header.compact
             for header in islice(self._free.values(), _MAX_HEADERS_COMPARED)
             if header.words
         }
