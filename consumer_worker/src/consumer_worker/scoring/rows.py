@@ -153,7 +153,7 @@ def _reject_wrong_cell_counts(
 ) -> None:
     frame = table.frame
     rejections.reject(
-        (frame[SURPLUS].fill_null("") != "").to_numpy(),
+        frame[SURPLUS].is_not_null().to_numpy(),
         Cause(
             RowRejection.WRONG_CELL_COUNT,
             None,
@@ -219,7 +219,7 @@ def rejected_rows(
     with_surplus = pl.concat_str([last, SURPLUS], separator=delimiter, ignore_nulls=True)
     original = frame.select(
         *(str(position) for position in columns[:-1]),
-        pl.when(pl.col(SURPLUS).fill_null("") != "").then(with_surplus).otherwise(pl.col(last)).alias(last),
+        pl.when(pl.col(SURPLUS).is_not_null()).then(with_surplus).otherwise(pl.col(last)).alias(last),
     )
     causes = pl.DataFrame(
         {

@@ -30,6 +30,7 @@ from consumer_worker.scoring.quality import (
 from consumer_worker.scoring.reasons import find_reasons
 from consumer_worker.scoring.results import (
     ResultWriter,
+    csv_format,
     library_versions,
     score_frame,
     unescape,
@@ -52,7 +53,7 @@ from consumer_worker.scoring.values import (
     read_outcome,
     read_values,
 )
-from ml_models.card import Card, CategoricalFeature
+from ml_models.card import Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
@@ -67,8 +68,8 @@ from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.prediction_requested import ModelReference
 from retainwise_contracts.results import (
     ContentDigest,
-    CsvFormat,
     FileDigest,
+    QualityGrade,
     ResultManifest,
     RowCounts,
     ScoringModel,
@@ -102,6 +103,15 @@ class ScoringLimits:
     max_bytes: int = 2 << 30
     block_bytes: int = 8 << 20
     """Bytes read at a time: about 60,000 rows, which need about 220 MB of memory until they are written."""
+    max_rows: int = 20_000_000
+    """2 GiB of the training data's rows are 15 million. Shorter rows could be so many that their results, some 450
+    bytes a row, would not fit in `max_written_bytes`."""
+    max_cells: int = 500_000_000
+    """Rows times columns. 2 GiB of the training data are 311 million; more cells are mostly empty ones, which cost as
+    much time as filled ones."""
+    max_written_bytes: int = 8 << 30
+    """Of result files and their parts. With the upload this is five times `max_bytes`, the space that
+    `SCRATCH_DIRECTORY` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +155,12 @@ def score_file(
         with (
             tempfile.TemporaryDirectory(dir=destination, prefix="parts-") as parts,
             closing(
-                _Scoring(opened, mapping, model, request, destination, Path(parts), assumption)
+                _Scoring(opened, mapping, model, request, limits, destination, Path(parts), assumption)
             ) as scoring,
         ):
-            for table in opened.tables(limits.block_bytes):
+            for table in opened.tables(
+                limits.block_bytes, max_rows=limits.max_rows, max_cells=limits.max_cells
+            ):
                 if cancelled.is_set():
                     raise ScoringCancelled
                 scoring.add(table)
@@ -160,7 +172,7 @@ def score_file(
             summary = scoring.summary()
             if cancelled.is_set():
                 raise ScoringCancelled
-            files = scoring.finish()
+            files = scoring.finish(summary.quality.grade)
             break
     manifest = ResultManifest(
         prediction_id=request.prediction_id,
@@ -170,7 +182,7 @@ def score_file(
             sha256=model.card.model_file.sha256,
         ),
         rows=scoring.rows(),
-        csv=CsvFormat(delimiter=opened.dialect.delimiter, decimal=opened.dialect.decimal),
+        csv=csv_format(opened.dialect),
         outputs=files,
         versions=library_versions(),
     )
@@ -207,12 +219,14 @@ class _Scoring:
         mapping: ColumnMapping,
         model: ChurnModel,
         request: ScoringRequest,
+        limits: ScoringLimits,
         destination: Path,
         parts: Path,
         assumption: _Assumption | None,
     ) -> None:
         """Begin with what is assumed of the file; None: what its first table shows."""
         self._dialect = source.dialect
+        self._header_row = source.header_row
         self._unreadable_characters = source.unreadable_characters
         self._mapping = mapping
         self._factors = {name: column.factor for name, column in mapping.features.items()}
@@ -228,7 +242,9 @@ class _Scoring:
             parts,
             reasons=reasons,
             headers=[headers[position] for position in self._original_columns],
-            delimiter=source.dialect.delimiter,
+            csv=csv_format(source.dialect),
+            numeric=[feature.name for feature in model.card.features if isinstance(feature, NumericFeature)],
+            max_bytes=limits.max_written_bytes,
         )
         self._ids = DuplicateIds(parts)
         self._quality = tallies_for(model.card)
@@ -247,8 +263,7 @@ class _Scoring:
     def add(self, table: Table) -> None:
         """Score one table and write its results."""
         self._blank_rows += table.blank_rows
-        rows = table.frame.height
-        row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
+        row_numbers = table.row_numbers
         texts = table.frame.select(
             pl.col(str(column.position)).fill_null("").alias(column.feature)
             for column in self._mapping.columns
@@ -348,7 +363,7 @@ class _Scoring:
                 first = int(np.argmax(rejections.cause_of_row == position))
                 cell = table.frame[str(cause.column.position)][first] if cause.column else None
                 value = mask(cell or "")
-                self._rejected[cause.reason] = _RejectedRows(row_numbers[first], value, cause.hint)
+                self._rejected[cause.reason] = _RejectedRows(int(row_numbers[first]), value, cause.hint)
             self._rejected[cause.reason].rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
@@ -371,7 +386,6 @@ class _Scoring:
             "churn_probability": pl.Series(probability),
             "risk_level": LEVELS.gather(risk_positions(probability)),
             "inputs_known": pl.Series(known),
-            "data_quality": pl.repeat("good", len(ids), eager=True),
             "already_left": pl.Series(left),
             **reasons.columns(),
         }
@@ -478,13 +492,13 @@ class _Scoring:
             source=SourceFormat(
                 encoding=self._dialect.encoding,
                 delimiter=self._dialect.delimiter,
-                header_row=self._dialect.header_row,
+                header_row=self._header_row,
             ),
         )
 
-    def finish(self) -> tuple[FileDigest, ...]:
-        """Complete the result files and return their digests."""
-        return self._writer.finish()
+    def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
+        """Complete the result files with the file's grade and return their digests."""
+        return self._writer.finish(grade)
 
     def close(self) -> None:
         """Close all files, complete or not."""
