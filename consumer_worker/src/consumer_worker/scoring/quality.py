@@ -214,6 +214,7 @@ class FileFacts:
     duplicate_rows: int
     encoding: str
     unreadable_characters: int
+    garbled_ids: int = 0
     already_left: int = 0
     outcome_unknown: int = 0
     """Scored rows whose outcome is neither blank nor known."""
@@ -254,7 +255,7 @@ def report_quality(
 
 
 def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) -> QualityGrade:
-    """Grade by required features that most rows lack, the weight on unusual values, rejected rows and PSI."""
+    """Grade by missing required features, weight on unusual values, rejected rows, PSI and garbled ids."""
     if any(tally.undermines_scores for tally in tallies.values()):
         return QualityGrade.POOR
     weights = {term.features[0]: term.importance for term in card.terms}
@@ -264,7 +265,7 @@ def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) ->
     if loss > FAIR_LOSS or rejected > FAIR_REJECTED:
         return QualityGrade.POOR
     shifted = any((tally.psi or 0.0) > PSI_LARGE for tally in tallies.values())
-    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted:
+    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted or facts.garbled_ids:
         return QualityGrade.FAIR
     return QualityGrade.GOOD
 
@@ -294,6 +295,12 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
         sentences.append(
             f"Characters that could not be read: {facts.unreadable_characters:,}. "
             "They are shown as \N{REPLACEMENT CHARACTER}."
+        )
+    if facts.garbled_ids:
+        verb = "ID looks" if facts.garbled_ids == 1 else "IDs look"
+        sentences.append(
+            f"{facts.garbled_ids:,} customer {verb} garbled, as if read in another encoding. "
+            "Export the file as UTF-8 if they are not right."
         )
     if facts.blank_rows:
         sentences.append(f"Blank rows skipped: {facts.blank_rows:,}.")

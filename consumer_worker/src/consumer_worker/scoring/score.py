@@ -63,6 +63,7 @@ from ml_models.intake.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
+from ml_models.intake.encoding import GARBLED
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.prediction_requested import ModelReference
@@ -257,6 +258,7 @@ class _Scoring:
         self._outcome_unknown = 0
         self._summary = SummaryTally(model.card)
         self._rejected: dict[str, _RejectedRows] = {}
+        self._garbled_ids = 0
         self._blank_rows = 0
         self._short_rows = 0
 
@@ -391,6 +393,7 @@ class _Scoring:
         }
         self._writer.write_scores(score_frame(columns, self._reasons))
         self._ids.add(ids)
+        self._garbled_ids += int(ids.str.contains(GARBLED).sum())
         self._summary.add(scores, probability, row_numbers, ids, reasons, known, left)
         for name, of_rows in values.items():
             self._quality[name].add(of_rows)
@@ -475,6 +478,7 @@ class _Scoring:
             duplicate_rows=duplicate_rows,
             encoding=self._dialect.encoding,
             unreadable_characters=self._unreadable_characters,
+            garbled_ids=self._garbled_ids,
             already_left=self._summary.already_left,
             outcome_unknown=self._outcome_unknown,
             ignored_outcome=self._ignored_outcome,
