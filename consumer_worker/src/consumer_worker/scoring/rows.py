@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
-from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
+from consumer_worker.scoring.values import MISSING, FeatureValues, NumericValues
 from ml_models.card import NumericFeature
 from ml_models.intake.columns import ColumnMapping, ColumnMatch
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
-_TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt"})
+_TOTALS = frozenset(
+    f"{word}{colon}"
+    for word in ("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt")
+    for colon in ("", ":")
+)
 """Words in place of an id in a row of totals, which spreadsheets put below a table."""
 
 
@@ -86,19 +90,20 @@ def find_rejections(
 
     Args:
         table: the rows.
-        ids: the customer ids of the rows.
+        ids: the customer ids of the rows, without surrounding blanks.
         features: the features of the rows.
         mapping: which column is which feature.
     """
     rejections = Rejections(cause_of_row=np.zeros(table.frame.height, np.int16))
     # First: the other hints would ask to fill in a row that is not a customer.
+    lower = ids.str.to_lowercase()
     rejections.reject(
-        _are_totals(ids),
+        lower.is_in(list(_TOTALS)).to_numpy(),
         Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer. Remove it."),
     )
     _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
-        are_missing(ids),
+        lower.is_in(list(MISSING)).to_numpy(),
         Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer ID."),
     )
     required = [values for values in features if values.feature.required]
@@ -141,11 +146,6 @@ def _reject_dates(
             words="a date, not a number,",
         ),
     )
-
-
-def _are_totals(ids: pl.Series) -> NDArray[np.bool_]:
-    """Return for each id whether it is a word for a sum, such as `Total` or `SUM:`: bool `[rows]`."""
-    return ids.str.to_lowercase().str.strip_suffix(":").is_in(list(_TOTALS)).to_numpy()
 
 
 def _reject_wrong_cell_counts(

@@ -25,7 +25,7 @@ from ml_models.card import (
 
 Decimal = Literal[".", ","]
 
-_MISSING = frozenset(
+MISSING = frozenset(
     {
         "", "-", "--", "---", "\u2013", "\u2014", ".", "?", "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "nan",
         "null", "nil", "none", "missing", "unknown", "not available", "not applicable", "blank", "(blank)",
@@ -33,6 +33,7 @@ _MISSING = frozenset(
         "<na>", "#nv", "#bezug!", "#wert!", "k.a.", "keine angabe", "unbekannt", "inconnu",
     }
 )  # fmt: skip
+"""Words for no value, in lower case, as `is_missing` compares them."""
 
 _CURRENCY = (
     r"(?:US\$|R\$|A\$|C\$|[$€£¥₹₽₺₩₪฿]|USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|BRL|SEK|NOK|DKK|PLN|CZK"
@@ -163,12 +164,7 @@ FeatureValues = NumericValues | CategoricalValues
 
 def is_missing(text: str) -> bool:
     """Return whether a cell means that there is no value, as `N/A`, `null` and `-` do."""
-    return text.strip().casefold() in _MISSING
-
-
-def are_missing(texts: pl.Series) -> NDArray[np.bool_]:
-    """Apply `is_missing` to each text, which must have no surrounding blanks: bool `[rows]`."""
-    return texts.fill_null("").str.to_lowercase().is_in(list(_MISSING)).to_numpy()
+    return text.strip().casefold() in MISSING
 
 
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
