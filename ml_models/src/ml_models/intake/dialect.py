@@ -14,9 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ml_models.intake.encoding import UncertainEncoding, WordSample, legacy_encoding
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 HEAD_BYTES = 262_144
 """How much of a file `detect_dialect` needs. All callers pass this much, so that all get the same result."""
@@ -30,6 +33,8 @@ MAX_RECORD_BYTES = 131_072
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLED_ROWS = 200
+_MAX_ROW_LINES = 200
+"""A row of more lines has a quote that is not closed."""
 _SAMPLED_CELLS = 32_768
 """Detection reads no more rows once they have this many cells, however wide the table is."""
 _MAX_NUMBER = 64
@@ -57,6 +62,9 @@ _SIGNATURES = (
     (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3", "a database"),
 )
+# The csv module reads no cell of more than 131,072 characters unless it may, and the limit is the process's.
+csv.field_size_limit(max(csv.field_size_limit(), HEAD_BYTES))
+
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _CONTROL = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])
 _ISO_2022 = (b"\x1b$", b"\x1b(")
@@ -204,8 +212,6 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
     header = _header(records)
     below = [record for record in records if record.first_line > header.last_line]
     if not below and whole:
-        if (line := sample.too_long(delimiter, quote)) is not None:
-            raise _record_too_long(line)
         raise NoRows("Nothing follows the header. Send the file with its customers.")
     return Dialect(
         encoding=encoding,
@@ -376,11 +382,7 @@ def _carriage_return(text: str) -> Literal["\n", " "]:
 
 def _most_alike(text: str) -> float:
     sample = _Sample(text)
-    shares = [0.0]
-    for delimiter in DELIMITERS:
-        with suppress(RecordTooLong):
-            shares.append(_alike(sample.records(delimiter, '"'))[0])
-    return max(shares)
+    return max(_alike(sample.records(delimiter, '"'))[0] for delimiter in DELIMITERS)
 
 
 def _alike(records: Sequence[_Record]) -> tuple[float, int]:
@@ -395,83 +397,63 @@ class _Sample:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._read: dict[tuple[str, str, bool], Sequence[_Record] | RecordTooLong] = {}
-        self._too_long: dict[tuple[str, str, bool], int] = {}
+        self._read: dict[tuple[str, str, bool], Sequence[_Record]] = {}
 
     def records(self, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Sequence[_Record]:
-        """Return the first records that are not blank.
-
-        Raises:
-            RecordTooLong: no row is short enough.
-        """
+        """Return the first records that are not blank."""
         how = (delimiter, quote, blank_before_quotes)
         if how not in self._read:
-            try:
-                self._read[how] = list(self._records(*how))
-            except RecordTooLong as error:
-                self._read[how] = error
-        read = self._read[how]
-        if isinstance(read, RecordTooLong):
-            raise read
-        return read
-
-    def too_long(self, delimiter: str, quote: str) -> int | None:
-        """Return the line in which the first row starts that is too long, if there was one."""
-        return self._too_long.get((delimiter, quote, True))
+            self._read[how] = list(self._records(*how))
+        return self._read[how]
 
     @cached_property
     def has_quotes(self) -> bool:
         return '"' in self._text or "'" in self._text
 
-    def _records(self, delimiter: str, quote: str, blank_before_quotes: bool) -> Iterator[_Record]:
+    @cached_property
+    def _lines(self) -> Sequence[str]:
         # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
-        lines = io.StringIO(self._text, newline="\n")
-        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=blank_before_quotes)
-        how = (delimiter, quote, blank_before_quotes)
-        previous = cells_read = found = 0
+        return list(islice(io.StringIO(self._text, newline="\n"), _SAMPLED_ROWS * _MAX_ROW_LINES))
+
+    def _records(self, delimiter: str, quote: str, blank_before_quotes: bool) -> Iterator[_Record]:
+        line = cells_read = 0
+        reader = self._reader(line, delimiter, quote, blank_before_quotes)
         for row_number in range(1, _SAMPLED_ROWS + 1):
-            if cells_read > _SAMPLED_CELLS:
+            before = reader.line_num
+            row = next(reader, None)
+            if row is None or cells_read > _SAMPLED_CELLS:
                 break
-            try:
-                row = next(reader, None)
-            except csv.Error:  # the field size limit of the csv module, 131,072 characters
-                self._too_long.setdefault(how, previous + 1)
-                previous = reader.line_num
-                cells_read += _SAMPLED_CELLS // 4  # such rows take as long to read as wide ones
-                continue
-            if row is None:
-                break
+            lines = reader.line_num - before
             cells_read += len(row)
+            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, row)) > MAX_RECORD_BYTES):
+                # A quote is not closed. It costs its line, and reading on from there as much as many cells.
+                row = self._lines[line].split(delimiter)
+                lines = 1
+                cells_read += _SAMPLED_CELLS // 4
+                reader = self._reader(line + 1, delimiter, quote, blank_before_quotes)
             cells = tuple([cell.strip() for cell in row])
             if any(cells):
-                found += 1
-                yield _Record(row_number, previous + 1, reader.line_num, cells)
-            previous = reader.line_num
-        if not found and how in self._too_long:
-            raise _record_too_long(self._too_long[how])
+                yield _Record(row_number, line + 1, line + lines, cells)
+            line += lines
 
-
-def _record_too_long(line: int) -> RecordTooLong:
-    return RecordTooLong(
-        f"The row that starts in line {line:,} is longer than {MAX_RECORD_BYTES:,} characters. "
-        "Check its quotes."
-    )
+    def _reader(self, line: int, delimiter: str, quote: str, blank_before_quotes: bool) -> "Reader":
+        return csv.reader(
+            islice(self._lines, line, None),
+            delimiter=delimiter,
+            quotechar=quote,
+            skipinitialspace=blank_before_quotes,
+        )
 
 
 def _delimiter(sample: _Sample) -> str:
     """Pick the delimiter that gives most rows the same width below a header; of equals, the most cells."""
     scores: dict[str, tuple[float, int]] = {}
-    too_long: RecordTooLong | None = None
     for delimiter in DELIMITERS:
-        try:
-            share, width = _alike(sample.records(delimiter, '"'))
-        except RecordTooLong as error:
-            too_long = error  # not final: with the wrong delimiter, a row may be a single long cell
-            continue
+        share, width = _alike(sample.records(delimiter, '"'))
         if width:
             scores[delimiter] = (round(share, 1), width)
     if not scores:
-        raise too_long or NotACsv(_NO_DELIMITER)
+        raise NotACsv(_NO_DELIMITER)
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
     # Decimal commas split rows as evenly as semicolons do, but then there is no header above them.
     for delimiter in ranked:
@@ -492,10 +474,7 @@ def _blank_before_quotes(sample: _Sample, delimiter: str, quote: str, records: S
     """Return whether the rows change if no blanks may precede a quote that opens a cell."""
     if not sample.has_quotes:
         return False
-    try:
-        return records != sample.records(delimiter, quote, blank_before_quotes=False)
-    except RecordTooLong:  # the quotes were read differently, and one was not closed
-        return True
+    return records != sample.records(delimiter, quote, blank_before_quotes=False)
 
 
 def _header(records: Sequence[_Record]) -> _Record:
