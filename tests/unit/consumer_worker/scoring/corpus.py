@@ -388,7 +388,8 @@ ODD_FILES: tuple[OddFile, ...] = (
     failing(
         "too many columns", ",".join([*HEADERS, *(f"c{n}" for n in range(1000))]) + "\n", _F.TOO_MANY_COLUMNS
     ),
-    failing("a row of a megabyte", PLAIN + "x" * 1_000_000 + "\n", _F.LINE_TOO_LONG, "Row 11"),
+    rejecting("a row of a megabyte", PLAIN + "x" * 1_000_000 + "\n", _R.WRONG_CELL_COUNT, scored=10),
+    same("a note of a megabyte", changed("gender", "", "x" * 1_000_000)),
     failing("one line without end", "a,b," * 100_000, _F.LINE_TOO_LONG),
     failing("utf-32", PLAIN.encode("utf-32"), _F.UNREADABLE_ENCODING),
     failing("bytes of no encoding", PLAIN.encode().replace(b"Female", b"\x81\x8d"), _F.UNREADABLE_ENCODING),

@@ -22,7 +22,7 @@ from tests.unit.consumer_worker.scoring.corpus import HEADERS, PLAIN, TEN, chang
 
 
 def read(path: Path, delimiter: str = ",") -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file, delimiter=delimiter))
 
 
@@ -40,7 +40,7 @@ def test_both_score_files_hold_the_columns_of_the_contracts(score: ScoreBytes, r
 def test_csv_holds_the_rows_of_parquet_in_the_order_of_the_upload(score: ScoreBytes):
     _, folder = score(PLAIN)
     scores = pl.read_parquet(folder / SCORES_PARQUET)
-    assert scores["row_number"].to_list() == list(range(1, 11))
+    assert scores["row_number"].to_list() == list(range(2, 12))
     assert scores["customer_id"].to_list() == [row["customerID"] for row in TEN]
     written = pl.read_csv(folder / SCORES_CSV)
     for column in scores.columns:
@@ -119,7 +119,7 @@ def test_rejected_rows_are_as_they_were_and_can_be_sent_again(score: ScoreBytes)
     header, row = read(folder / REJECTED_CSV, ";")
     assert header == [*HEADERS, *(column.name for column in REJECTED_COLUMNS)]
     assert row[len(HEADERS) :] == [
-        "4",
+        "5",
         "not_a_number",
         "tenure",
         "b*** (3 characters)",

@@ -46,7 +46,7 @@ def test_half_bad_rows_are_scored_and_one_more_is_not(score: ScoreBytes):
     with pytest.raises(ScoringFailed) as caught:
         score(changed("tenure", "1", *["Doe"] * 6))
     assert caught.value.detail == (
-        "6 of 10 rows cannot be scored (not a number in “tenure”: 6, first in row 2). "
+        "6 of 10 rows cannot be scored (not a number in “tenure”: 6, first in row 3). "
         "Enter a plain number of months."
     )
 
@@ -55,8 +55,8 @@ def test_too_many_bad_rows_fail_with_the_hint_of_the_most_frequent_cause(score: 
     with pytest.raises(ScoringFailed) as caught:
         score(changed("tenure", "Doe", "Doe", *["-1"] * 4))
     assert caught.value.detail == (
-        "6 of 10 rows cannot be scored (out of range in “tenure”: 4, first in row 3; "
-        "not a number in “tenure”: 2, first in row 1). Enter a value from 0 to 1,200 months."
+        "6 of 10 rows cannot be scored (out of range in “tenure”: 4, first in row 4; "
+        "not a number in “tenure”: 2, first in row 2). Enter a value from 0 to 1,200 months."
     )
 
 
@@ -132,7 +132,7 @@ def test_summary_covers_all_rows(score: ScoreBytes):
 def test_first_rows_are_listed_of_customers_with_the_same_risk(score: ScoreBytes):
     twins = [dict(customers(1)[0], customerID=str(number)) for number in range(60)]
     highest = score(table(twins), block_bytes=2_000)[0].summary.highest_risk
-    assert [customer.row_number for customer in highest] == [1, 2, 3, 4, 5]
+    assert [customer.row_number for customer in highest] == [2, 3, 4, 5, 6]
 
 
 def test_drivers_are_ranked_by_their_weight_over_the_file(score: ScoreBytes, model: ChurnModel):
