@@ -370,8 +370,9 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
         )
     if tally.unusable:
         sentences.append(
-            f"{label} is not a number, or an impossible one, in {tally.unusable:,} rows "
-            f"({tally.rate(tally.unusable):.1%}). These values count as missing."
+            f"{label} is not a number, or an impossible one, in "
+            f"{tally.rate(tally.unusable):.1%} of the rows. "
+            "These values count as missing."
         )
     if tally.unseen:
         average = f" {_AS_AVERAGE}" if tally.feature.required else ""

@@ -26,6 +26,7 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         *,
         mapping: dict[str, str] | None = None,
         reasons: int = 3,
+        confirmed: frozenset[str] = frozenset(),
         block_bytes: int = ScoringLimits().block_bytes,
         max_bytes: int = ScoringLimits().max_bytes,
         cancelled: threading.Event | None = None,
@@ -34,7 +35,7 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         folder.mkdir()
         source = folder / "upload"
         source.write_bytes(content.encode() if isinstance(content, str) else content)
-        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons)
+        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons, confirmed)
         limits = ScoringLimits(max_bytes=max_bytes, block_bytes=block_bytes)
         report = score_file(
             source, folder, model, request, limits=limits, cancelled=cancelled or threading.Event()

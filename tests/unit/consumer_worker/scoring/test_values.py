@@ -154,7 +154,9 @@ def test_a_word_is_read_with_the_feature_that_makes_it_certain(model: ChurnModel
 
     none = "No internet service"
     assert words("OnlineSecurity") == [none, none, "Yes", "No", "No"]
-    assert words("MultipleLines") == ["No phone service", "No", None, "No", "No phone service"]
+    assert words("MultipleLines") == [
+        *("No phone service", "No", "No phone service", "No", "No phone service")
+    ]
     security = model.card.feature("OnlineSecurity")
     assert isinstance(security, CategoricalFeature)
     assert values["OnlineSecurity"].encoded.tolist() == [
