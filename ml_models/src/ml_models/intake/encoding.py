@@ -110,6 +110,8 @@ def legacy_encoding(words: Iterable[bytes]) -> str:
     likely = _likely(sample)
     best = max((likelihood for _, likelihood in likely.values()), default=0.0)
     western = _decoded(sample, WINDOWS_1252)
+    if western and _looks_right(western) and not _has_letters(western):  # prices in € and £
+        return WINDOWS_1252
     if western in likely and likely[western][1] >= _NEARLY * best:
         return WINDOWS_1252
     ranked = sorted(likely.values(), key=lambda pair: pair[1], reverse=True)
@@ -140,6 +142,10 @@ def _decoded(sample: bytes, codec: str) -> str:
         return sample.decode(codec)
     except UnicodeDecodeError:
         return ""
+
+
+def _has_letters(text: str) -> bool:
+    return any(letter.isalpha() and not letter.isascii() for letter in text)
 
 
 def _looks_right(text: str) -> bool:

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 
 from ml_models.card import load_card, normalise
@@ -260,3 +262,141 @@ def test_no_header_belongs_to_two_features():
     for feature in CARD.features:
         for text in {normalise(text) for text in (feature.name, feature.label, *feature.aliases)}:
             assert spellings.setdefault(text, feature.name) == feature.name
+
+
+@pytest.mark.parametrize(
+    ("header", "feature"),
+    [
+        ("Vertragsart", "Contract"), ("Internetdienst", "InternetService"),
+        ("GERÄTESCHUTZ", "DeviceProtection"), ("Geraeteschutz", "DeviceProtection"),
+        ("Monatliche Kosten (EUR)", "MonthlyCharges"),
+        ("Ancienneté (mois)", "tenure"), ("ANCIENNETE", "tenure"), ("Ancienneté en mois", "tenure"),
+        ("Frais mensuels", "MonthlyCharges"), ("Protection de l'appareil", "DeviceProtection"),
+        ("Antigüedad", "tenure"), ("Cuota mensual (€)", "MonthlyCharges"),
+        ("Copia de seguridad", "OnlineBackup"),
+        ("Tempo de contrato", "tenure"), ("Mensalidade (R$)", "MonthlyCharges"), ("Não", None),
+        ("Anzianità [mesi]", "tenure"), ("Codice cliente", CUSTOMER_ID),
+        ("Modalità di pagamento", "PaymentMethod"),
+        ("Looptijd in maanden", "tenure"), ("Klantnummer", CUSTOMER_ID),
+        ("Apparaatbescherming", "DeviceProtection"),
+        ("Monthly charge in $", "MonthlyCharges"), ("Monthly charge (US$)", "MonthlyCharges"),
+    ],
+)  # fmt: skip
+def test_headers_are_known_in_six_languages(header: str, feature: str | None):
+    mapping = map_beside_needed(header)
+    assert {column.feature for column in mapping.columns if column.header == header} == {feature} - {None}
+
+
+@pytest.mark.parametrize(
+    ("header", "conversion"),
+    [
+        ("Vertragsdauer (Jahre)", "years to months"), ("Ancienneté (jours)", "days to months"),
+        ("années d'ancienneté", "years to months"), ("Antigüedad (años)", "years to months"),
+        ("Tempo de contrato (dias)", "days to months"), ("Anzianità (anni)", "years to months"),
+        ("Looptijd (weken)", "weeks to months"), ("Jahre als Kunde", "years to months"),
+        ("mois d'ancienneté", None),
+    ],
+)  # fmt: skip
+def test_units_are_known_in_six_languages(header: str, conversion: str | None):
+    assert map_beside_needed(header).features["tenure"].conversion == conversion
+
+
+def test_cents_are_no_euros_and_a_contradiction_is_no_unit():
+    mapping = map_columns([*NEEDED, "Monthly charge (€ cents)"], CARD)
+    assert mapping.features["MonthlyCharges"].factor == 0.01
+    with pytest.raises(RequiredColumnsMissing):
+        map_columns(["customerID", "tenure (days, not months)", "Contract", "InternetService"], CARD)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("Contract", None), ("Contract length", None), ("Contract length (months)", "months"),
+        ("contract_months", "months"), ("Contract (years)", "years"), ("Durée du contrat (mois)", "months"),
+    ],
+)  # fmt: skip
+def test_a_unit_says_what_the_numbers_of_a_category_mean(header: str, unit: str | None):
+    column = map_beside_needed(header).features["Contract"]
+    assert (column.header, column.unit) == (header, unit)
+    assert (column.factor, column.conversion) == (1.0, None)
+
+
+def test_an_unknown_unit_of_a_category_is_no_match():
+    with pytest.raises(RequiredColumnsMissing):
+        map_columns(["customerID", "tenure", "Contract (days)", "InternetService"], CARD)
+
+
+@pytest.mark.parametrize(
+    ("gate", "kind"),
+    [
+        ("Internet Service", "Internet Type"), ("InternetService", "InternetType"),
+        ("Internet", "Internet Connection"), ("Has internet", "Internet type"),
+        ("Internet Service", "Connection type"), ("Internetdienst", "Internetart"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_column_can_say_whether_and_one_which(gate: str, kind: str, order: int):
+    mapping = map_columns(["customerID", "tenure", "Contract", *[gate, kind][::order]], CARD)
+    assert mapping.features["InternetService"].header == kind
+    assert mapping.gates["InternetService"].header == gate
+    assert mapping.conflicts == mapping.unused == ()
+
+
+def test_a_gate_alone_is_no_feature_and_an_explicit_mapping_has_no_gate():
+    with pytest.raises(RequiredColumnsMissing):
+        map_columns(["customerID", "tenure", "Contract", "Has internet"], CARD)
+    assert map_columns(NEEDED, CARD).gates == {}
+    headers = ["customerID", "tenure", "Contract", "Internet Service", "Internet Type"]
+    mapping = map_columns(headers, CARD, {"InternetService": "Internet Type"})
+    assert (mapping.features["InternetService"].header, mapping.gates) == ("Internet Type", {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Churn", "Churn Value", "Churn Label", "Churned", "churn_flag", "is_churned", "Customer Status",
+        "Status", "Attrition_Flag", "Exited", "Left", "Cancelled", "Abwanderung", "Gekündigt", "GEKUENDIGT",
+        "Résilié",
+        "Baja", "Cancelado", "Abbandono", "Opgezegd",
+    ],
+)  # fmt: skip
+def test_the_column_of_who_left_is_found(header: str):
+    mapping = map_columns([*NEEDED, header], CARD)
+    assert mapping.outcome is not None
+    assert mapping.outcome.header == header
+    assert header not in mapping.unused
+    assert "Churn" not in mapping.features
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Churn Score", "Churn Risk", "Churn Reason", "churn_probability", "Retained", "Stayed", "Active",
+     "Not churned", "Lefthanded", "Months left", "Contract status", "Chrun", "Churms"],
+)  # fmt: skip
+def test_other_columns_do_not_say_who_left(header: str):
+    assert map_columns([*NEEDED, header], CARD).outcome is None
+
+
+def test_the_outcome_can_be_named_in_the_mapping():
+    mapping = map_columns([*NEEDED, "Churn", "gone"], CARD, {"Churn": "gone"})
+    assert mapping.outcome is not None
+    assert (mapping.outcome.header, mapping.outcome.method) == ("gone", "explicit")
+
+
+def test_sentences_are_bounded_whatever_the_headers():
+    spelt = ["".join(letters) for letters in product(*zip("tenure", "TENURE", strict=True))]
+    mapping = map_columns([*NEEDED, *spelt[1:], "x" * 5_000], CARD)
+    assert len(mapping.conflicts) == 21
+    assert mapping.conflicts[-1] == "43 more columns have ambiguous names and were not used."
+    headers = ["customerID", "tenure", "Contract", "internet connection type of the household " * 3]
+    with pytest.raises(RequiredColumnsMissing) as caught:
+        map_columns(headers, CARD)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("header", ["Customer since", "signup_date", "Datum Vertragsbeginn", "start date"])
+def test_a_column_of_dates_is_pointed_out(header: str):
+    with pytest.raises(
+        RequiredColumnsMissing, match=rf"If “{header}” has dates, convert them to the number of"
+    ):
+        map_columns(["customerID", header, "Contract", "InternetService"], CARD)
