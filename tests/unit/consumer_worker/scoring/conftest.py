@@ -29,6 +29,7 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         confirmed: frozenset[str] = frozenset(),
         block_bytes: int = ScoringLimits().block_bytes,
         max_bytes: int = ScoringLimits().max_bytes,
+        max_written_bytes: int = ScoringLimits().max_written_bytes,
         cancelled: threading.Event | None = None,
     ) -> tuple[ScoringReport, Path]:
         folder = tmp_path / str(next(runs))
@@ -36,7 +37,9 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         source = folder / "upload"
         source.write_bytes(content.encode() if isinstance(content, str) else content)
         request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons, confirmed)
-        limits = ScoringLimits(max_bytes=max_bytes, block_bytes=block_bytes)
+        limits = ScoringLimits(
+            max_bytes=max_bytes, block_bytes=block_bytes, max_written_bytes=max_written_bytes
+        )
         report = score_file(
             source, folder, model, request, limits=limits, cancelled=cancelled or threading.Event()
         )

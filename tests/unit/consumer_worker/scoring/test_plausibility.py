@@ -13,7 +13,6 @@ from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.results import QualityGrade
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
 from tests.unit.consumer_worker.scoring.corpus import changed, customers, table
-from tests.unit.consumer_worker.scoring.test_quality import as_trained
 
 MANY = 400
 Write = Callable[[str], str]
@@ -45,13 +44,18 @@ def test_numbers_out_of_range_are_refused_with_what_they_look_like(
     code, detail = refusal(score, tenure_as(write))
     assert code == FailureCode.IMPLAUSIBLE_VALUES
     assert likely in detail
-    for part in ("Column “tenure” (Tenure)", "0 to 72 months", "such as", "row 2", "confirm tenure"):
+    for part in ("Column “tenure” (Tenure)", "0 to 72 months", "such as", "first in row ", "confirm tenure"):
         assert part in detail
 
 
 def test_years_in_whole_numbers_are_refused_as_years(score: ScoreBytes, model: ChurnModel):
-    months = [float(value) for value in as_trained(model, "tenure", MANY)]
-    rows = [dict(row, tenure=str(int(own // 12))) for row, own in zip(customers(MANY), months, strict=False)]
+    draw = np.random.default_rng(8)
+    statistics = model.card.feature("tenure").statistics
+    edges = np.array([0.0, *statistics.edges, 72.0])  # type: ignore[union-attr]  # of a number
+    shares = np.array(statistics.shares)
+    bins = draw.choice(len(shares), MANY, p=shares / shares.sum())
+    months = draw.uniform(edges[bins], edges[bins + 1])
+    rows = [dict(row, tenure=str(int(own // 12))) for row, own in zip(customers(MANY), months, strict=True)]
     code, detail = refusal(score, table(rows))
     assert code == FailureCode.IMPLAUSIBLE_VALUES
     assert "as “tenure (years)”" in detail
