@@ -83,7 +83,8 @@ def _describe_risk(summary: Summary, customers: int) -> Iterator[Text]:
     ):
         share = count / customers if customers else 0.0
         yield Text.assemble(
-            f"  {level:<6} {bounds:<9} {count:>10,} {share:>7.1%}  ", ("█" * round(share * BAR_WIDTH), _COLOURS[level])
+            f"  {level:<6} {bounds:<9} {count:>10,} {share:>7.1%}  ",
+            ("█" * round(share * BAR_WIDTH), _COLOURS[level]),
         )
 
 
