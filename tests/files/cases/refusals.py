@@ -260,7 +260,11 @@ def _result_form() -> Iterator[Case]:
             KIND,
             f"scores.csv for {name}",
             table.text(delimiter),
-            Scored(plain_customers(), csv_form=(delimiter, decimal)),
+            # A spreadsheet with decimal commas never separates cells by commas.
+            Scored(
+                plain_customers(),
+                csv_form=(";" if (delimiter, decimal) == (",", ",") else delimiter, decimal),
+            ),
         )
     yield case(KIND, "repeated ids are scored one by one", _repeated(), _repeated_outcome())
 

@@ -59,6 +59,7 @@ MAX_LINE_BYTES = 8 << 20
 
 _CHECK_BYTES = 1 << 20
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
+_BLANK_LINES = re.compile(rb"(?:\r?\n)+")
 _MAX_ROW_LINES = 200
 """A quoted cell may contain line breaks. A row of more lines than this has an unclosed quote."""
 
@@ -151,8 +152,12 @@ class Source:
                 )
                 blank_rows = surplus_rows = 0
         if blank_rows:
-            nothing = dict.fromkeys([*self._columns, SURPLUS], pl.String)
-            yield Table(pl.DataFrame(schema=nothing), pl.Series(dtype=pl.Int64), blank_rows, 0)
+            nothing = self._blank_block(blank_rows)
+            yield Table(nothing.frame, nothing.row_numbers, blank_rows, 0)
+
+    def _blank_block(self, rows: int) -> "_Block":
+        frame = pl.DataFrame(schema=dict.fromkeys([*self._columns, SURPLUS], pl.String))
+        return _Block(frame, pl.Series(dtype=pl.Int64), rows)
 
     def _blocks(self, block_bytes: int) -> Iterator["_Block"]:
         lines_to_skip = self.dialect.lines_before_data
@@ -168,6 +173,15 @@ class Source:
                 continue
             lines = _count(buffer, b"\n", len(buffer))
             while True:
+                if blank := _BLANK_LINES.match(buffer):
+                    # Many of them would be read in vain, in small pieces if the table is wide.
+                    used = blank.end()
+                    del blank  # the buffer could not be cut
+                    rows = _count(buffer, b"\n", used)
+                    yield self._blank_block(rows)
+                    next_row += rows
+                    lines -= rows
+                    del buffer[:used]
                 window = len(buffer) if lines <= max_lines else _end_of_line(buffer, max_lines)
                 block, used = self._read(buffer, window, min(lines, max_lines), next_row)
                 if not used:
@@ -280,7 +294,10 @@ class Source:
         delimiters = _count(buffer, delimiter, end)
         text: bytes | memoryview = memoryview(buffer)[:end]
         shape = None
-        if not has_quotes and delimiters != lines * (self._width - 1):
+        # Fewer: blank lines, line breaks within cells, or short rows. More: too long ones, or quoted delimiters.
+        if delimiters < lines * (self._width - 1) or (
+            not has_quotes and delimiters > lines * (self._width - 1)
+        ):
             shape = _Shape.of(buffer, end, delimiter, self.dialect.quote.encode())
             if not shape.is_regular(self._width):
                 return None
@@ -295,7 +312,7 @@ class Source:
         )
         if (frame[SURPLUS] != "").any():
             return None
-        if shape is None:
+        if shape is None or has_quotes:
             if has_quotes:
                 within = frame.select(
                     pl.col(self._columns).str.count_matches(self.dialect.delimiter, literal=True).sum()
@@ -305,11 +322,10 @@ class Source:
                 return None
             # A row that is a cell too long and another one that is a cell too short add up to the same number.
             # The short one has nothing in the last column.
-            if (frame[self._columns[-1]] == "").any():
-                shape = _Shape.of(buffer, end, delimiter, self.dialect.quote.encode())
-                if not shape.is_regular(self._width) or len(shape.cells) != frame.height:
+            if shape is None and (frame[self._columns[-1]] == "").any():
+                exact = _Shape.of(buffer, end, delimiter, self.dialect.quote.encode())
+                if not exact.is_regular(self._width) or len(exact.cells) != frame.height:
                     return None
-                shape = None
         frame = frame.with_columns(pl.lit(None, pl.String).alias(SURPLUS))
         if shape is None:
             numbers = pl.int_range(first_row, first_row + frame.height, eager=True)

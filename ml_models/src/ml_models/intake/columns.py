@@ -137,6 +137,12 @@ _CURRENCY_SIGNS = re.compile(r"(?:\b(?:US|CA|AU|NZ|R|A|C))?[$€£¥₹₽₺₩
 _CONNECTING = frozenset({"in", "of", "en", "em", "de", "per", "a", "pro", "par", "por", "al", "the"})
 """Words that lead to a unit at the end of a header: `tenure in months`, `Ancienneté en mois`."""
 
+
+def other_units(unit: str | None) -> Mapping[str, float]:
+    """Return the units that a header can name for a feature in this unit, each with its factor."""
+    return {name: factor for name, (factor, _) in _UNITS.get(unit or "", {}).items()}
+
+
 _CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
