@@ -34,6 +34,7 @@ from ml_models.intake.dialect import (
     UnreadableFile,
     Utf8Tally,
     detect_dialect,
+    unwrap_rows,
 )
 from retainwise_contracts.failures import FailureCode
 
@@ -223,6 +224,11 @@ class Source:
         return iter(_lines(head.decode(errors="ignore")))
 
     def _pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the text as UTF-8, with line ends and rows as the dialect says."""
+        pieces = self._pieces_with_line_ends(size)
+        return _unwrapped(pieces) if self.dialect.rows_in_quotes else pieces
+
+    def _pieces_with_line_ends(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8, with lone carriage returns replaced as the dialect says."""
         held = b""
         for piece in self._decoded_pieces(size):
@@ -510,6 +516,18 @@ def _tally(file: BinaryIO) -> Utf8Tally:
         tally.add(piece)
     tally.add(b"", final=True)
     return tally
+
+
+def _unwrapped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Make rows of the quoted cells that each hold a row."""
+    held = b""
+    for piece in pieces:
+        lines, line_feed, held = (held + piece).rpartition(b"\n")
+        yield unwrap_rows(lines) + line_feed
+        if len(held) > MAX_LINE_BYTES:  # no row is so long
+            yield held
+            held = b""
+    yield unwrap_rows(held)
 
 
 def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:
