@@ -33,9 +33,11 @@ from ml_models.intake.dialect import (
     UnreadableEncoding,
     UnreadableFile,
     Utf8Tally,
+    describe_uncertain,
     detect_dialect,
     unwrap_rows,
 )
+from ml_models.intake.encoding import UncertainEncoding, WordSample, legacy_encoding
 from retainwise_contracts.failures import FailureCode
 
 if TYPE_CHECKING:
@@ -224,11 +226,21 @@ class Source:
         return iter(_lines(head.decode(errors="ignore")))
 
     def _pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the text as UTF-8, with line ends and rows as the dialect says."""
-        pieces = self._pieces_with_line_ends(size)
-        return _unwrapped(pieces) if self.dialect.rows_in_quotes else pieces
+        """Yield the text as UTF-8: its rows out of their quotes, if the dialect says so."""
+        pieces = self._pieces_of_lines(size)
+        if not self.dialect.rows_in_quotes:
+            yield from pieces
+            return
+        held = b""
+        for piece in pieces:
+            text = held + piece
+            # A longer line than a row can be is left to whoever reads the rows.
+            end = text.rfind(b"\n") + 1 if len(text) <= MAX_LINE_BYTES + size else len(text)
+            held = text[end:]
+            yield unwrap_rows(text[:end])
+        yield unwrap_rows(held)
 
-    def _pieces_with_line_ends(self, size: int) -> Iterator[bytes]:
+    def _pieces_of_lines(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8, with lone carriage returns replaced as the dialect says."""
         held = b""
         for piece in self._decoded_pieces(size):
@@ -484,15 +496,15 @@ def open_source(path: Path, *, max_bytes: int) -> Source:
             dialect = detect_dialect(head, whole=size <= HEAD_BYTES)
         except UnreadableFile as error:
             raise ScoringFailed(_CODES[type(error)], str(error)) from error
-        # A Windows-1252 file can be ASCII for a long way before its first umlaut shows that it is not UTF-8.
-        if dialect.encoding not in ("utf-8", "windows-1252") or _is_utf8(file):
+        # A file can be ASCII for a long way before its first umlaut shows that it is not UTF-8.
+        if dialect.encoding.startswith("utf-16") or _is_utf8(file):
             return Source(path, dialect)
-        tally = _tally(file)
+        tally, sample = _survey(file)
     if tally.is_mostly_utf8:
         return Source(path, replace(dialect, encoding="utf-8"), unreadable_characters=tally.broken)
     if dialect.bom:
         raise _undecodable_text(dialect.encoding)
-    return Source(path, replace(dialect, encoding="windows-1252"))
+    return Source(path, replace(dialect, encoding=_legacy_encoding(dialect, sample)))
 
 
 def _is_utf8(file: BinaryIO) -> bool:
@@ -509,25 +521,30 @@ def _is_utf8(file: BinaryIO) -> bool:
     return True
 
 
-def _tally(file: BinaryIO) -> Utf8Tally:
+def _survey(file: BinaryIO) -> tuple[Utf8Tally, WordSample]:
+    """Count the broken characters of a file that is not UTF-8, and sample its words beyond ASCII."""
     file.seek(0)
-    tally = Utf8Tally()
+    tally, sample = Utf8Tally(), WordSample()
     while piece := file.read(_CHECK_BYTES):
         tally.add(piece)
+        sample.add(piece)
     tally.add(b"", final=True)
-    return tally
+    return tally, sample
 
 
-def _unwrapped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Make rows of the quoted cells that each hold a row."""
-    held = b""
-    for piece in pieces:
-        lines, line_feed, held = (held + piece).rpartition(b"\n")
-        yield unwrap_rows(lines) + line_feed
-        if len(held) > MAX_LINE_BYTES:  # no row is so long
-            yield held
-            held = b""
-    yield unwrap_rows(held)
+def _legacy_encoding(dialect: Dialect, sample: WordSample) -> str:
+    """Find the encoding of a whole file that is not UTF-8.
+
+    Raises:
+        ScoringFailed: none is certain, or the file does not go on as it starts.
+    """
+    try:
+        encoding = legacy_encoding(sample.words)
+    except UncertainEncoding as error:
+        raise ScoringFailed(FailureCode.UNREADABLE_ENCODING, describe_uncertain(error)) from error
+    if dialect.encoding not in ("utf-8", encoding):
+        raise _undecodable_text(dialect.encoding)
+    return encoding
 
 
 def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, final: bool) -> bytes:
@@ -540,7 +557,8 @@ def _decode(decoder: codecs.IncrementalDecoder, piece: bytes, encoding: str, *, 
 def _undecodable_text(encoding: str) -> ScoringFailed:
     return ScoringFailed(
         FailureCode.UNREADABLE_ENCODING,
-        f"It starts as {encoding.upper()} but has invalid bytes further down.",
+        f"It starts as {encoding.upper()} but has invalid bytes further down. "
+        "Save it as UTF-8 and upload it again.",
     )
 
 

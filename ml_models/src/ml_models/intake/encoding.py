@@ -16,6 +16,11 @@ MAX_SAMPLED_WORDS = 300
 
 MAX_WORD_BYTES = 48
 
+_MAX_LONG_WORD_BYTES = 1_024
+_MAX_LONG_WORDS = 8
+_MAX_SEEN = 20_000
+"""Words looked at, the same ones included: a long file may have few different ones."""
+
 WINDOWS_1252 = "windows-1252"
 
 _CANDIDATES: Mapping[str, tuple[str, str]] = {
@@ -50,11 +55,17 @@ _NEARLY = 0.8
 _MAX_ODD = 0.05
 """Share of odd words in which text can still be right: names of products, typing errors."""
 
-_BEYOND_ASCII = re.compile(rb"[^,;\t\r\n\" ]*[\x80-\xff][^,;\t\r\n\" ]*")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_SEPARATORS = (b",", b";", b"\t", b"\r", b"\n", b'"', b" ")
+"""None of them is the second byte of a letter in any encoding."""
+_SEPARATOR = re.compile(b"[" + b"".join(_SEPARATORS) + b"]")
 _IN_WORDS = frozenset(
     "\u2019\u2018\u00b4\u00b7\u2013\u2014\u2011\u00ad\u2122\u00ae\u00a9\u00b0\u2026\u201c\u201d\u201e\u00b2\u00b3"
 )
 """Signs that stand next to letters: apostrophes, degrees, trade marks."""
+_BEFORE_WORDS = "\u00ab\u00bf\u00a1("
+_AFTER_WORDS = "\u00bb.,!?:;)"
+"""Quotation marks and the like stand at the ends of words."""
 _OTHER_SCRIPTS = ("GREEK", "CYRILLIC", "HEBREW", "ARABIC")
 
 
@@ -63,25 +74,34 @@ class WordSample:
 
     def __init__(self) -> None:
         self._words: dict[bytes, None] = {}
+        self._long_words: dict[bytes, None] = {}
+        self._seen = 0
 
     @property
     def is_full(self) -> bool:
         """Whether more pieces change nothing."""
-        return len(self._words) >= MAX_SAMPLED_WORDS
+        return len(self._words) >= MAX_SAMPLED_WORDS or self._seen >= _MAX_SEEN
 
     @property
     def words(self) -> Sequence[bytes]:
-        """The words, in the order of the file."""
-        return tuple(self._words)
+        """The words, in the order of the file. Long ones, as in notes, count only if there are no others."""
+        return tuple(self._words or self._long_words)
 
     def add(self, piece: bytes) -> None:
-        """Take the words of a piece. A word that was cut at its ends does no harm."""
-        if piece.isascii():
-            return
-        for match in _BEYOND_ASCII.finditer(piece):
-            self._words.setdefault(match[0][:MAX_WORD_BYTES])
-            if self.is_full:
-                return
+        """Take the words of a piece."""
+        position = 0
+        while not self.is_full and (match := _BEYOND_ASCII.search(piece, position)):
+            at = match.start()
+            earliest = max(at - _MAX_LONG_WORD_BYTES, 0)
+            start = earliest + max(map(piece[earliest:at].rfind, _SEPARATORS)) + 1
+            ended = _SEPARATOR.search(piece, at, at + _MAX_LONG_WORD_BYTES)
+            position = ended.start() if ended else at + _MAX_LONG_WORD_BYTES
+            word = piece[start:position]
+            self._seen += 1
+            if len(word) <= MAX_WORD_BYTES:
+                self._words.setdefault(word)
+            elif len(self._long_words) < _MAX_LONG_WORDS:
+                self._long_words.setdefault(word)
 
 
 class UncertainEncoding(ValueError):
@@ -157,6 +177,7 @@ def _looks_right(text: str) -> bool:
 
 def _is_odd(word: str) -> bool:
     """Return whether a word has control characters, signs beside letters, capitals within or two scripts."""
+    word = word.lstrip(_BEFORE_WORDS).rstrip(_AFTER_WORDS)
     has_latin = any(letter.isascii() and letter.isalpha() for letter in word)
     categories = ["", *map(unicodedata.category, word), ""]
     return any(
@@ -173,7 +194,8 @@ def _is_odd_letter(letter: str, before: str, own: str, after: str) -> bool:
         return before == "Ll" or (before == "Lu" and after == "Ll")
     if own == "Lo":  # a Chinese character between two letters with case
         return before in {"Lu", "Ll"} and after in {"Lu", "Ll"}
-    return own[0] in "SPN" and letter not in _IN_WORDS and "L" in before + after
+    # Only beside letters with case: in Chinese and Japanese, punctuation has no blanks around it.
+    return own[0] in "SPN" and letter not in _IN_WORDS and not {before, after}.isdisjoint({"Lu", "Ll"})
 
 
 _CONTINUED = bytes(range(0x80, 0xC0)).decode("cp1252", "ignore")

@@ -336,3 +336,35 @@ def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path):
     with pytest.raises(ScoringFailed) as caught:
         open_source(path, max_bytes=1 << 30)
     assert caught.value.code == FailureCode.UNREADABLE_ENCODING
+
+
+@pytest.mark.parametrize("block_bytes", [7, 64, 1 << 20])
+def test_rows_in_quotes_are_read_as_rows(tmp_path: Path, block_bytes: int):
+    rows = "".join(f'"A-{n},""b, c"",{n}"\r\n' for n in range(40))
+    expected = [(f"A-{n}", "b, c", str(n)) for n in range(40)]
+    found = [row[:3] for row in read(tmp_path, '"id,name,n"\r\n' + rows, block_bytes)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "encoding", "codec"),
+    [
+        (("Müller", "Straße"), "cp1252", "windows-1252"),
+        (("Łódź", "Kraków", "Gdańsk"), "cp1250", "windows-1250"),
+        (("Иванов", "Петрова", "Щукин", "Москва"), "cp1251", "windows-1251"),
+    ],
+)
+def test_encoding_that_shows_below_the_head_is_found(
+    tmp_path: Path, names: tuple[str, ...], encoding: str, codec: str
+):
+    path = tmp_path / "upload"
+    late = "".join(f"{name},1\n" for name in names)
+    path.write_bytes(b"id,n\n" + b"a,1\n" * HEAD_BYTES + late.encode(encoding))
+    assert open_source(path, max_bytes=1 << 30).dialect.encoding == codec
+
+
+def test_encoding_that_is_uncertain_or_changes_is_refused(tmp_path: Path):
+    path = tmp_path / "upload"
+    path.write_bytes(b"id,n\n" + b"a,1\n" * HEAD_BYTES + "Москва,1\n".encode("cp1251"))
+    with pytest.raises(ScoringFailed, match=r"may be .*Cyrillic.* Save it as UTF-8"):
+        open_source(path, max_bytes=1 << 30)

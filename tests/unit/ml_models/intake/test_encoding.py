@@ -28,6 +28,7 @@ def sampled(*words: str, encoding: str) -> tuple[bytes, ...]:
         (("São Paulo", "Brasília"), "latin-1", "windows-1252"),
         (("£29.85", "30 €"), "cp1252", "windows-1252"),
         (("O’Brien",), "cp1252", "windows-1252"),  # noqa: RUF001
+        (("«Été»", "¿Qué?", "déjà"), "cp1252", "windows-1252"),
         (("Köln", "München", "Düsseldorf"), "mac-roman", "mac-roman"),
         (("Łódź", "Kraków", "Gdańsk"), "cp1250", "windows-1250"),
         (("Dvořák",), "cp1250", "windows-1250"),
@@ -73,6 +74,11 @@ def test_a_sample_is_bounded_and_distinct():
     assert list(sample.words) == [b"\xfc", b"\xf6"]
     sample.add(b"".join(b"\xfc%d," % n for n in range(10_000)))
     assert sample.is_full
+    long_one = WordSample()
+    long_one.add("解約を検討中、料金が高いため来月連絡する。ソニーの端末を使用".encode("shift_jis") * 3)
+    assert legacy_encoding(long_one.words) == "cp932"
+    long_one.add("ソニー,x".encode("shift_jis"))
+    assert list(long_one.words) == ["ソニー".encode("shift_jis")]
     assert len(sample.words) == MAX_SAMPLED_WORDS
 
 

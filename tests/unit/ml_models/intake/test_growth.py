@@ -175,6 +175,11 @@ def test_words_and_rows_are_read_in_linear_time():
         return act
 
     assert_linear(words, SMALL)
+    for unit in (b"x", b"\xfc", b"x\xfc", b"\xfc,", b"\xfc" * 50 + b" "):
+        assert_linear(
+            lambda size, unit=unit: lambda: WordSample().add(unit * (size // len(unit)) + b"\xfc"),  # type: ignore[misc]
+            SMALL,
+        )
     for unit in (b'"', b'",', b'"a,b"\n', b"\n", b',,,"'):
         assert_linear(lambda size, unit=unit: lambda: unwrap_rows(unit * (size // len(unit))), SMALL)  # type: ignore[misc]
     for unit in (b"\xc3", b"\xc3\xbc", b"\xff", b"\xe2\x82"):
