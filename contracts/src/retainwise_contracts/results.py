@@ -51,7 +51,7 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
             name="row_number",
             type="int64",
             nullable=False,
-            meaning="The customer's row as a spreadsheet shows the upload, from 1: title rows, the header and "
+            meaning="The row as a spreadsheet shows the upload, from 1: title rows, the header and "
             "blank rows are counted, and a quoted cell over several lines is in one row",
         ),
         ResultColumn(name="customer_id", type="string", nullable=False, meaning="The id as it was uploaded"),

@@ -41,8 +41,8 @@ DATA_QUALITY = "data_quality"
 """The column of the file's grade, which is known only after all rows are scored."""
 
 _PLACEHOLDER = "\U0010fffe"
-"""Stands for the grade in `scores.csv` until it is known: not a character, and four bytes long as all grades are.
-`escape` leaves it in no cell of a customer."""
+"""Stands for the grade in `scores.csv` until it is known: not a character, and four bytes long as all
+grades are. `escape` leaves it in no cell of a customer."""
 
 _ROW_GROUP_ROWS = 65_536
 _PIECE_BYTES = 1 << 20
@@ -221,7 +221,7 @@ class ResultWriter:
         if written > self._max_bytes:
             raise ScoringFailed(
                 FailureCode.RESULT_TOO_LARGE,
-                f"The results take up more than {self._max_bytes:,} bytes, the limit, while they are written.",
+                f"The results and their parts take up more than {self._max_bytes:,} bytes, the limit.",
             )
 
     def _wait(self) -> None:

@@ -105,11 +105,11 @@ class ScoringLimits:
     block_bytes: int = 8 << 20
     """Bytes read at a time: about 60,000 rows, which need about 220 MB of memory until they are written."""
     max_rows: int = 20_000_000
-    """2 GiB of the training data's rows are 15 million. Shorter rows could be so many that their results, some 450
-    bytes a row, would not fit in `max_written_bytes`."""
+    """2 GiB of the training data's rows are 15 million. Shorter rows could be so many that their results,
+    some 450 bytes a row, would not fit in `max_written_bytes`."""
     max_cells: int = 500_000_000
-    """Rows times columns. 2 GiB of the training data are 311 million; more cells are mostly empty ones, which cost as
-    much time as filled ones."""
+    """Rows times columns. 2 GiB of the training data are 311 million; more cells are mostly empty ones,
+    which cost as much time as filled ones."""
     max_written_bytes: int = 8 << 30
     """Of result files and their parts. With the upload this is five times `max_bytes`, the space that
     `SCRATCH_DIRECTORY` needs."""

@@ -1,8 +1,8 @@
-"""Whether blank cells beyond the header are a habit of the program that wrote a file, or the trace of shifted rows.
+"""Decides whether blank cells beyond the header are a habit of a program or the trace of shifted rows.
 
-Some programs end each row with a delimiter, and the header not: nothing is wrong then. But an unquoted `29,85`, or
-`Acme, Inc`, moves all cells after it by one, and if the last column was blank, the row ends with a blank cell too
-many as well.
+Some programs end each row with a delimiter, and the header not: nothing is wrong then. But an unquoted
+`29,85`, or `Acme, Inc`, moves all cells after it by one, and if the last column was blank, the row ends with a
+blank cell too many as well.
 """
 
 import re
@@ -13,7 +13,8 @@ SAMPLED_ROWS = 200
 """What the first rows show holds for the whole file."""
 
 NEARLY_ALL = 0.9
-"""Share of the rows. A program that ends rows with a delimiter does so in all of them, but for rows that were added
+"""Share of the rows. A program that ends rows with a delimiter does so in all of them, but for rows that
+were added
 by hand. Amounts or names with a delimiter are rarely in so many rows, and then `_SPLITS` shows them."""
 
 _Split = Callable[[str, str], bool]
@@ -32,8 +33,8 @@ def _splits_words(left: str, right: str) -> bool:
 
 
 _SPLITS: Sequence[tuple[_Split, _Split]] = (
-    # How the two halves of a cell look in nearly all rows; and in one of them at least, what two cells that only
-    # happen to look so would not have: `05` is no number of its own, and no word begins with a blank.
+    # How the two halves of a cell look in nearly all rows; and in one of them at least, what two cells that
+    # only happen to look so would not have: `05` is no number of its own, and no word begins with a blank.
     (_splits_decimals, lambda _, right: right[0] == "0" and len(right) == 2),
     (_splits_thousands, lambda _, right: right[0] == "0" or "." in right),
     (_splits_words, lambda _, __: True),

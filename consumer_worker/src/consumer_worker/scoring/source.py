@@ -44,14 +44,15 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 SURPLUS = "surplus"
-"""The column of a table that holds the cells beyond the header's width, joined by the delimiter; null if there
-are none, or only blank ones that nearly all rows of the file have."""
+"""The column of a table that holds the cells beyond the header's width, joined by the delimiter; null if
+there are none, or only blank ones that nearly all rows of the file have."""
 
 MAX_TABLE_ROWS = 65_536
 """Rows per table. Memory use grows with the number of rows, and a block can hold many short ones."""
 
 MAX_READ_CELLS = 1_500_000
-"""Rows times columns that are read at once. A cell takes 16 bytes even if the row ends before it, so that a block
+"""Rows times columns that are read at once. A cell takes 16 bytes even if the row ends before it, so that a
+block
 of short lines below a wide header would take gigabytes. 8 MiB of the training data's rows are 1.3 million."""
 
 MAX_LINE_BYTES = 8 << 20
@@ -86,8 +87,8 @@ class Table:
 
     frame: pl.DataFrame
     row_numbers: pl.Series
-    """Int64, not null: the number of each row as a spreadsheet shows it. Title rows, the header and blank rows are
-    counted; a row of several lines is one row."""
+    """Int64, not null: the number of each row as a spreadsheet shows it. Title rows, the header and blank
+    rows are counted; a row of several lines is one row."""
     blank_rows: int
     """How many blank rows were left out before these rows, or after the last ones."""
     surplus_rows: int
@@ -160,44 +161,55 @@ class Source:
         return _Block(frame, pl.Series(dtype=pl.Int64), rows)
 
     def _blocks(self, block_bytes: int) -> Iterator["_Block"]:
-        lines_to_skip = self.dialect.lines_before_data
         max_lines = max(MAX_READ_CELLS // (self._width + 1), _MAX_ROW_LINES + 1)
         next_row = self.header_row + 1
         buffer = bytearray()
-        for piece in self._pieces(block_bytes):
+        for piece in self._pieces_below_header(block_bytes):
             buffer += piece
-            while lines_to_skip and (end := buffer.find(b"\n") + 1):
-                del buffer[:end]
-                lines_to_skip -= 1
-            if lines_to_skip:
-                continue
-            lines = _count(buffer, b"\n", len(buffer))
-            while True:
-                if blank := _BLANK_LINES.match(buffer):
-                    # Many of them would be read in vain, in small pieces if the table is wide.
-                    used = blank.end()
-                    del blank  # the buffer could not be cut
-                    rows = _count(buffer, b"\n", used)
-                    yield self._blank_block(rows)
-                    next_row += rows
-                    lines -= rows
-                    del buffer[:used]
-                window = len(buffer) if lines <= max_lines else _end_of_line(buffer, max_lines)
-                block, used = self._read(buffer, window, min(lines, max_lines), next_row)
-                if not used:
-                    break
+            for block, used in self._complete_blocks(buffer, max_lines, next_row):
                 yield block
                 next_row += block.rows
-                is_last = lines <= max_lines
-                if not is_last:
-                    lines -= _count(buffer, b"\n", used)
                 del buffer[:used]
-                if is_last:
-                    break
             if len(buffer) > MAX_LINE_BYTES and buffer.find(b"\n") < 0:
                 raise _line_too_long(next_row)
-        if buffer and not lines_to_skip:
+        if buffer:
             yield self._read_with_care(bytes(buffer), next_row, final=True)[0]
+
+    def _complete_blocks(
+        self, buffer: bytearray, max_lines: int, next_row: int
+    ) -> Iterator[tuple["_Block", int]]:
+        """Read the complete rows of the buffer, `max_lines` lines at a time.
+
+        Yields each block with the bytes it takes; the caller removes these from the buffer.
+        """
+        lines = _count(buffer, b"\n", len(buffer))
+        is_rest = False
+        while not is_rest:
+            if blank := _BLANK_LINES.match(buffer):
+                # Many of them would be read in vain, in small pieces if the table is wide.
+                used = blank.end()
+                del blank  # the buffer could not be cut
+                block = self._blank_block(_count(buffer, b"\n", used))
+            else:
+                is_rest = lines <= max_lines
+                window = len(buffer) if is_rest else _end_of_line(buffer, max_lines)
+                block, used = self._read(buffer, window, min(lines, max_lines), next_row)
+                if not used:
+                    return
+            next_row += block.rows
+            if not is_rest:
+                lines -= _count(buffer, b"\n", used)
+            yield block, used
+
+    def _pieces_below_header(self, size: int) -> Iterator[bytes]:
+        lines_to_skip = self.dialect.lines_before_data
+        for piece in self._pieces(size):
+            below = piece
+            while lines_to_skip and (end := below.find(b"\n") + 1):
+                below = below[end:]
+                lines_to_skip -= 1
+            if not lines_to_skip:
+                yield below
 
     @cached_property
     def header_row(self) -> int:
@@ -207,19 +219,20 @@ class Source:
         """
         lines = list(islice(self._head_lines(), self.dialect.lines_before_data))
         announcement = bool(lines) and re.fullmatch(r'"?sep=."?', lines[0].strip(), re.IGNORECASE)
-        # Titles have any number of cells, so the rows of several lines are not those that `_row` would accept.
+        # Titles have any number of cells, so the rows of several lines are not those that `_row` would
+        # accept.
         return sum(1 for _ in self._reader(lines, strict=False)) - bool(announcement)
 
     @cached_property
     def _tolerated_surplus(self) -> int:
-        """How many blank cells beyond the header's width are ignored in this file, see `tolerated_surplus`."""
+        """How many blank cells beyond the header are ignored in this file, see `tolerated_surplus`."""
         lines = list(self._head_lines())[self.dialect.lines_before_data : -1]
         rows = (row.cells for row in self._rows(lines) if not row.is_open)
         filled = (cells for cells in rows if any(cell.strip() for cell in cells))
         return tolerated_surplus(list(islice(filled, SAMPLED_ROWS)), self._width)
 
     def _head_lines(self) -> Iterator[str]:
-        """Yield the first lines of the file, the last one perhaps incomplete; the same for all block sizes."""
+        """Yield the first lines, the last one perhaps incomplete; the same for all block sizes."""
         pieces = self._pieces(HEAD_BYTES)
         # The second piece has the line break that ends the first one, or the end of the file.
         head = b"".join(islice(pieces, 2))
@@ -294,7 +307,8 @@ class Source:
         delimiters = _count(buffer, delimiter, end)
         text: bytes | memoryview = memoryview(buffer)[:end]
         shape = None
-        # Fewer: blank lines, line breaks within cells, or short rows. More: too long ones, or quoted delimiters.
+        # Fewer: blank lines, line breaks within cells, or short rows. More: too long ones, or quoted
+        # delimiters.
         if delimiters < lines * (self._width - 1) or (
             not has_quotes and delimiters > lines * (self._width - 1)
         ):
@@ -320,8 +334,8 @@ class Source:
                 delimiters -= sum(within.row(0))
             if delimiters != frame.height * (self._width - 1):
                 return None
-            # A row that is a cell too long and another one that is a cell too short add up to the same number.
-            # The short one has nothing in the last column.
+            # A row that is a cell too long and another one that is a cell too short add up to the same
+            # number. The short one has nothing in the last column.
             if shape is None and (frame[self._columns[-1]] == "").any():
                 exact = _Shape.of(buffer, end, delimiter, self.dialect.quote.encode())
                 if not exact.is_regular(self._width) or len(exact.cells) != frame.height:
@@ -434,7 +448,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where the rows of a text end, and how many cells each has, with every quote taken as one that counts."""
+    """Where the rows of a text end, and how many cells each has, if every quote counts."""
 
     starts: NDArray[np.intp]
     ends: NDArray[np.intp]
@@ -469,7 +483,8 @@ class _Shape:
         """Return the text without its empty lines."""
         if not self.blank.any():
             return bytes(buffer[: self.ends[-1]])
-        # Runs of rows between blank ones: from the first row after a blank one to the last one before the next.
+        # Runs of rows between blank ones: from the first row after a blank one to the last one before the
+        # next.
         text = ~self.blank
         begins = text & ~np.concatenate([[False], text[:-1]])
         stops = text & ~np.concatenate([text[1:], [False]])
@@ -583,7 +598,7 @@ def _end_of_line(buffer: bytearray, number: int) -> int:
 
 
 def _without_blank_rows(block: _Block) -> tuple[pl.DataFrame, pl.Series]:
-    """Drop the rows that have only blanks, line breaks and delimiters; return the others and their numbers."""
+    """Drop the rows without text (blanks, line breaks, delimiters); return the others, numbered."""
     frame = block.frame
     suspects = frame["0"].str.strip_chars().fill_null("") == ""
     if not suspects.any():
