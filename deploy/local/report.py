@@ -73,7 +73,8 @@ def _describe_risk(summary: Summary, customers: int) -> Iterator[Text]:
     """Yield the distribution over the customers who have not left, with the bounds of the levels."""
     distribution = summary.risk_distribution
     yield Text(
-        f"\nChurn risk: about {summary.expected_churners:,.0f} of {customers:,} customers are expected to leave",
+        f"\nChurn risk: about {summary.expected_churners:,.0f} of {customers:,} customers "
+        "are expected to leave",
         style="bold",
     )
     for level, count, bounds in (

@@ -61,7 +61,12 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
             nullable=False,
             meaning="Between 0 (stays) and 1 (leaves)",
         ),
-        ResultColumn(name="risk_level", type="string", nullable=False, meaning="LOW below 0.30, MEDIUM from 0.30, HIGH from 0.60"),
+        ResultColumn(
+            name="risk_level",
+            type="string",
+            nullable=False,
+            meaning="LOW below 0.30, MEDIUM from 0.30, HIGH from 0.60",
+        ),
         ResultColumn(
             name="inputs_known",
             type="float64",
@@ -89,8 +94,8 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
                 name=f"reason_{rank}_effect",
                 type="float64",
                 nullable=True,
-                meaning="What it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, below "
-                "0 lowers it; 0.7 doubles the odds. 0: a required value is unknown and counts as average",
+                meaning="What it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, "
+                "below 0 lowers it, 0.7 doubles the odds; 0 is a required value that is unknown",
             ),
             ResultColumn(
                 name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value the model used"
@@ -149,8 +154,8 @@ class RiskDistribution(Contract):
 class Reason(Contract):
     """One reason for a score.
 
-    `effect` is what it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, 0.7 doubles the
-    odds. It is 0 for a required value that is missing or unknown, which counts as average.
+    `effect` is what it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, 0.7 doubles
+    the odds. It is 0 for a required value that is missing or unknown, which counts as average.
     """
 
     feature: str

@@ -13,7 +13,7 @@ from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.results import safe_frame, unescape
 from consumer_worker.scoring.shift import tolerated_surplus
 from consumer_worker.scoring.source import Source, open_source
-from consumer_worker.scoring.values import NotANumber, are_missing, is_missing, parse_number
+from consumer_worker.scoring.values import NotANumber, is_missing, parse_number
 from ml_models.runtime import ChurnModel
 
 SHORT = 4_000
@@ -52,7 +52,6 @@ def _parse(text: str) -> None:
 CELL_READERS: dict[str, Callable[[str], object]] = {
     "parse_number": _parse,
     "is_missing": is_missing,
-    "are_missing": lambda text: are_missing(pl.Series([text])),
     "mask": mask,
     "mask_if_personal": lambda text: mask_if_personal(text, 40),
     "printable": lambda text: printable(text, 200),

@@ -192,3 +192,12 @@ def test_garbled_ids_are_counted_and_cap_the_grade(score: ScoreBytes):
     quality = score(changed("customerID", "MÃ¼ller", "Ann"))[0].summary.quality
     assert quality.grade == QualityGrade.FAIR
     assert quality.sentences[0].startswith("1 customer ID looks garbled")
+
+
+@pytest.mark.parametrize("block_bytes", [100, 1 << 20])
+def test_rows_in_quotes_are_scored_as_rows(score: ScoreBytes, block_bytes: int):
+    _, folder = score(table(customers(40)))
+    wrapped = "".join(f'"{line}"\n' for line in table(customers(40)).splitlines())
+    report, other = score(wrapped, block_bytes=block_bytes)
+    assert report.rows.scored == 40
+    assert pl.read_parquet(folder / "scores.parquet").equals(pl.read_parquet(other / "scores.parquet"))
