@@ -250,7 +250,7 @@ async def test_paused_relay_keeps_messages_and_reports_it(start_api, customers, 
     async with start_api(enable_sqs="false") as api:
         status, _ = await api.post(customers)
         assert status == 202
-        status, health = await api.get("/readyz")
+        status, health = await api.get(f"{api.admin_url}/readyz")
         assert (status, health["state"]) == (200, "degraded")
         assert {"name": "outbox", "state": "degraded", "detail": "sending is paused by ENABLE_SQS"} in health[
             "checks"

@@ -15,6 +15,7 @@ from producer_api.errors import StartRefused
 from producer_api.resources import check_resources
 from producer_api.settings import Settings
 from retainwise_contracts.codec import decode
+from retainwise_contracts.logs import StartupEvent
 
 
 class Process:
@@ -144,7 +145,9 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         yield customers[60:]
 
     async with start_process() as api, aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        url = f"http://127.0.0.1:{(await api.line('startup_complete'))['port']}"
+        started = await api.line("startup_complete")
+        url = f"http://127.0.0.1:{started['port']}"
+        admin_url = f"http://127.0.0.1:{started['admin_port']}"
 
         async def upload():
             async with http.post(f"{url}/v1/predictions", data=slowly(), headers=headers) as response:
@@ -154,13 +157,15 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         metric = "retainwise_api_uploads_under_way 1.0"
         async with asyncio.timeout(20):
             while True:
-                async with http.get(f"{url}/metrics") as response:
+                async with http.get(f"{admin_url}/metrics") as response:
                     if metric in await response.text():
                         break
         api.process.terminate()
         await api.line("signal_received")
         async with http.get(f"{url}/readyz") as response:
             assert response.status == 503
+            assert await response.json() == {"state": "failed"}
+        async with http.get(f"{admin_url}/readyz") as response:
             assert "shutting down" in await response.text()
         async with http.post(f"{url}/v1/predictions", data=customers, headers=headers) as response:
             assert response.status == 503
@@ -170,7 +175,7 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         assert status == 202
         assert await api.ended() == 0
     events = [line["event"] for line in api.lines]
-    assert events[:6] == [
+    assert [event for event in events if event in set(StartupEvent)][:6] == [
         "model_loaded",
         "database_initialized",
         "s3_client_initialized",
