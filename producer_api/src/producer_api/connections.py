@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from producer_api.errors import HTTP_PROBLEMS, INTERNAL_ERROR, Problem, problem_body, problem_response
@@ -31,8 +31,14 @@ they close it and never send a request to a connection that is being closed."""
 WRITE_SECONDS = 30.0
 """How long a client may leave an answer unread once it fills the buffers."""
 
+LINGER_SECONDS = 2.0
+"""How long a refused client may go on sending before its connection is closed."""
+
 RESERVED_FILES = 256
 """Open files that are not connections of clients: the database, AWS, logs, and those just accepted."""
+
+MAX_READ_BYTES = 32_768
+"""For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse if they are chunks of a byte."""
 
 BACKLOG = 128
 
@@ -120,6 +126,8 @@ class Connection(web.RequestHandler):
         )
         self.peer = ""
         self._connections = connections
+        self._payload: StreamReader | None = None
+        self._refused = False
         self._head_bytes = 0
         self._head_limit: asyncio.TimerHandle | None = None
         self._write_limit: asyncio.TimerHandle | None = None
@@ -128,6 +136,8 @@ class Connection(web.RequestHandler):
         """Serve the connection if there is room for it; otherwise close it with 503."""
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if address else ""
+        if hasattr(transport, "max_size"):
+            transport.max_size = MAX_READ_BYTES
         if self._connections.add(self):
             self._connections.waits(self)
             super().connection_made(transport)
@@ -138,7 +148,11 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Bound the time for the head of a request and its size."""
+        if self._refused:
+            return
         super().data_received(data)
+        if self._messages:
+            self._payload = self._messages[-1][1]
         if not self._waits_for_head:
             self._end_head()
         elif data:
@@ -154,9 +168,8 @@ class Connection(web.RequestHandler):
         """Answer a client that closes its side once it has sent its request, or a part of it."""
         if self._waits_for_head:
             return False
-        request = self._current_request
-        if request is not None and not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError("the client closed its side"))
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(web.RequestPayloadError("the client closed its side"))
         self.close()
         return True
 
@@ -218,9 +231,12 @@ class Connection(web.RequestHandler):
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         """Answer a request whose head is not complete, and close the connection."""
         self._connections.report(reason)
+        self._refused = True
         if self.transport is not None:
             self.transport.write(_raw_answer(HTTP_PROBLEMS[status]))
-        self.force_close()
+            self.transport.write_eof()
+        # To close it at once would reset it, and the answer would be lost, if the client still sends.
+        self._loop.call_later(LINGER_SECONDS, self.force_close)
 
     def _abort(self, reason: str) -> None:
         self._connections.report(reason)

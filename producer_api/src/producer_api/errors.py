@@ -234,6 +234,7 @@ HTTP_PROBLEMS = {
         Problem(HTTPStatus.NOT_FOUND, "not_found", "Not found."),
         Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed."),
         Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time."),
+        Problem(HTTPStatus.EXPECTATION_FAILED, "expectation_failed", "The expectation cannot be met."),
         Problem(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             "request_header_fields_too_large",

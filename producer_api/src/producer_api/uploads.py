@@ -71,6 +71,9 @@ MAX_CONTENT_TYPE_CHARACTERS = 256
 MAX_PART_HEADER_CHARACTERS = 2_048
 MAX_PART_HEADERS = 8
 
+MAX_FORM_LINES = 100
+"""For the lines of a form that are neither of a part nor of its headers: one boundary for each part."""
+
 READ_AHEAD_BYTES = 262_144
 """What aiohttp may have received beyond what has been read from it."""
 
@@ -233,6 +236,18 @@ async def _check_columns(
         raise ColumnsMissing(error, options.card) from error
 
 
+class _FormReader(MultipartReader):
+    """aiohttp's reader of forms, which would skip any number of lines before a boundary without a pause."""
+
+    _lines = 0
+
+    async def _readline(self) -> bytes:
+        self._lines += 1
+        if self._lines > MAX_FORM_LINES:
+            raise ValueError("too many lines that are no part of a file or a field")
+        return await super()._readline()
+
+
 class _Pace:
     """How long an upload may wait for its next bytes.
 
@@ -284,7 +299,7 @@ async def _form_parts(request: web.Request, pace: _Pace) -> AsyncIterator[BodyPa
     for category in (BadContentDispositionHeader, BadContentDispositionParam):
         warnings.filterwarnings("ignore", category=category)
     with _translate_body_errors():
-        form = MultipartReader(
+        form = _FormReader(
             request.headers,
             request.content,
             max_field_size=MAX_PART_HEADER_CHARACTERS,

@@ -1,6 +1,9 @@
 """The API in this process, on a real socket, with a real database, AWS emulator and token issuer."""
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -115,6 +118,56 @@ def start_api(environment, issuer, aws_session):
         finally:
             await runner.cleanup()
             await admin_runner.cleanup()
+
+    return start
+
+
+class Process:
+    """A process of the API, with the JSON lines it wrote so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, object]] = []
+
+    async def line(self, event: str) -> dict[str, object]:
+        """Wait for a line of the log."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while written := await self.process.stdout.readline():
+                self.lines.append(json.loads(written))
+                if self.lines[-1]["event"] == event:
+                    return self.lines[-1]
+        raise AssertionError(f"it ended without {event}: {self.lines}")
+
+    async def ended(self) -> int:
+        """Wait for the process to end and return its exit code."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while written := await self.process.stdout.readline():
+                self.lines.append(json.loads(written))
+            return await self.process.wait()
+
+
+@pytest.fixture
+def start_process(environment):
+    """A function that runs `python -m producer_api` while the block lasts."""
+
+    @asynccontextmanager
+    async def start(*arguments: str, ulimit: str = "", **variables: str) -> AsyncIterator[Process]:
+        command = [sys.executable, "-m", "producer_api", *arguments]
+        if ulimit:
+            command = ["sh", "-c", f'ulimit -n {ulimit}; exec "$@"', "sh", *command]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=os.environ | environment | variables,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            yield Process(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     return start
 

@@ -1,9 +1,6 @@
 """The API as a process: it starts, refuses to start, is killed and stops."""
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
@@ -16,56 +13,6 @@ from producer_api.resources import check_resources
 from producer_api.settings import Settings
 from retainwise_contracts.codec import decode
 from retainwise_contracts.logs import StartupEvent
-
-
-class Process:
-    """A process of the API, with the JSON lines it wrote so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.lines: list[dict[str, object]] = []
-
-    async def line(self, event: str) -> dict[str, object]:
-        """Wait for a line of the log."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            while written := await self.process.stdout.readline():
-                self.lines.append(json.loads(written))
-                if self.lines[-1]["event"] == event:
-                    return self.lines[-1]
-        raise AssertionError(f"it ended without {event}: {self.lines}")
-
-    async def ended(self) -> int:
-        """Wait for the process to end and return its exit code."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            while written := await self.process.stdout.readline():
-                self.lines.append(json.loads(written))
-            return await self.process.wait()
-
-
-@pytest.fixture
-def start_process(environment):
-    """A function that runs `python -m producer_api` while the block lasts."""
-
-    @asynccontextmanager
-    async def start(*arguments: str, **variables: str):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "producer_api",
-            *arguments,
-            env=os.environ | environment | variables,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            yield Process(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    return start
 
 
 @asynccontextmanager

@@ -48,7 +48,11 @@ async def test_unreadable_file_is_refused(api, owner, s3, aws, subtests):
             async with api.http.post("/v1/predictions", data=form) as response:
                 assert response.content_type == "application/problem+json"
                 assert_problem((response.status, await response.json(content_type=None)), status, code)
+    _, problem = await api.post(b"guest,nights,room\n1,2,x\n")
+    assert "telecom customer" in problem["detail"]
+    assert "GET /v1/models" in problem["detail"]
     _, problem = await api.post(b"customerID,tenur,Contract\n1,2,x\n")
+    assert "telecom" not in problem["detail"]
     assert "InternetService" in problem["missing"]
     assert set(problem["closest"]) == set(problem["missing"])
     await assert_nothing_is_left(owner, s3, aws)
@@ -69,6 +73,8 @@ PARAMETERS = [
     ({"deadline": "2999-01-01T00:00:00"}, "invalid_parameter"),
     ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_parameter"),
     ({"deadline": "9999-12-31T23:59:59-12:00"}, "invalid_parameter"),
+    ({"confirm": "tenure,shoe size"}, "invalid_parameter"),
+    ({"confirm": " , "}, "invalid_parameter"),
     ({"modle": "telco-churn@1.0.0"}, "invalid_parameter"),
 ]
 
