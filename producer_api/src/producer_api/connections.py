@@ -38,7 +38,7 @@ RESERVED_FILES = 256
 """Open files that are not connections of clients: the database, AWS, logs, and those just accepted."""
 
 MAX_READ_BYTES = 32_768
-"""For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse if they are chunks of a byte."""
+"""For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse as chunks of one byte."""
 
 BACKLOG = 128
 

@@ -83,10 +83,6 @@ where outbox_id in (
 -- Whether this connection has become the one that sweeps uploads. The number is ours, and means nothing.
 select pg_try_advisory_lock(7206543001);
 
--- name: unlock_sweep()$
--- The sweep is over.
-select pg_advisory_unlock(7206543001);
-
 -- name: find_uploads(upload_ids)
 -- Those of these uploads that have a row.
 select upload_id from uploads where upload_id = any(:upload_ids::uuid[]);

@@ -354,12 +354,9 @@ class Store:
         The lock belongs to the connection, so that it ends with the process.
         """
         async with self._pools.background.connection(use_seconds=SWEEP_SECONDS) as connection:
-            locked = bool(await _queries.lock_sweep(connection))
-            try:
-                yield locked
-            finally:
-                if locked and not connection.is_closed():
-                    await _queries.unlock_sweep(connection)
+            async with asyncio.timeout(BACKGROUND_LIMITS.use_seconds):
+                locked = bool(await _queries.lock_sweep(connection))
+            yield locked  # asyncpg unlocks when it resets the connection, and cuts it if that takes too long
 
     async def find_uploads(self, upload_ids: Sequence[UUID]) -> frozenset[UUID]:
         """Return those of these ids that have a row in `uploads`."""
