@@ -87,3 +87,9 @@ class UploadGate:
 
 
 UPLOAD_GATE = web.AppKey("upload_gate", UploadGate)
+
+
+async def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
+    """Close connections after their answer once no more requests should be sent here."""
+    if request.app[UPLOAD_GATE].draining:
+        response.force_close()

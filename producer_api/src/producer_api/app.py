@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
 
 from producer_api import health, models, predictions, resources
-from producer_api.admission import UPLOAD_GATE, UploadGate
+from producer_api.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.auth import authenticate
 from producer_api.cors import allow_origins
 from producer_api.errors import answer_problems
@@ -32,7 +32,7 @@ def create_app(
         ],
         client_max_size=MAX_REQUEST_BODY_BYTES,
     )
-    app.on_response_prepare.append(hide_software)
+    app.on_response_prepare.extend([hide_software, close_when_draining])
     app[SETTINGS] = settings
     app[resources.AWS] = aws or get_session()
     app[METRICS] = ApiMetrics(registry)

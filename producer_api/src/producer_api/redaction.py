@@ -4,7 +4,7 @@ import re
 
 from structlog.typing import EventDict, WrappedLogger
 
-_USER_INFO = re.compile(r"://[^\s/?#@\"'<>]*@")
+_USER_INFO = re.compile(r"://[^\s/?#\"'<>]*@")
 """The user and password of a URL."""
 
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>)]*")

@@ -21,6 +21,7 @@ class SilentProxy:
         self._speaks = asyncio.Event()
         self._speaks.set()
         self._tasks = set()
+        self.url = ""
 
     def silence(self):
         self._speaks.clear()
