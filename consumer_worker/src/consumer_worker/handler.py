@@ -212,6 +212,7 @@ class PredictionHandler:
                 input_sha256=request.upload.sha256,
                 mapping=request.mapping,
                 reasons=request.options.reasons,
+                confirmed=frozenset(request.options.confirmed),
             ),
         )
         async with attempt_folder(self._scratch) as folder:

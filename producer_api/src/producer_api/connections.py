@@ -170,6 +170,7 @@ class Connection(web.RequestHandler):
             return False
         if self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(web.RequestPayloadError("the client closed its side"))
+            self._payload.feed_eof()  # so that aiohttp does not wait for the rest
         self.close()
         return True
 

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from ml_models.card import Card
 from ml_models.errors import ModelNotFound
-from ml_models.intake.columns import InvalidMapping, RequiredColumnsMissing
+from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
 from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
@@ -221,6 +221,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyColumns: _file(FailureCode.TOO_MANY_COLUMNS),
     RecordTooLong: _file(FailureCode.LINE_TOO_LONG),
     ColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
+    MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
 }
 """Where every error gets its HTTP status. An exception that is not listed is `internal_error`."""
@@ -272,6 +273,12 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
 def _error_response(request: web.Request, problem: Problem, error: Exception) -> web.Response:
     if isinstance(error, ApiError):
         members = error.members
+    elif isinstance(error, MappingNeedsConfirmation):
+        members = {
+            "proposals": dict(error.proposals),
+            "missing": error.missing,
+            "closest": dict(error.closest),
+        }
     elif isinstance(error, ModelNotFound):
         members = {"installed": error.installed}
     else:

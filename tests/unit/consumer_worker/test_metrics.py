@@ -11,7 +11,7 @@ from consumer_worker.worker import build_consumer
 
 def test_worker_publishes_the_consumer_metrics_under_its_own_prefix():
     registry = CollectorRegistry()
-    resources = cast("Any", SimpleNamespace(queue=None))
+    resources = cast("Any", SimpleNamespace(queues=SimpleNamespace(requests=None)))
     settings = cast("Any", SimpleNamespace(consumer=ConsumerSettings()))
     build_consumer(cast("Any", None), resources, settings, registry=registry)
     names = {metric.name for metric in registry.collect()}
