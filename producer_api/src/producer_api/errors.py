@@ -14,7 +14,6 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ml_models.card import Card
 from ml_models.errors import ModelNotFound
 from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
 from ml_models.intake.dialect import (
@@ -99,20 +98,6 @@ class InvalidParameter(ApiError):
         # The name comes from the client and may hold bytes that are not text, which JSON cannot carry.
         parameter = parameter.encode("utf-8", "replace").decode()
         super().__init__(f"{parameter}: {detail}", parameter=parameter)
-
-
-class ColumnsMissing(ApiError):
-    """The file lacks columns that the model needs."""
-
-    def __init__(self, error: RequiredColumnsMissing, card: Card) -> None:
-        detail = f"{error}"
-        if len(error.missing) > len(card.required) // 2:  # perhaps not even a file for this model
-            detail += (
-                f" The model {card.ref} estimates the {_lower_first(card.description)}. "
-                f"It needs {', '.join(card.required)}. It cannot score other customers; for those, ask for "
-                "a model trained on them (GET /v1/models lists the installed ones)."
-            )
-        super().__init__(detail, missing=error.missing, closest=dict(error.closest))
 
 
 class MalformedMultipart(ApiError):
@@ -220,7 +205,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnreadableEncoding: _file(FailureCode.UNREADABLE_ENCODING),
     TooManyColumns: _file(FailureCode.TOO_MANY_COLUMNS),
     RecordTooLong: _file(FailureCode.LINE_TOO_LONG),
-    ColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
+    RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
 }
@@ -273,6 +258,8 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
 def _error_response(request: web.Request, problem: Problem, error: Exception) -> web.Response:
     if isinstance(error, ApiError):
         members = error.members
+    elif isinstance(error, RequiredColumnsMissing):
+        members = {"missing": error.missing, "closest": dict(error.closest)}
     elif isinstance(error, MappingNeedsConfirmation):
         members = {
             "proposals": dict(error.proposals),
@@ -290,10 +277,6 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         log.warning("request_refused", code=problem.code, cause=repr(error.__cause__))
     return response
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def problem_response(

@@ -27,11 +27,10 @@ from aiohttp import (
 )
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ml_models.intake.columns import RequiredColumnsMissing, map_columns
+from ml_models.intake.columns import map_columns
 from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
 from producer_api.auth import CALLER
 from producer_api.errors import (
-    ColumnsMissing,
     ContentEncodingUnsupported,
     FileTooLarge,
     InvalidParameter,
@@ -228,12 +227,9 @@ async def _check_columns(
     inspectors: ThreadPoolExecutor, headers: tuple[str, ...], options: PredictionOptions
 ) -> None:
     """Refuse a file whose columns do not fit the model."""
-    try:
-        await asyncio.get_running_loop().run_in_executor(
-            inspectors, map_columns, headers, options.card, options.mapping
-        )
-    except RequiredColumnsMissing as error:
-        raise ColumnsMissing(error, options.card) from error
+    await asyncio.get_running_loop().run_in_executor(
+        inspectors, map_columns, headers, options.card, options.mapping
+    )
 
 
 class _FormReader(MultipartReader):

@@ -34,7 +34,7 @@ FILES = [
     (NO_ROWS, 422, "no_rows"),
     (b"\xff\xfe\x00\x00c\x00\x00\x00", 422, "unreadable_encoding"),
     (b",".join(b"c%d" % n for n in range(1001)) + b"\n" + b"1," * 1000 + b"1\n", 422, "too_many_columns"),
-    (b"a,b\n" + b"x" * 300_000, 422, "line_too_long"),
+    (b"x" * 300_000, 422, "line_too_long"),
     (b"customerID,tenur\n1,2\n", 422, "required_columns_missing"),
 ]
 
@@ -49,10 +49,8 @@ async def test_unreadable_file_is_refused(api, owner, s3, aws, subtests):
                 assert response.content_type == "application/problem+json"
                 assert_problem((response.status, await response.json(content_type=None)), status, code)
     _, problem = await api.post(b"guest,nights,room\n1,2,x\n")
-    assert "telecom customer" in problem["detail"]
-    assert "GET /v1/models" in problem["detail"]
+    assert "for telecom customers" in problem["detail"]
     _, problem = await api.post(b"customerID,tenur,Contract\n1,2,x\n")
-    assert "telecom" not in problem["detail"]
     assert "InternetService" in problem["missing"]
     assert set(problem["closest"]) == set(problem["missing"])
     await assert_nothing_is_left(owner, s3, aws)
