@@ -108,6 +108,8 @@ def build_services(
             "DATABASE_URL": urls.producer,
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(ports.api),
+            "ADMIN_PORT": "0",  # nobody scrapes it here
+            "SHUTDOWN_DELAY_SECONDS": "0",  # there is no load balancer
             "PREDICTION_EVENTS_TOPIC_ARN": provisioned.topic_arn,
             "JWKS_URL": issuer.jwks_url,
             "JWT_ISSUER": issuer.issuer,

@@ -92,6 +92,7 @@ async def _started_api(folder: Path) -> AsyncIterator[tuple[int, str, str]]:
                 "JWT_AUDIENCE": issuer.audience,
                 "HTTP_HOST": "127.0.0.1",
                 "HTTP_PORT": str(port),
+                "ADMIN_PORT": "0",
                 "LOG_LEVEL": "WARNING",
             },
         )

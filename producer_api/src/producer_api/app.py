@@ -5,12 +5,14 @@ from aiohttp import web
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
 
-from producer_api import health, models, predictions, resources, uploads
+from producer_api import health, models, predictions, resources
+from producer_api.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.auth import authenticate
 from producer_api.cors import allow_origins
 from producer_api.errors import answer_problems
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, hide_software, observe_requests
+from producer_api.uploads import continue_when_read
 
 MAX_REQUEST_BODY_BYTES = 65_536
 """For a body that is read into memory at once, which no handler does. Uploads are streamed and bounded by
@@ -30,26 +32,25 @@ def create_app(
         ],
         client_max_size=MAX_REQUEST_BODY_BYTES,
     )
-    app.on_response_prepare.append(hide_software)
+    app.on_response_prepare.extend([hide_software, close_when_draining])
     app[SETTINGS] = settings
     app[resources.AWS] = aws or get_session()
     app[METRICS] = ApiMetrics(registry)
     app[health.REGISTRY] = registry
-    app[uploads.UPLOAD_GATE] = uploads.UploadGate(settings.max_concurrent_uploads, app[METRICS])
-    app.cleanup_ctx.extend([*resources.PROVEN, resources.run_outbox])
+    app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
+    app.cleanup_ctx.extend([*resources.PROVEN, *resources.RUNNING])
     app.add_routes(
         [
             web.post(
                 "/v1/predictions",
                 predictions.create_prediction,
-                expect_handler=uploads.continue_when_read,
+                expect_handler=continue_when_read,
             ),
             web.get("/v1/predictions/{prediction_id}", predictions.get_prediction),
             web.get("/v1/predictions/{prediction_id}/result", predictions.get_result),
             web.get("/v1/models", models.list_models),
             web.get("/livez", health.livez),
             web.get("/readyz", health.readyz),
-            web.get("/metrics", health.metrics),
         ]
     )
     return app

@@ -3,23 +3,22 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 import jwt
-import orjson
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from pydantic import TypeAdapter, ValidationError
 
 from producer_api.errors import TokenExpired, TokenInvalid, TokenMissing
+from producer_api.key_set import ALGORITHMS, KeysUnavailable, read_keys
+from producer_api.redaction import hide_credentials
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.model import TenantId
-
-ALGORITHMS = ("RS256", "ES256")
-"""The accepted signature algorithms. The token's own `alg` is not trusted (RFC 8725, 3.1)."""
 
 LEEWAY_SECONDS = 10
 """How much the issuer's clock and ours may differ."""
@@ -46,10 +45,6 @@ class Caller:
 
 
 CALLER = web.RequestKey("caller", Caller)
-
-
-class KeysUnavailable(Exception):
-    """The issuer's keys cannot be fetched or read; the text says why."""
 
 
 class TokenVerifier:
@@ -100,7 +95,11 @@ class TokenVerifier:
             raise TokenInvalid("The claim tenant_id is not a valid tenant id.") from error
         except (jwt.InvalidIssuerError, jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
             raise TokenInvalid(f"{error}.") from error
-        except (jwt.PyJWTError, ValueError) as error:
+        except TokenInvalid:
+            raise
+        except (
+            Exception
+        ) as error:  # the token is the caller's to write, and its claims have any type and depth
             raise TokenInvalid from error
 
     async def refresh_keys(self) -> int:
@@ -143,7 +142,12 @@ class TokenVerifier:
         try:
             await self.refresh_keys()
         except KeysUnavailable as error:
-            log.warning("jwks_fetch_failed", url=self._jwks_url, reason=str(error), keys=len(self._keys))
+            log.warning(
+                "jwks_fetch_failed",
+                url=hide_credentials(self._jwks_url),
+                reason=str(error),
+                keys=len(self._keys),
+            )
 
     async def _fetch_keys(self) -> Mapping[str, jwt.PyJWK]:
         try:
@@ -153,40 +157,35 @@ class TokenVerifier:
             ):
                 if response.status != 200:
                     raise KeysUnavailable(f"HTTP status {response.status}")
-                document = await response.content.read(MAX_KEY_SET_BYTES)
-                while len(document) < MAX_KEY_SET_BYTES and (
-                    more := await response.content.read(MAX_KEY_SET_BYTES)
-                ):
-                    document += more
+                if response.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+                    raise KeysUnavailable("it is compressed although that was not asked for")
+                document = bytearray()
+                async for chunk in response.content.iter_any():
+                    document += chunk
+                    if len(document) > MAX_KEY_SET_BYTES:
+                        raise KeysUnavailable(f"it is larger than {MAX_KEY_SET_BYTES:,} bytes")
         except (aiohttp.ClientError, OSError) as error:  # OSError includes TimeoutError
-            raise KeysUnavailable(str(error) or type(error).__name__) from error
-        keys = _read_keys(document)
+            raise KeysUnavailable(hide_credentials(str(error)) or type(error).__name__) from error
+        keys = read_keys(bytes(document))
         if not keys:
             raise KeysUnavailable("it has no signing key for an accepted algorithm")
         return keys
 
 
-def _read_keys(document: bytes) -> Mapping[str, jwt.PyJWK]:
-    """Read the RSA and EC signing keys of a JSON Web Key Set (RFC 7517), by id; other keys are ignored."""
-    try:
-        entries = orjson.loads(document)["keys"]
-        candidates = [entry for entry in entries if entry.get("use", "sig") == "sig" and entry.get("kid")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise KeysUnavailable("it is not a JSON Web Key Set") from error
-    keys = {}
-    for entry in candidates:
-        try:
-            key = jwt.PyJWK(entry)
-        except jwt.PyJWTError:
-            continue
-        if key.algorithm_name in ALGORITHMS:
-            keys[str(entry["kid"])] = key
-    return keys
+@asynccontextmanager
+async def open_issuer_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the HTTP session for the issuer. It is not trusted with cookies or compressed answers."""
+    async with aiohttp.ClientSession(
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={hdrs.ACCEPT_ENCODING: "identity"},
+    ) as session:
+        yield session
 
 
 VERIFIER = web.AppKey("verifier", TokenVerifier)
 
-OPEN_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+OPEN_ROUTES = frozenset({"/livez", "/readyz"})
 """The routes that need no token; every other route does."""
 
 

@@ -25,13 +25,13 @@ from ml_models.intake.dialect import (
     UnreadableEncoding,
 )
 from producer_api.objects import StorageUnavailable
-from producer_api.store import DatabaseUnavailable
+from producer_api.store import DatabaseBusy, DatabaseUnavailable
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from retainwise_contracts.failures import FAILURES, FailureCode
 from retainwise_contracts.status import PredictionStatus
 
 RETRY_AFTER_SECONDS = 5
-"""When a client should retry after a 503: most outages are a restart or a failover."""
+"""When a client should retry after a 503 or 429: most outages are a restart or a failover."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -120,7 +120,7 @@ class FileTooLarge(ApiError):
 
 
 class UploadStalled(ApiError):
-    """No data was received for too long. Upload the file again."""
+    """No data, or very little, was received for too long. Upload the file again over a faster connection."""
 
 
 class UploadCutOff(ApiError):
@@ -129,6 +129,10 @@ class UploadCutOff(ApiError):
 
 class TooManyUploads(ApiError):
     """The limit of concurrent uploads is reached. Try again in a few seconds."""
+
+
+class TooManyOwnUploads(ApiError):
+    """You have too many uploads under way. Wait until one has finished, then upload the file again."""
 
 
 class ShuttingDown(ApiError):
@@ -171,7 +175,17 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyUploads: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "too_many_uploads", "Too many concurrent uploads."
     ),
+    # Not 503: the service is well, this caller alone should slow down.
+    TooManyOwnUploads: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
+    ),
     ShuttingDown: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "The service is shutting down."),
+    DatabaseBusy: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "overloaded",
+        "The service is overloaded.",
+        "Too many requests are under way. Try again in a few seconds.",
+    ),
     DatabaseUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database_unavailable",
@@ -199,12 +213,23 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
 
 INTERNAL_ERROR = _file(FailureCode.INTERNAL_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-_AIOHTTP_PROBLEMS = {
-    HTTPStatus.NOT_FOUND: Problem(HTTPStatus.NOT_FOUND, "not_found", "Not found."),
-    HTTPStatus.METHOD_NOT_ALLOWED: Problem(
-        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed."
-    ),
+HTTP_PROBLEMS = {
+    problem.status: problem
+    for problem in (
+        Problem(HTTPStatus.BAD_REQUEST, "bad_request", "The request is not valid HTTP."),
+        Problem(HTTPStatus.NOT_FOUND, "not_found", "Not found."),
+        Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed."),
+        Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time."),
+        Problem(HTTPStatus.EXPECTATION_FAILED, "expectation_failed", "The expectation cannot be met."),
+        Problem(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "request_header_fields_too_large",
+            "The request's headers are too large.",
+        ),
+        Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "The service is overloaded."),
+    )
 }
+"""What is wrong with a request before it reaches a handler, by status."""
 
 
 @web.middleware
@@ -216,7 +241,7 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
         status = HTTPStatus(error.status)
         if status < HTTPStatus.BAD_REQUEST:
             raise
-        problem = _AIOHTTP_PROBLEMS.get(status) or Problem(status, status.name.lower(), f"{status.phrase}.")
+        problem = HTTP_PROBLEMS.get(status) or Problem(status, status.name.lower(), f"{status.phrase}.")
         response = problem_response(request, problem, problem.title)
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
@@ -248,30 +273,39 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
     response = problem_response(request, problem, problem.detail or str(error), **members)
     if isinstance(error, TokenRefused):
         response.headers["WWW-Authenticate"] = error.challenge
-    if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         log.warning("request_refused", code=problem.code, cause=repr(error.__cause__))
     return response
 
 
-def problem_response(request: web.Request, problem: Problem, detail: str, **members: object) -> web.Response:
+def problem_response(
+    request: web.BaseRequest, problem: Problem, detail: str, **members: object
+) -> web.Response:
     """Return a problem object; `members` are its extension members."""
     response = web.Response(
         status=problem.status,
-        body=orjson.dumps(
-            {
-                "type": f"urn:retainwise:problem:{problem.code}",
-                "title": problem.title,
-                "status": problem.status,
-                "detail": detail,
-                "instance": request.path,
-                "code": problem.code,
-                "request_id": request[REQUEST_ID],
-                **members,
-            }
-        ),
+        body=problem_body(problem, detail, instance=request.path, request_id=request[REQUEST_ID], **members),
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store"},
     )
     response[PROBLEM_CODE] = problem.code
     return response
+
+
+def problem_body(
+    problem: Problem, detail: str, *, instance: str, request_id: str, **members: object
+) -> bytes:
+    """Return a problem object as JSON."""
+    return orjson.dumps(
+        {
+            "type": f"urn:retainwise:problem:{problem.code}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            "instance": instance,
+            "code": problem.code,
+            "request_id": request_id,
+            **members,
+        }
+    )

@@ -8,6 +8,7 @@ import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
 from producer_api import SERVICE
+from producer_api.redaction import hide_credentials_in_line
 from retainwise_contracts.logs import LogField
 
 
@@ -28,6 +29,7 @@ def configure_logs(level: str) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        hide_credentials_in_line,
     ]
     structlog.contextvars.bind_contextvars(**{LogField.SERVICE: SERVICE})
     structlog.configure(

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -38,6 +39,15 @@ class StoredObject:
     version_id: str | None
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """An object in the bucket, or an unfinished one with the id of its multipart upload."""
+
+    key: str
+    modified_at: datetime
+    multipart_id: str = ""
 
 
 class ObjectWriter:
@@ -156,13 +166,13 @@ class Objects:
             await writer.abort()
             raise
 
-    async def link(self, bucket: str, key: str, *, file_name: str, media_type: str, seconds: int) -> str:
+    async def link(self, key: str, *, file_name: str, media_type: str, seconds: int) -> str:
         """Sign a URL with which anyone can download one object for this many seconds."""
         with _translate_errors():
             url: str = await self._client.generate_presigned_url(
                 "get_object",
                 Params={
-                    "Bucket": bucket,
+                    "Bucket": self.bucket,
                     "Key": key,
                     "ResponseContentDisposition": f'attachment; filename="{file_name}"',
                     "ResponseContentType": media_type,
@@ -170,6 +180,41 @@ class Objects:
                 ExpiresIn=seconds,
             )
         return url
+
+    async def list_objects(self, prefix: str) -> AsyncIterator[list[StoredKey]]:
+        """Yield the objects below `prefix`, up to 1,000 at a time. Raises StorageUnavailable."""
+        with _translate_errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            async for page in pages:
+                yield [StoredKey(found["Key"], found["LastModified"]) for found in page.get("Contents", ())]
+
+    async def list_unfinished(self, prefix: str) -> AsyncIterator[list[StoredKey]]:
+        """Yield the multipart uploads that were begun below `prefix`, by page. Raises StorageUnavailable."""
+        with _translate_errors():
+            paginator = self._client.get_paginator("list_multipart_uploads")
+            async for page in paginator.paginate(Bucket=self.bucket, Prefix=prefix):
+                yield [
+                    StoredKey(found["Key"], found["Initiated"], found["UploadId"])
+                    for found in page.get("Uploads", ())
+                ]
+
+    async def delete_objects(self, keys: list[str]) -> None:
+        """Delete up to 1,000 objects. Raises StorageUnavailable if one of them is not deleted."""
+        with _translate_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                answer = await self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                )
+        if errors := answer.get("Errors"):
+            raise StorageUnavailable(f"{len(errors)} objects were not deleted: {errors[0].get('Code')}")
+
+    async def abort_unfinished(self, upload: StoredKey) -> None:
+        """Remove the parts of an unfinished object. Raises StorageUnavailable."""
+        with _translate_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                await self._client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=upload.key, UploadId=upload.multipart_id
+                )
 
 
 OBJECTS = web.AppKey("objects", Objects)

@@ -1,8 +1,9 @@
-"""The parameters of an upload: model, mapping, reasons and deadline, from the query or the form."""
+"""The parameters of an upload: model, mapping, reasons, confirm and deadline, from the query or the form."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
@@ -15,7 +16,7 @@ from retainwise_contracts.prediction_requested import MAX_REASONS, ModelReferenc
 MAX_FIELD_BYTES = 16_384
 """For one parameter. Ten messages with a mapping of this size fit into one request to SQS."""
 
-PARAMETERS = ("model", "mapping", "reasons", "deadline")
+PARAMETERS = ("model", "mapping", "reasons", "confirm", "deadline")
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ def read_options(parameters: Iterable[tuple[str, str]], models: Models) -> Predi
         if name in given:
             raise InvalidParameter(name, "it was sent more than once.")
         given[name] = text
+    card = models.card(given.get("model", models.default))
     return PredictionOptions(
-        card=models.card(given.get("model", models.default)),
+        card=card,
         mapping=_mapping(given["mapping"]) if "mapping" in given else {},
-        scoring=_scoring(given["reasons"]) if "reasons" in given else ScoringOptions(),
+        scoring=_scoring(given, card),
         deadline=_deadline(given["deadline"]) if "deadline" in given else None,
     )
 
@@ -67,10 +69,27 @@ def _mapping(text: str) -> Mapping[str, str]:
     return mapping
 
 
-def _scoring(text: str) -> ScoringOptions:
-    if text not in {str(number) for number in range(MAX_REASONS + 1)}:
-        raise InvalidParameter("reasons", f"send an integer from 0 to {MAX_REASONS}.")
-    return ScoringOptions(reasons=int(text))
+def _scoring(given: Mapping[str, str], card: Card) -> ScoringOptions:
+    chosen: dict[str, Any] = {}
+    if "reasons" in given:
+        if given["reasons"] not in {str(number) for number in range(MAX_REASONS + 1)}:
+            raise InvalidParameter("reasons", f"send an integer from 0 to {MAX_REASONS}.")
+        chosen["reasons"] = int(given["reasons"])
+    if "confirm" in given:
+        chosen["confirmed"] = _confirmed(given["confirm"], card)
+    return ScoringOptions(**chosen)
+
+
+def _confirmed(text: str, card: Card) -> tuple[str, ...]:
+    """Read the names of features, separated by commas; each is kept once, in the order of the card."""
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    features = [feature.name for feature in card.features]
+    if not names or not names.issubset(features):
+        raise InvalidParameter(
+            "confirm",
+            f"send names of features of {card.ref}, separated by commas. They are: {', '.join(features)}.",
+        )
+    return tuple(name for name in features if name in names)
 
 
 def _deadline(text: str) -> datetime:

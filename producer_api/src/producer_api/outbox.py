@@ -15,7 +15,8 @@ import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from producer_api.store import DatabaseUnavailable, Destination, OutboxMessage, Store
+from producer_api.redaction import hide_credentials
+from producer_api.store import DatabaseBusy, DatabaseUnavailable, Destination, OutboxMessage, Store
 from producer_api.telemetry import ApiMetrics
 from retainwise_contracts.envelope import MessageAttribute
 from retainwise_contracts.health import Check, HealthState
@@ -157,7 +158,7 @@ class OutboxRelay:
                 if not self.paused:
                     await self.send_pending()
                 self.failures = 0
-            except (ReceiverUnavailable, BatchRefused, DatabaseUnavailable) as error:
+            except (ReceiverUnavailable, BatchRefused, DatabaseUnavailable, DatabaseBusy) as error:
                 self._fail(error)
                 log.warning("outbox_sweep_failed", destination=self.sender.destination, reason=str(error))
             except Exception as error:
@@ -324,7 +325,7 @@ def _send_result(messages: tuple[OutboxMessage, ...], answer: Any) -> SendResult
 
 
 def _describe(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return hide_credentials(str(error)) or type(error).__name__
 
 
 def _context(message: OutboxMessage) -> dict[str, str]:

@@ -8,16 +8,24 @@ import orjson
 import structlog
 from aiohttp import web
 
+from producer_api.admission import UPLOAD_GATE
 from producer_api.auth import CALLER
 from producer_api.errors import NotFinished, PredictionFailed, PredictionNotFound
 from producer_api.objects import OBJECTS
 from producer_api.outbox import OUTBOX
 from producer_api.store import STORE, Prediction
 from producer_api.telemetry import current_traceparent
-from producer_api.uploads import create_upload
+from producer_api.uploads import create_upload, refuse_by_headers
 from retainwise_contracts.logs import LogField
+from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
+from retainwise_contracts.results import MEDIA_TYPES
 from retainwise_contracts.status import PredictionPhase, PredictionStatus
+
+
+class ForeignResult(Exception):
+    """A row names a result that is not its own. Only an operator can help: it is an internal_error."""
+
 
 LINK_SECONDS = 900
 """How long a download link is valid: long enough to start a download, short in case the link leaks."""
@@ -28,6 +36,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 async def create_prediction(request: web.Request) -> web.Response:
     """Store a customer file and queue its prediction: 202 with the prediction's `Location`."""
     tenant_id = request[CALLER].tenant_id
+    refuse_by_headers(request)
+    async with request.app[UPLOAD_GATE].admit(tenant_id):
+        prediction = await _create_prediction(request, tenant_id)
+    request.app[OUTBOX].nudge()
+    log.info("prediction_created", **{LogField.PREDICTION_ID: str(prediction.prediction_id)})
+    resource = _resource(prediction)
+    return _answer(resource, status=202, headers={"Location": resource["links"]["self"]})
+
+
+async def _create_prediction(request: web.Request, tenant_id: str) -> Prediction:
     upload = await create_upload(request)
     requested = PredictionRequestedV1(
         prediction_id=uuid4(),
@@ -45,16 +63,12 @@ async def create_prediction(request: web.Request) -> web.Response:
         requested_at=datetime.now(UTC),
         deadline=upload.options.deadline,
     )
-    prediction = await request.app[STORE].create_prediction(
+    return await request.app[STORE].create_prediction(
         requested,
         upload_id=upload.upload_id,
         file_name=upload.file_name,
         traceparent=current_traceparent(),
     )
-    request.app[OUTBOX].nudge()
-    log.info("prediction_created", **{LogField.PREDICTION_ID: str(requested.prediction_id)})
-    resource = _resource(prediction)
-    return _answer(resource, status=202, headers={"Location": resource["links"]["self"]})
 
 
 async def get_prediction(request: web.Request) -> web.Response:
@@ -72,24 +86,44 @@ async def get_result(request: web.Request) -> web.Response:
         raise PredictionFailed(status, _parse_json(prediction.failure))
     # Taken before the links are signed, so that no link expires earlier than stated.
     expires_at = datetime.now(UTC) + timedelta(seconds=LINK_SECONDS)
-    location = orjson.loads(prediction.result)
+    objects = request.app[OBJECTS]
+    location = ResultLocation.model_validate_json(prediction.result)
+    _check_location(
+        location, objects.bucket, f"results/{request[CALLER].tenant_id}/{prediction.prediction_id}/"
+    )
     files = [
         {
-            "name": file["name"],
-            "url": await request.app[OBJECTS].link(
-                location["bucket"],
-                file["key"],
-                file_name=f"{prediction.prediction_id}-{file['name']}",
-                media_type=file["media_type"],
+            "name": file.name,
+            "url": await objects.link(
+                file.key,
+                file_name=f"{prediction.prediction_id}-{file.name}",
+                media_type=MEDIA_TYPES[file.name],
                 seconds=LINK_SECONDS,
             ),
-            "media_type": file["media_type"],
-            "size_bytes": file["size_bytes"],
-            "sha256": file["sha256"],
+            "media_type": MEDIA_TYPES[file.name],
+            "size_bytes": file.size_bytes,
+            "sha256": file.sha256,
         }
-        for file in location["files"]
+        for file in location.files
     ]
     return _answer({"expires_at": expires_at, "files": files})
+
+
+def _check_location(location: ResultLocation, bucket: str, prefix: str) -> None:
+    """Check that a row's result is its own: whoever writes rows must not have others' files signed.
+
+    Raises:
+        ForeignResult: a file is elsewhere.
+    """
+    for file in location.files:
+        path = file.key.removeprefix(prefix).split("/")
+        if (
+            location.bucket != bucket
+            or not file.key.startswith(prefix)
+            or path[-1] != file.name
+            or not {"", ".", ".."}.isdisjoint(path)
+        ):
+            raise ForeignResult(f"the row's file {file.name} is not below {prefix} of our bucket")
 
 
 async def _read_prediction(request: web.Request) -> Prediction:

@@ -5,12 +5,12 @@ One context per resource, in the order of `PROVEN`; each fills the app key that 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import aiohttp
 import asyncpg
 import structlog
 from aiobotocore.config import AioConfig
@@ -20,14 +20,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
-from producer_api.auth import VERIFIER, KeysUnavailable, TokenVerifier
+from producer_api.auth import VERIFIER, TokenVerifier, open_issuer_session
 from producer_api.errors import StartRefused
+from producer_api.health import PROBES, create_probes
+from producer_api.key_set import KeysUnavailable
 from producer_api.models import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
 from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueueSender, TopicSender
+from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
-from producer_api.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, STORE, DatabaseUnavailable, Store
+from producer_api.store import SCHEMA_REVISION, STORE, DatabaseUnavailable, Store, open_pools
+from producer_api.sweep import OrphanSweep
 from producer_api.telemetry import METRICS
+from producer_api.uploads import INSPECTOR_THREADS, INSPECTORS
 from retainwise_contracts.logs import StartupEvent
 
 if TYPE_CHECKING:
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT_SECONDS = 10.0
 """For each proof at start: a service that cannot answer in this time is not one to start on."""
 
-DATABASE_CONNECTIONS = 10
-"""Requests hold one for single statements only, so that a few serve many; each relay may hold one longer."""
+OTHER_STORAGE_CONNECTIONS = 2
+"""Besides one for each upload: the probe and the sweep of uploads."""
 
 RELAY_CONNECTIONS = 2
 """A relay has one request in the air; the other is for one that was given up and is not closed yet."""
@@ -90,22 +95,14 @@ async def load_models(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_database(app: web.Application) -> AsyncIterator[None]:
-    """Open the pool and prove the schema's revision. Raises StartRefused."""
+    """Open the connections and prove the schema's revision. Raises StartRefused."""
     url = app[SETTINGS].database_url.get_secret_value()
     address = database_address(url)
-    try:
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=DATABASE_CONNECTIONS,
-            timeout=COMMAND_TIMEOUT_SECONDS,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings={"application_name": "retainwise-producer-api"},
-        )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-        raise StartRefused(describe_database_error(error, address)) from error
-    try:
-        store = Store(pool)
+    async with AsyncExitStack() as stack:
+        try:
+            store = Store(await stack.enter_async_context(open_pools(url)))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            raise StartRefused(describe_database_error(error, address)) from error
         try:
             revision = await store.read_schema_revision()
         except (asyncpg.PostgresError, DatabaseUnavailable) as error:
@@ -120,18 +117,13 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
         app[STORE] = store
         yield
-    finally:
-        try:
-            async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
 
 
 async def open_bucket(app: web.Application) -> AsyncIterator[None]:
     """Open the S3 client and prove that the bucket is there. Raises StartRefused."""
     settings = app[SETTINGS]
-    config = _client_config(settings.max_concurrent_uploads, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
+    connections = settings.max_concurrent_uploads + OTHER_STORAGE_CONNECTIONS
+    config = _client_config(connections, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
         AioConfig(signature_version="s3v4")  # presigned links come out in the old form without it
     )
     async with app[AWS].create_client("s3", region_name=settings.aws_region, config=config) as client:
@@ -152,11 +144,12 @@ async def open_queue(app: web.Application) -> AsyncIterator[None]:
     config = _client_config(RELAY_CONNECTIONS, attempts=1)  # the relay itself tries again
     async with app[AWS].create_client("sqs", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
-            async with _proving(app, "sqs:GetQueueAttributes", settings.predictions_queue_url):
+            queue_url = hide_credentials(settings.predictions_queue_url)
+            async with _proving(app, "sqs:GetQueueAttributes", queue_url):
                 await client.get_queue_attributes(
                     QueueUrl=settings.predictions_queue_url, AttributeNames=["QueueArn"]
                 )
-            log.info(StartupEvent.SQS_CLIENT_INITIALIZED, queue_url=settings.predictions_queue_url)
+            log.info(StartupEvent.SQS_CLIENT_INITIALIZED, queue_url=queue_url)
         app[QUEUE] = client
         yield
 
@@ -181,7 +174,7 @@ async def open_topic(app: web.Application) -> AsyncIterator[None]:
 async def open_verifier(app: web.Application) -> AsyncIterator[None]:
     """Fetch the token issuer's keys and keep them fresh. Raises StartRefused."""
     settings = app[SETTINGS]
-    async with aiohttp.ClientSession() as session:
+    async with open_issuer_session() as session:
         verifier = TokenVerifier(
             session,
             jwks_url=settings.jwks_url,
@@ -191,15 +184,12 @@ async def open_verifier(app: web.Application) -> AsyncIterator[None]:
         try:
             keys = await verifier.refresh_keys()
         except KeysUnavailable as error:
-            raise StartRefused(f"JWKS_URL: no keys from {settings.jwks_url}: {error}") from error
+            where = hide_credentials(settings.jwks_url)
+            raise StartRefused(f"JWKS_URL: no keys from {where}: {error}") from error
         log.info(StartupEvent.JWT_VERIFIER_INITIALIZED, issuer=settings.jwt_issuer, keys=keys)
         app[VERIFIER] = verifier
-        refreshing = asyncio.create_task(verifier.keep_keys_fresh(), name="keep_keys_fresh")
-        try:
+        async with _running(verifier.keep_keys_fresh(), "keep_keys_fresh"):
             yield
-        finally:
-            refreshing.cancel()
-            await asyncio.wait([refreshing])
 
 
 async def run_outbox(app: web.Application) -> AsyncIterator[None]:
@@ -223,8 +213,34 @@ async def run_outbox(app: web.Application) -> AsyncIterator[None]:
         await outbox.stop()
 
 
+async def run_probes(app: web.Application) -> AsyncIterator[None]:
+    """Probe what the API depends on for as long as it runs."""
+    app[PROBES] = create_probes(app)
+    async with _running(app[PROBES].run(), "probes"):
+        yield
+
+
+async def run_sweep(app: web.Application) -> AsyncIterator[None]:
+    """Delete orphan uploads for as long as the API runs."""
+    age_seconds = app[SETTINGS].orphan_age_seconds
+    sweep = OrphanSweep(app[STORE], app[OBJECTS], app[METRICS], age_seconds=age_seconds)
+    async with _running(sweep.run(), "orphan_sweep"):
+        yield
+
+
+async def run_inspectors(app: web.Application) -> AsyncIterator[None]:
+    """Keep the threads that inspect files."""
+    with ThreadPoolExecutor(INSPECTOR_THREADS, thread_name_prefix="inspector") as inspectors:
+        app[INSPECTORS] = inspectors
+        yield
+
+
 PROVEN = (load_models, open_database, open_bucket, open_queue, open_topic, open_verifier)
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
+
+
+RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep)
+"""What works on its own once everything is proven."""
 
 
 async def check_resources(settings: Settings) -> None:
@@ -298,6 +314,17 @@ def _client_config(
 
 
 @asynccontextmanager
+async def _running(work: Coroutine[object, object, None], name: str) -> AsyncIterator[None]:
+    """Run a task while the block runs."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
 async def _proving(app: web.Application, action: str, resource: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
@@ -323,4 +350,4 @@ async def _caller(app: web.Application) -> str:
 
 
 def _describe(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return hide_credentials(str(error)) or type(error).__name__

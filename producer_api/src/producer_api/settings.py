@@ -72,7 +72,31 @@ class Settings(BaseSettings):
         description="The maximum number of concurrent uploads; each uses up to 30 MB of memory",
     )
     upload_idle_seconds: float = Field(
-        default=30, gt=0, le=3_600, description="How long an upload may send no data before it is refused"
+        default=30,
+        gt=0,
+        le=3_600,
+        description="How long an upload may send no data, or be slower than MIN_UPLOAD_BYTES_PER_SECOND",
+    )
+    min_upload_bytes_per_second: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000_000,
+        description="An upload that stays slower than this for UPLOAD_IDLE_SECONDS is refused",
+    )
+    orphan_age_seconds: float = Field(
+        default=86_400,
+        gt=0,
+        le=31_536_000,
+        description="An object below uploads/ that is older than this and has no row is deleted",
+    )
+    max_connections: int = Field(
+        default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
+    )
+    shutdown_delay_seconds: float = Field(
+        default=5,
+        ge=0,
+        le=300,
+        description="How long /readyz answers 503 after SIGTERM before new uploads are refused",
     )
     shutdown_grace_seconds: float = Field(
         default=110,
@@ -82,6 +106,11 @@ class Settings(BaseSettings):
     )
     http_host: str = Field(default="0.0.0.0", description="The address the API listens on")  # noqa: S104 a container must be reachable
     http_port: int = Field(default=8080, ge=0, le=65_535, description="0 picks a free port")
+    admin_host: str = Field(
+        default="127.0.0.1",
+        description="The address of the port for operators: /metrics and health in detail",
+    )
+    admin_port: int = Field(default=8082, ge=0, le=65_535, description="0 picks a free port")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

@@ -21,6 +21,17 @@ PROBLEM_CODE = web.ResponseKey("problem_code", str)
 """The code of an error response, for the request's log line and metrics."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE_MEMBER = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+
+MAX_TRACESTATE_CHARACTERS = 512
+"""What W3C Trace Context asks to be kept. A longer one is ignored."""
+
+MAX_TRACESTATE_MEMBERS = 32
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 _tracer = trace.get_tracer(SERVICE)
@@ -46,6 +57,19 @@ class ApiMetrics:
         )
         self.upload_bytes = Counter(name("upload_bytes"), "Bytes of files received", registry=registry)
         self.uploads_under_way = Gauge(name("uploads_under_way"), "Uploads in progress", registry=registry)
+        self.connections = Gauge(name("connections"), "Open connections of clients", registry=registry)
+        self.connections_closed = Counter(
+            name("connections_closed"),
+            "Connections of clients refused or closed by us, by reason",
+            ["reason"],
+            registry=registry,
+        )
+        self.orphan_uploads = Counter(
+            name("orphan_uploads_deleted"),
+            "Uploads without a row that were deleted, by kind: object or unfinished",
+            ["kind"],
+            registry=registry,
+        )
         self.outbox_unsent = Gauge(
             name("outbox_unsent_messages"),
             "Unsent messages in the outbox",
@@ -79,14 +103,40 @@ def current_traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def _trace_context(request: web.Request) -> dict[str, str]:
+    """Return the caller's trace context as far as it is valid: OpenTelemetry logs what it cannot read."""
+    traceparent = request.headers.get("traceparent", "")
+    if not _TRACEPARENT.fullmatch(traceparent):
+        return {}
+    tracestate = ",".join(request.headers.getall("tracestate", ()))
+    if len(tracestate) > MAX_TRACESTATE_CHARACTERS:
+        return {"traceparent": traceparent}
+    members = [member.strip() for member in tracestate.split(",")]
+    keys = {member.partition("=")[0] for member in members}
+    if len(keys) < len(members) or len(members) > MAX_TRACESTATE_MEMBERS:
+        return {"traceparent": traceparent}
+    if not all(_TRACESTATE_MEMBER.fullmatch(member) for member in members):
+        return {"traceparent": traceparent}
+    return {"traceparent": traceparent, "tracestate": tracestate}
+
+
 def _trace_id(span: trace.Span) -> str | None:
     context = span.get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
 
+SERVER = "retainwise"
+"""The `Server` header of every answer. aiohttp's own names software versions."""
+
+
 async def hide_software(_: web.Request, response: web.StreamResponse) -> None:
-    """Replace aiohttp's `Server` header, which names software versions."""
-    response.headers["Server"] = "retainwise"
+    """Replace aiohttp's `Server` header."""
+    response.headers["Server"] = SERVER
+
+
+def new_request_id() -> str:
+    """Return an id for a request that has none."""
+    return str(uuid4())
 
 
 @web.middleware
@@ -94,13 +144,13 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
     """Give the request an id, run it in a span that continues the caller's trace, count it and log it."""
     route = request.match_info.route.resource.canonical if request.match_info.route.resource else "unmatched"
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id()
     request[REQUEST_ID] = request_id
     started = time.perf_counter()
     with (
         _tracer.start_as_current_span(
             f"{request.method} {route}",
-            context=_propagator.extract(request.headers),
+            context=_propagator.extract(_trace_context(request)),
             kind=trace.SpanKind.SERVER,
             attributes={"http.request.method": request.method, "http.route": route},
         ) as span,

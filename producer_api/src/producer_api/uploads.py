@@ -6,14 +6,25 @@ refused from their first bytes.
 
 import asyncio
 import re
+import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID, uuid4
 
 import aiohttp
 import structlog
-from aiohttp import BodyPartReader, MultipartReader, hdrs, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    MultipartReader,
+    hdrs,
+    web,
+)
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ml_models.intake.columns import map_columns
@@ -25,8 +36,6 @@ from producer_api.errors import (
     InvalidParameter,
     MalformedMultipart,
     MediaTypeUnsupported,
-    ShuttingDown,
-    TooManyUploads,
     UploadCutOff,
     UploadStalled,
 )
@@ -34,7 +43,7 @@ from producer_api.models import MODELS
 from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
 from producer_api.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from producer_api.settings import SETTINGS, Settings
-from producer_api.telemetry import METRICS, ApiMetrics
+from producer_api.telemetry import METRICS
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
@@ -55,6 +64,23 @@ UPLOAD_SECONDS = 3_600.0
 
 MAX_FILE_NAME_CHARACTERS = 255
 
+MAX_CONTENT_TYPE_CHARACTERS = 256
+"""For the header of a request or of a part: aiohttp's parser takes time in the square of its length."""
+
+MAX_PART_HEADER_CHARACTERS = 2_048
+MAX_PART_HEADERS = 8
+
+MAX_FORM_LINES = 100
+"""For the lines of a form that are neither of a part nor of its headers: one boundary for each part."""
+
+READ_AHEAD_BYTES = 262_144
+"""What aiohttp may have received beyond what has been read from it."""
+
+INSPECTORS = web.AppKey("inspectors", ThreadPoolExecutor)
+"""The threads that inspect files. Few, since each of them takes turns with the event loop."""
+
+INSPECTOR_THREADS = 2
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -68,55 +94,6 @@ class Upload:
     options: PredictionOptions
 
 
-class UploadGate:
-    """Limits the number of concurrent uploads, and admits none once the API is shutting down."""
-
-    def __init__(self, at_most: int, metrics: ApiMetrics) -> None:
-        self._at_most = at_most
-        self._metrics = metrics
-        self._under_way = 0
-        self._none_under_way = asyncio.Event()
-        self._none_under_way.set()
-        self.closed = False
-
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Count one upload while the block runs.
-
-        Raises:
-            ShuttingDown: the gate is closed.
-            TooManyUploads: the limit is reached.
-        """
-        if self.closed:
-            raise ShuttingDown
-        if self._under_way >= self._at_most:
-            raise TooManyUploads
-        self._count(+1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def close(self) -> None:
-        """Admit no more uploads."""
-        self.closed = True
-
-    async def wait_empty(self) -> None:
-        """Wait until no upload is under way."""
-        await self._none_under_way.wait()
-
-    def _count(self, change: int) -> None:
-        self._under_way += change
-        self._metrics.uploads_under_way.set(self._under_way)
-        if self._under_way:
-            self._none_under_way.clear()
-        else:
-            self._none_under_way.set()
-
-
-UPLOAD_GATE = web.AppKey("upload_gate", UploadGate)
-
-
 async def continue_when_read(_: web.Request) -> None:
     """Answer `Expect: 100-continue` only when the body is read, so that a refused file is not sent."""
 
@@ -128,20 +105,26 @@ async def create_upload(request: web.Request) -> Upload:
         ApiError, UnreadableFile, MappingError, ModelNotFound: the upload is refused, and nothing is stored.
     """
     settings = request.app[SETTINGS]
-    _refuse_by_headers(request, settings)
     upload_id = uuid4()
     key = f"uploads/{request[CALLER].tenant_id}/{upload_id}.csv"
     with structlog.contextvars.bound_contextvars(**{LogField.UPLOAD_ID: str(upload_id)}):
-        with request.app[UPLOAD_GATE].admit():
-            async with _time_limit(UPLOAD_SECONDS), request.app[OBJECTS].create_object(key) as writer:
-                receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
-                file_name, options = await receive(request, writer, settings)
-                stored = await writer.complete()
+        async with _time_limit(UPLOAD_SECONDS), request.app[OBJECTS].create_object(key) as writer:
+            receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
+            file_name, options = await receive(request, writer, settings)
+            stored = await writer.complete()
         log.info("upload_stored", key=key, size_bytes=stored.size_bytes)
     return Upload(upload_id, stored, file_name, options)
 
 
-def _refuse_by_headers(request: web.Request, settings: Settings) -> None:
+def refuse_by_headers(request: web.Request) -> None:
+    """Refuse an upload whose headers alone show that it cannot be accepted.
+
+    Raises:
+        ContentEncodingUnsupported, MediaTypeUnsupported, MalformedMultipart, FileTooLarge: why.
+    """
+    settings = request.app[SETTINGS]
+    if len(request.headers.get(hdrs.CONTENT_TYPE, "")) > MAX_CONTENT_TYPE_CHARACTERS:
+        raise MediaTypeUnsupported  # before anything parses it
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
         raise ContentEncodingUnsupported
     if request.content_type not in RAW_MEDIA_TYPES and request.content_type != FORM_MEDIA_TYPE:
@@ -160,10 +143,10 @@ async def _receive_raw(
 ) -> tuple[str | None, PredictionOptions]:
     """Receive a body that is the file itself; the options are in the query."""
     options = read_options(request.query.items(), request.app[MODELS])
-    file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
-    chunks = _body_chunks(request, settings.upload_idle_seconds)
+    file = _IncomingFile(request, writer)
+    chunks = _body_chunks(request, _Pace(request, settings))
     headers = await file.receive_head(chunks)
-    await _check_columns(headers, options)
+    await _check_columns(request.app[INSPECTORS], headers, options)
     await file.receive_rest(chunks)
     return None, options
 
@@ -174,16 +157,17 @@ async def _receive_form(
     """Receive a form with the part `file`. Columns are checked last: fields may come after the file."""
     if request.query:
         raise InvalidParameter(next(iter(request.query)), "with a form, send it as a form field.")
-    file = _IncomingFile(writer, settings.max_upload_bytes, request.app[METRICS])
+    file = _IncomingFile(request, writer)
+    pace = _Pace(request, settings)
     file_name: str | None = None
     headers: tuple[str, ...] | None = None
     fields: dict[str, str] = {}
-    async for part in _form_parts(request, settings.upload_idle_seconds):
+    async for part in _form_parts(request, pace):
         if part.name == "file":
             if headers is not None:
                 raise MalformedMultipart("The form has more than one part named “file”.")
             file_name = _clean_file_name(part.filename)
-            chunks = _part_chunks(part, settings.upload_idle_seconds)
+            chunks = _part_chunks(part, pace)
             headers = await file.receive_head(chunks)
             await file.receive_rest(chunks)
         elif part.name in fields or part.name is None or len(fields) >= MAX_FORM_FIELDS:
@@ -191,21 +175,22 @@ async def _receive_form(
                 f"Each part needs a name of its own, and at most {MAX_FORM_FIELDS} fields are allowed."
             )
         else:
-            fields[part.name] = await _read_field(part, settings.upload_idle_seconds)
+            fields[part.name] = await _read_field(part, pace)
     if headers is None:
         raise MalformedMultipart("The form has no part named “file”.")
     options = read_options(fields.items(), request.app[MODELS])
-    await _check_columns(headers, options)
+    await _check_columns(request.app[INSPECTORS], headers, options)
     return file_name, options
 
 
 class _IncomingFile:
     """One file as it arrives: `receive_head` first, then `receive_rest`. Both write to S3."""
 
-    def __init__(self, writer: ObjectWriter, max_bytes: int, metrics: ApiMetrics) -> None:
+    def __init__(self, request: web.Request, writer: ObjectWriter) -> None:
         self._writer = writer
-        self._max_bytes = max_bytes
-        self._metrics = metrics
+        self._max_bytes = request.app[SETTINGS].max_upload_bytes
+        self._received = request.app[METRICS].upload_bytes
+        self._inspectors = request.app[INSPECTORS]
 
     async def receive_head(self, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
         """Receive the file until its first `HEAD_BYTES` are known, and return the column headers found there.
@@ -219,12 +204,11 @@ class _IncomingFile:
         async for chunk in chunks:
             await self._write(chunk)
             head += chunk[: HEAD_BYTES - len(head)]
-            if (
-                self._writer.size_bytes > HEAD_BYTES
-            ):  # one byte more shows that the head is not the whole file
+            if self._writer.size_bytes > HEAD_BYTES:  # one byte more: the head is not the whole file
                 whole = False
                 break
-        dialect = await asyncio.to_thread(detect_dialect, bytes(head), whole=whole)
+        detect = partial(detect_dialect, bytes(head), whole=whole)
+        dialect = await asyncio.get_running_loop().run_in_executor(self._inspectors, detect)
         return dialect.headers
 
     async def receive_rest(self, chunks: AsyncIterator[bytes]) -> None:
@@ -235,33 +219,91 @@ class _IncomingFile:
     async def _write(self, chunk: bytes) -> None:
         if self._writer.size_bytes + len(chunk) > self._max_bytes:
             raise FileTooLarge(self._max_bytes)
-        self._metrics.upload_bytes.inc(len(chunk))
+        self._received.inc(len(chunk))
         await self._writer.write(chunk)
 
 
-async def _check_columns(headers: tuple[str, ...], options: PredictionOptions) -> None:
+async def _check_columns(
+    inspectors: ThreadPoolExecutor, headers: tuple[str, ...], options: PredictionOptions
+) -> None:
     """Refuse a file whose columns do not fit the model."""
-    await asyncio.to_thread(map_columns, headers, options.card, options.mapping)
+    await asyncio.get_running_loop().run_in_executor(
+        inspectors, map_columns, headers, options.card, options.mapping
+    )
 
 
-async def _body_chunks(request: web.Request, idle_seconds: float) -> AsyncIterator[bytes]:
+class _FormReader(MultipartReader):
+    """aiohttp's reader of forms, which would skip any number of lines before a boundary without a pause."""
+
+    _lines = 0
+
+    async def _readline(self) -> bytes:
+        self._lines += 1
+        if self._lines > MAX_FORM_LINES:
+            raise ValueError("too many lines that are no part of a file or a field")
+        return await super()._readline()
+
+
+class _Pace:
+    """How long an upload may wait for its next bytes.
+
+    It starts with `UPLOAD_IDLE_SECONDS`, which waiting uses up and received bytes restore: one second for
+    each `MIN_UPLOAD_BYTES_PER_SECOND`. Only waiting for the client counts: S3 may be slow without its fault.
+    """
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        self._content = request.content
+        self._max_bytes = settings.max_upload_bytes
+        self._allowance = self._idle_seconds = settings.upload_idle_seconds
+        self._bytes_per_second = settings.min_upload_bytes_per_second
+        self._total = 0
+
+    @asynccontextmanager
+    async def wait(self) -> AsyncIterator[None]:
+        """Limit the block, which reads from the request.
+
+        Raises:
+            UploadStalled: it took too long.
+            FileTooLarge: more was received than a file and the form around it may have.
+        """
+        started = time.monotonic()
+        async with _time_limit(self._allowance):
+            yield
+        received = self._content.total_bytes - self._total
+        self._total += received
+        waited = time.monotonic() - started
+        self._allowance += received / self._bytes_per_second - waited
+        self._allowance = min(self._allowance, self._idle_seconds)
+        if self._total > self._max_bytes + FORM_OVERHEAD_BYTES + READ_AHEAD_BYTES:
+            raise FileTooLarge(self._max_bytes)
+
+
+async def _body_chunks(request: web.Request, pace: _Pace) -> AsyncIterator[bytes]:
     await _send_continue(request)
     while True:
         with _translate_body_errors():
-            async with _time_limit(idle_seconds):
+            async with pace.wait():
                 chunk = await request.content.readany()
         if not chunk:
             return
         yield chunk
 
 
-async def _form_parts(request: web.Request, idle_seconds: float) -> AsyncIterator[BodyPartReader]:
+async def _form_parts(request: web.Request, pace: _Pace) -> AsyncIterator[BodyPartReader]:
     await _send_continue(request)
+    # Otherwise Python prints and remembers every header that aiohttp cannot read.
+    for category in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.filterwarnings("ignore", category=category)
     with _translate_body_errors():
-        form = await request.multipart()
+        form = _FormReader(
+            request.headers,
+            request.content,
+            max_field_size=MAX_PART_HEADER_CHARACTERS,
+            max_headers=MAX_PART_HEADERS,
+        )
     while True:
         with _translate_body_errors():
-            async with _time_limit(idle_seconds):
+            async with pace.wait():
                 part = await form.next()
         if part is None:
             return
@@ -273,19 +315,19 @@ async def _form_parts(request: web.Request, idle_seconds: float) -> AsyncIterato
         yield part
 
 
-async def _part_chunks(part: BodyPartReader, idle_seconds: float) -> AsyncIterator[bytes]:
+async def _part_chunks(part: BodyPartReader, pace: _Pace) -> AsyncIterator[bytes]:
     while True:
         with _translate_body_errors():
-            async with _time_limit(idle_seconds):
+            async with pace.wait():
                 chunk = await part.read_chunk(CHUNK_BYTES)
         if not chunk:
             return
         yield chunk
 
 
-async def _read_field(part: BodyPartReader, idle_seconds: float) -> str:
+async def _read_field(part: BodyPartReader, pace: _Pace) -> str:
     value = bytearray()
-    async for chunk in _part_chunks(part, idle_seconds):
+    async for chunk in _part_chunks(part, pace):
         value += chunk
         if len(value) > MAX_FIELD_BYTES:
             raise InvalidParameter(str(part.name), f"the maximum is {MAX_FIELD_BYTES:,} bytes.")

@@ -1,6 +1,9 @@
 """The API in this process, on a real socket, with a real database, AWS emulator and token issuer."""
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +17,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from producer_api.app import create_app
+from producer_api.connections import Connections, Site
+from producer_api.health import create_admin_app
 from producer_api.server import create_runner
 from producer_api.settings import Settings
+from producer_api.telemetry import METRICS
 
 ORIGIN = "https://app.example.com"
 
@@ -46,6 +52,8 @@ def environment(database, aws, issuer) -> dict[str, str]:
         "CORS_ALLOWED_ORIGINS": ORIGIN,
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": "0",
+        "ADMIN_PORT": "0",
+        "SHUTDOWN_DELAY_SECONDS": "0",
     }
     return variables
 
@@ -58,6 +66,7 @@ class Api:
     port: int
     http: aiohttp.ClientSession
     registry: CollectorRegistry
+    admin_url: str
 
     async def post(self, body: Any = CUSTOMERS, **options: Any) -> tuple[int, Any]:
         """Send a file and return the status and the JSON of the answer."""
@@ -89,18 +98,76 @@ def start_api(environment, issuer, aws_session):
             # The server waits for unfinished bodies, and some tests leave one.
             variables.setattr("producer_api.server.ANSWER_SECONDS", 0.5)
             registry = CollectorRegistry()
-            app = create_app(Settings(), registry=registry, aws=aws_session)
+            # And they wait for what is noticed by a probe.
+            variables.setattr("producer_api.health.PROBE_SECONDS", 0.1)
+            settings_read = Settings()
+            app = create_app(settings_read, registry=registry, aws=aws_session)
             runner = create_runner(app)
-        await runner.setup()
+            admin_runner = create_runner(create_admin_app(app))
+            await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await admin_runner.setup()
+            connections = Connections(settings_read.max_connections, app[METRICS])
+            await Site(runner, "127.0.0.1", 0, connections).start()
+            await Site(admin_runner, "127.0.0.1", 0, connections).start()
             port = runner.addresses[0][1]
             async with aiohttp.ClientSession(
                 f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {issuer.mint('acme')}"}
             ) as http:
-                yield Api(app, port, http, registry)
+                yield Api(app, port, http, registry, f"http://127.0.0.1:{admin_runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
+            await admin_runner.cleanup()
+
+    return start
+
+
+class Process:
+    """A process of the API, with the JSON lines it wrote so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, object]] = []
+
+    async def line(self, event: str) -> dict[str, object]:
+        """Wait for a line of the log."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while written := await self.process.stdout.readline():
+                self.lines.append(json.loads(written))
+                if self.lines[-1]["event"] == event:
+                    return self.lines[-1]
+        raise AssertionError(f"it ended without {event}: {self.lines}")
+
+    async def ended(self) -> int:
+        """Wait for the process to end and return its exit code."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while written := await self.process.stdout.readline():
+                self.lines.append(json.loads(written))
+            return await self.process.wait()
+
+
+@pytest.fixture
+def start_process(environment):
+    """A function that runs `python -m producer_api` while the block lasts."""
+
+    @asynccontextmanager
+    async def start(*arguments: str, ulimit: str = "", **variables: str) -> AsyncIterator[Process]:
+        command = [sys.executable, "-m", "producer_api", *arguments]
+        if ulimit:
+            command = ["sh", "-c", f'ulimit -n {ulimit}; exec "$@"', "sh", *command]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=os.environ | environment | variables,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            yield Process(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     return start
 

@@ -5,7 +5,6 @@ import json
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import pytest
 import structlog
 from aiobotocore.config import AioConfig
@@ -19,7 +18,7 @@ from producer_api.outbox import (
     ReceiverUnavailable,
     TopicSender,
 )
-from producer_api.store import Store
+from producer_api.store import Store, open_pools
 from producer_api.telemetry import ApiMetrics
 
 REQUESTED = "retainwise.prediction.requested.v1"
@@ -29,8 +28,8 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 @pytest.fixture
 async def store(database):
     """The outbox as the producer's role sees it."""
-    async with asyncpg.create_pool(database.producer, min_size=1, max_size=4) as pool:
-        yield Store(pool)
+    async with open_pools(database.producer) as pools:
+        yield Store(pools)
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ async def test_relay_waits_for_an_outage_to_end(create_relay, owner, aws, unused
 
 
 async def test_relay_reports_an_unavailable_database_without_a_traceback(create_relay, store, until):
-    await store._pool.close()
+    await store._pools.background.close()
     relay = create_relay()
 
     async def reported() -> bool:
@@ -251,7 +250,7 @@ async def test_paused_relay_keeps_messages_and_reports_it(start_api, customers, 
     async with start_api(enable_sqs="false") as api:
         status, _ = await api.post(customers)
         assert status == 202
-        status, health = await api.get("/readyz")
+        status, health = await api.get(f"{api.admin_url}/readyz")
         assert (status, health["state"]) == (200, "degraded")
         assert {"name": "outbox", "state": "degraded", "detail": "sending is paused by ENABLE_SQS"} in health[
             "checks"

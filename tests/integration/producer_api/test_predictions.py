@@ -113,3 +113,41 @@ async def test_result_links_work_for_a_while(api, prediction, owner, s3, aws):
         disposition = EmailMessage()
         disposition["Content-Disposition"] = response.headers["Content-Disposition"]
         assert disposition.get_filename() == f"{prediction['prediction_id']}-scores.csv"
+
+
+FOREIGN: dict[str, dict[str, str]] = {
+    "its own": {},
+    "another tenant's": {"key": "results/globex/{id}/1/scores.csv"},
+    "another prediction's": {"key": "results/acme/00000000-0000-0000-0000-000000000000/1/scores.csv"},
+    "an upload": {"key": "uploads/acme/{id}.csv"},
+    "a way up": {"key": "results/acme/{id}/../../globex/scores.csv"},
+    "another file's name": {"key": "results/acme/{id}/1/manifest.json"},
+    "another bucket": {"bucket": "another-bucket"},
+}
+
+
+async def test_link_is_signed_only_for_the_predictions_own_files(api, prediction, owner, aws, subtests):
+    await owner.execute(
+        "update predictions set status = 'RUNNING', fence = 1, attempt = 1, started_at = now()"
+    )
+    await owner.execute("alter table predictions disable trigger user")
+    own = "results/acme/{id}/1/scores.csv"
+    file = {"name": "scores.csv", "key": own, "media_type": "text/html", "size_bytes": 1, "sha256": "0" * 64}
+    for name, changes in FOREIGN.items():
+        with subtests.test(name):
+            key = changes.get("key", own).format(id=prediction["prediction_id"])
+            location = {"bucket": changes.get("bucket", aws.bucket), "files": [file | {"key": key}]}
+            await owner.execute(
+                """
+                update predictions set status = 'COMPLETED', finished_at = now(), rows_total = 1,
+                    rows_scored = 1, rows_rejected = 0, summary = '{}', result = $1
+                """,
+                json.dumps(location),
+            )
+            status, answer = await api.get(prediction["links"]["result"])
+            if not changes:
+                assert status == 200
+                assert answer["files"][0]["media_type"] == "text/csv; charset=utf-8"  # not the row's
+            else:
+                assert (status, answer["code"]) == (500, "internal_error")
+                assert key not in json.dumps(answer)

@@ -1,9 +1,6 @@
 """The API as a process: it starts, refuses to start, is killed and stops."""
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
@@ -15,56 +12,7 @@ from producer_api.errors import StartRefused
 from producer_api.resources import check_resources
 from producer_api.settings import Settings
 from retainwise_contracts.codec import decode
-
-
-class Process:
-    """A process of the API, with the JSON lines it wrote so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.lines: list[dict[str, object]] = []
-
-    async def line(self, event: str) -> dict[str, object]:
-        """Wait for a line of the log."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            while written := await self.process.stdout.readline():
-                self.lines.append(json.loads(written))
-                if self.lines[-1]["event"] == event:
-                    return self.lines[-1]
-        raise AssertionError(f"it ended without {event}: {self.lines}")
-
-    async def ended(self) -> int:
-        """Wait for the process to end and return its exit code."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            while written := await self.process.stdout.readline():
-                self.lines.append(json.loads(written))
-            return await self.process.wait()
-
-
-@pytest.fixture
-def start_process(environment):
-    """A function that runs `python -m producer_api` while the block lasts."""
-
-    @asynccontextmanager
-    async def start(*arguments: str, **variables: str):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "producer_api",
-            *arguments,
-            env=os.environ | environment | variables,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            yield Process(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    return start
+from retainwise_contracts.logs import StartupEvent
 
 
 @asynccontextmanager
@@ -144,7 +92,9 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         yield customers[60:]
 
     async with start_process() as api, aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        url = f"http://127.0.0.1:{(await api.line('startup_complete'))['port']}"
+        started = await api.line("startup_complete")
+        url = f"http://127.0.0.1:{started['port']}"
+        admin_url = f"http://127.0.0.1:{started['admin_port']}"
 
         async def upload():
             async with http.post(f"{url}/v1/predictions", data=slowly(), headers=headers) as response:
@@ -154,13 +104,15 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         metric = "retainwise_api_uploads_under_way 1.0"
         async with asyncio.timeout(20):
             while True:
-                async with http.get(f"{url}/metrics") as response:
+                async with http.get(f"{admin_url}/metrics") as response:
                     if metric in await response.text():
                         break
         api.process.terminate()
         await api.line("signal_received")
         async with http.get(f"{url}/readyz") as response:
             assert response.status == 503
+            assert await response.json() == {"state": "failed"}
+        async with http.get(f"{admin_url}/readyz") as response:
             assert "shutting down" in await response.text()
         async with http.post(f"{url}/v1/predictions", data=customers, headers=headers) as response:
             assert response.status == 503
@@ -170,7 +122,7 @@ async def test_upload_finishes_after_sigterm(start_process, issuer, customers):
         assert status == 202
         assert await api.ended() == 0
     events = [line["event"] for line in api.lines]
-    assert events[:6] == [
+    assert [event for event in events if event in set(StartupEvent)][:6] == [
         "model_loaded",
         "database_initialized",
         "s3_client_initialized",

@@ -34,7 +34,7 @@ FILES = [
     (NO_ROWS, 422, "no_rows"),
     (b"\xff\xfe\x00\x00c\x00\x00\x00", 422, "unreadable_encoding"),
     (b",".join(b"c%d" % n for n in range(1001)) + b"\n" + b"1," * 1000 + b"1\n", 422, "too_many_columns"),
-    (b"a,b\n" + b"x" * 300_000, 422, "line_too_long"),
+    (b"x" * 300_000, 422, "line_too_long"),
     (b"customerID,tenur\n1,2\n", 422, "required_columns_missing"),
 ]
 
@@ -48,6 +48,8 @@ async def test_unreadable_file_is_refused(api, owner, s3, aws, subtests):
             async with api.http.post("/v1/predictions", data=form) as response:
                 assert response.content_type == "application/problem+json"
                 assert_problem((response.status, await response.json(content_type=None)), status, code)
+    _, problem = await api.post(b"guest,nights,room\n1,2,x\n")
+    assert "for telecom customers" in problem["detail"]
     _, problem = await api.post(b"customerID,tenur,Contract\n1,2,x\n")
     assert "InternetService" in problem["missing"]
     assert set(problem["closest"]) == set(problem["missing"])
@@ -69,6 +71,8 @@ PARAMETERS = [
     ({"deadline": "2999-01-01T00:00:00"}, "invalid_parameter"),
     ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_parameter"),
     ({"deadline": "9999-12-31T23:59:59-12:00"}, "invalid_parameter"),
+    ({"confirm": "tenure,shoe size"}, "invalid_parameter"),
+    ({"confirm": " , "}, "invalid_parameter"),
     ({"modle": "telco-churn@1.0.0"}, "invalid_parameter"),
 ]
 

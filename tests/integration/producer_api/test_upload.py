@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from ml_models.intake.dialect import HEAD_BYTES
+from producer_api.admission import UPLOAD_GATE
 from producer_api.objects import PART_BYTES
 from producer_api.store import STORE
-from producer_api.uploads import UPLOAD_GATE
 from retainwise_contracts.codec import decode
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
@@ -31,7 +31,7 @@ async def receive(sqs, queue_url):
 async def test_file_is_stored_queued_and_answered(api, customers, aws, owner, s3, sqs):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with api.http.post(
-        "/v1/predictions?reasons=5",
+        "/v1/predictions?reasons=5&confirm=tenure,%20MonthlyCharges,tenure",
         data=customers,
         headers={"Content-Type": "text/csv", "traceparent": trace},
     ) as response:
@@ -55,6 +55,7 @@ async def test_file_is_stored_queued_and_answered(api, customers, aws, owner, s3
     assert isinstance(requested, PredictionRequestedV1)
     assert requested.prediction_id == UUID(prediction["prediction_id"])
     assert requested.options.reasons == 5
+    assert requested.options.confirmed == ("tenure", "MonthlyCharges")
     assert requested.upload.sha256 == hashlib.sha256(customers).hexdigest()
     stored = await s3.get_object(Bucket=requested.upload.bucket, Key=requested.upload.key)
     assert await stored["Body"].read() == customers
@@ -217,12 +218,67 @@ async def test_upload_over_the_concurrency_limit_is_refused(start_api, customers
         assert status == 202
 
 
+async def test_tenant_with_many_uploads_leaves_slots_to_others(start_api, customers, issuer):
+    async with start_api(max_concurrent_uploads="12") as api:
+        held = [await raw_request(api, customers[:50], length=len(customers)) for _ in range(12)]
+        gate = api.app[UPLOAD_GATE]
+        async with api.http.post(
+            "/v1/predictions", data=customers, headers={"Content-Type": "text/csv"}
+        ) as response:
+            assert response.status == 429
+            assert response.headers["Retry-After"]
+            assert (await response.json(content_type=None))["code"] == "too_many_own_uploads"
+        assert gate._of_tenant["acme"] == 4  # half as many as are still free
+        other = {"Authorization": f"Bearer {issuer.mint('globex')}", "Content-Type": "text/csv"}
+        assert (await api.post(customers, headers=other))[0] == 202
+        answers = []
+        for reader, writer in held:
+            writer.write(customers[50:])
+            answers.append((await asyncio.wait_for(reader.readline(), 20))[:12])
+            writer.close()
+        assert sorted(answers) == [b"HTTP/1.1 202"] * 4 + [b"HTTP/1.1 429"] * 8
+        await gate.wait_empty()
+        assert not gate._of_tenant
+
+
+async def test_upload_that_dribbles_is_refused(start_api, customers, owner):
+    async with start_api(upload_idle_seconds="0.5", min_upload_bytes_per_second="100000") as api:
+        reader, writer = await raw_request(api, customers, length=10**6)
+
+        async def dribble():
+            while True:  # always far sooner than the idle time
+                writer.write(b"a")
+                await asyncio.sleep(0.05)
+
+        dribbling = asyncio.create_task(dribble())
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        dribbling.cancel()
+        writer.transport.abort()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"upload_stalled"' in answer
+    assert await owner.fetchval("select count(*) from uploads") == 0
+
+
+async def test_ended_upload_is_answered(api, customers):
+    reader, writer = await raw_request(api, customers[:50], length=len(customers))
+    gate = api.app[UPLOAD_GATE]
+    async with asyncio.timeout(20):
+        while not gate._of_tenant:
+            await asyncio.sleep(0.01)
+    gate.close()
+    gate.abort()
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    writer.transport.abort()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"shutting_down"' in answer
+
+
 async def test_unavailable_storage_and_database_are_reported(api, customers, aws, s3, owner):
     await s3.delete_bucket(Bucket=aws.bucket)
     status, problem = await api.post(customers)
     assert (status, problem["code"]) == (503, "storage_unavailable")
     assert problem["detail"] == "The file storage cannot be reached. Try again in a few seconds."
-    await api.app[STORE]._pool.close()
+    await api.app[STORE]._pools.reads.close()
     status, problem = await api.get("/v1/predictions/00000000-0000-0000-0000-000000000000")
     assert (status, problem["code"]) == (503, "database_unavailable")
     assert problem["detail"] == "The database cannot be reached. Try again in a few seconds."

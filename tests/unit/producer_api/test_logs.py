@@ -4,6 +4,7 @@ import sys
 from aiohttp.http_exceptions import LineTooLong
 
 from producer_api.logs import _without_request
+from producer_api.redaction import hide_credentials, hide_credentials_in_line
 
 
 def record_of(error: Exception) -> logging.LogRecord:
@@ -24,3 +25,20 @@ def test_other_errors_keep_their_traceback():
     record = record_of(RuntimeError("ours"))
     assert _without_request(record)
     assert "RuntimeError: ours" in logging.Formatter().format(record)
+
+
+def test_credentials_in_urls_are_hidden():
+    line = {
+        "event": "x",
+        "url": "https://user:pa@ss@issuer.example/keys?api_key=hidden-word",
+        "reason": "cannot reach http://u:hidden-word@proxy:8080, tried 3 times",
+        "number": 1,
+    }
+    hidden = hide_credentials_in_line(None, "", line)
+    assert hidden["url"] == "https://…@issuer.example/keys?…"
+    assert hidden["reason"] == "cannot reach http://…@proxy:8080, tried 3 times"
+
+
+def test_hiding_credentials_is_linear():
+    text = "://" + "a" * 100_000 + "://" * 30_000
+    assert hide_credentials(text)
