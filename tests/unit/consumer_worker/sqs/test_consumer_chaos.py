@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry, Unavailable
 from consumer_worker.sqs.queue import Entry, QueueUnavailable
 from tests.unit.consumer_worker.sqs.fake_queue import Action, FakeQueue, Fault
 from tests.unit.consumer_worker.sqs.virtual_time import now
@@ -38,6 +38,8 @@ def outcome(dice: random.Random) -> Outcome:
             return Release("chaos")
         case x if x < 0.2:
             return Park("chaos")
+        case x if x < 0.24:
+            return Unavailable(dice.choice(["database", "disk"]), "chaos")
         case x if x < 0.3:
             return Retry(dice.uniform(0, 20))
     return Ack()
@@ -70,9 +72,15 @@ async def test_messages_are_settled_once_through_random_faults_and_stops(queue, 
         finally:
             running[delivery.message_id] -= 1
 
+    async def probe():
+        await asyncio.sleep(dice.uniform(0, 2))
+        if dice.random() < 0.5:
+            raise OSError("chaos")
+
     for _ in range(40):
         async with consuming(
             handle,
+            probes={"database": probe},
             visibility_seconds=30,
             max_handlers=12,
             prefetch=14,
