@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,6 +46,12 @@ def outcome(dice: random.Random) -> Outcome:
     return Ack()
 
 
+async def probe(dice: random.Random) -> None:
+    await asyncio.sleep(dice.uniform(0, 2))
+    if dice.random() < 0.5:
+        raise OSError("chaos")
+
+
 @pytest.mark.parametrize("seed", range(25))
 async def test_messages_are_settled_once_through_random_faults_and_stops(queue, consuming, sample, seed):
     dice = random.Random(seed)
@@ -72,15 +79,10 @@ async def test_messages_are_settled_once_through_random_faults_and_stops(queue, 
         finally:
             running[delivery.message_id] -= 1
 
-    async def probe():
-        await asyncio.sleep(dice.uniform(0, 2))
-        if dice.random() < 0.5:
-            raise OSError("chaos")
-
     for _ in range(40):
         async with consuming(
             handle,
-            probes={"database": probe},
+            probes={"database": partial(probe, dice)},
             visibility_seconds=30,
             max_handlers=12,
             prefetch=14,
