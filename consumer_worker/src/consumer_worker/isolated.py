@@ -71,9 +71,9 @@ def answer(order_json: bytes) -> "Answer":
         MemoryError: the memory limit was reached.
     """
     # Libraries are loaded once `confine` has run: some start threads when they are imported.
-    from consumer_worker.isolation import Answer, Failed, Order, Unexpected  # noqa: PLC0415, RUF100
-    from consumer_worker.scoring import ScoringFailed, score_file  # noqa: PLC0415, RUF100
-    from ml_models.runtime import load_model  # noqa: PLC0415, RUF100
+    from consumer_worker.isolation import Answer, Failed, Order, Unexpected
+    from consumer_worker.scoring import ScoringFailed, score_file
+    from ml_models.runtime import load_model
 
     order = Order.model_validate_json(order_json)
     limit_memory(order.memory_bytes)
