@@ -1,8 +1,8 @@
 """Scores one suspect file, one that may kill its process, in a child process with a memory limit.
 
-Suspects only: a fresh child costs half a second and 110 MB before its first row, a file of 200 rows takes a
-thread a tenth of that. A child kept warm would score as fast as a thread, but hold its 150 MB for ever and run
-the next file in the process that a hostile one has been in.
+Suspects only: a fresh child costs 0.6 s and 110 MB before its first row, a file of 200 rows takes a
+thread a tenth of that. A child kept warm would score as fast as a thread, but hold its 150 MB for ever and
+score the next file in the process that a hostile one has been in.
 """
 
 import asyncio
@@ -23,14 +23,23 @@ from consumer_worker.scoring import ScoringFailed, ScoringLimits, ScoringReport,
 from retainwise_contracts.failures import FailureCode
 
 CHILD_MEMORY_BYTES = 256 << 20
-"""Private memory that a child may take: 103 MB before its first row, 200 MB for a million rows. A child that takes
-all of it has an RSS of 255 MB; with the 430 MB of a worker whose threads score, that stays below 700 MB."""
+"""Private memory that a child may take: 103 MB before its first row, 200 MB for a million rows. A child that
+takes all of it has an RSS of 256 MB; with the 430 MB of a worker whose threads score, less than 700 MB."""
 
 CHILD_BLOCK_BYTES = 2 << 20
-"""Read at a time in a child: a quarter of what a thread reads takes 90 MB less, and the results are the same."""
+"""Read at a time in a child: a quarter of what a thread reads takes 90 MB less; the results are the same."""
+
+CHILD_LIMITS = ScoringLimits(block_bytes=CHILD_BLOCK_BYTES)
 
 MAX_ANSWER_BYTES = 4 << 20
 """Of a report; its lists are bounded, and it comes to some 20 KB."""
+
+STALLED_AFTER_SECONDS = 60.0
+"""Without CPU time spent. Near its memory limit a child may hang: a thread of Polars that could not be
+started, or that has died, is waited for without end."""
+
+_STALL_LOOKS = 6
+"""So many looks in a row: a worker that was paused together with its child is late for one look only."""
 
 _STDERR_KEPT_BYTES = 64 << 10
 _MAX_CLUES = 10
@@ -103,8 +112,9 @@ async def score_in_child(
     model: str,
     request: ScoringRequest,
     *,
-    limits: ScoringLimits = ScoringLimits(block_bytes=CHILD_BLOCK_BYTES),
+    limits: ScoringLimits = CHILD_LIMITS,
     memory_bytes: int = CHILD_MEMORY_BYTES,
+    stalled_after_seconds: float = STALLED_AFTER_SECONDS,
 ) -> ScoringReport:
     """Score a customer's file as `score_file` does, in a process that is started for it and ends with it.
 
@@ -112,22 +122,23 @@ async def score_in_child(
     called in the main thread: the kernel kills the child when the thread that started it ends.
 
     Args:
-        source: the file as it was uploaded.
-        destination: an existing folder; the result files are written there.
+        source: the file as it was uploaded; an absolute path.
+        destination: an existing folder, an absolute path; the result files are written there.
         model: to score with, `name@version`.
         request: what else is asked for.
         limits: on the file.
         memory_bytes: private memory that the child may take.
+        stalled_after_seconds: without CPU time spent, the child is killed.
 
     Raises:
         ScoringFailed: the file cannot be scored; the error says why and what to do.
-        ScoringProcessDied: the process ended without an answer.
+        ScoringProcessDied: the process ended without an answer, or hung.
         OSError: the disk refused, as it may in a thread.
         UnexpectedScoringError: any other error.
     """
     order = Order(
-        source=source.absolute(),
-        destination=destination.absolute(),
+        source=source,
+        destination=destination,
         model=model,
         request=request,
         limits=limits,
@@ -146,14 +157,20 @@ async def score_in_child(
         cwd="/",
         start_new_session=True,  # Ctrl-C is for the worker, which decides what becomes of the file
     )
+    stall = asyncio.create_task(_kill_when_stalled(process, stalled_after_seconds))
     try:
         answer_json, errors = await _exchange(process, order.model_dump_json().encode())
         exit_code = await process.wait()
     finally:
         with suppress(ProcessLookupError):
             process.kill()
-        await asyncio.shield(process.wait())
-    return _read_answer(exit_code, answer_json, errors, memory_bytes)
+        stall.cancel()
+        await asyncio.shield(asyncio.wait([stall, asyncio.ensure_future(process.wait())]))
+    if exit_code and not stall.cancelled():
+        raise _died(f"it hung, with {stall.result() >> 20} MB of its memory limit of {memory_bytes >> 20} MB")
+    if exit_code:
+        raise _died(_describe_death(exit_code, errors, memory_bytes), errors)
+    return _read_answer(answer_json)
 
 
 def _environment(destination: Path) -> Mapping[str, str]:
@@ -161,7 +178,7 @@ def _environment(destination: Path) -> Mapping[str, str]:
     inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return inherited | {
         "LC_ALL": "C.UTF-8",
-        "TMPDIR": str(destination.absolute()),
+        "TMPDIR": str(destination),
         # The limit counts what is set aside for threads, and what an allocator keeps for later. Without these
         # three a million rows need 500 MB of it; the last is for jemalloc, the allocator of Polars.
         "OPENBLAS_NUM_THREADS": "1",
@@ -197,16 +214,41 @@ async def _read_end(stream: asyncio.StreamReader, size: int) -> bytes:
     return bytes(kept)
 
 
-def _read_answer(exit_code: int, answer_json: bytes, errors: str, memory_bytes: int) -> ScoringReport:
-    if exit_code:
-        reason = _describe_death(exit_code, errors, memory_bytes)
-        clues = [clue.group() for clue in islice(_CLUE.finditer(errors), _MAX_CLUES)]
-        log.warning("scoring_process_died", reason=reason, exit_code=exit_code, stderr=clues)
-        raise ScoringProcessDied(reason)
+async def _kill_when_stalled(process: asyncio.subprocess.Process, after_seconds: float) -> int:
+    """Kill the process once it spends no CPU time for so long; return the private memory it had, in bytes."""
+    spent, idle_looks = -1, 0
+    while True:
+        before, (spent, private_bytes) = spent, _read_usage(process.pid)
+        idle_looks = idle_looks + 1 if spent == before else 0
+        if idle_looks == _STALL_LOOKS:
+            with suppress(ProcessLookupError):
+                process.kill()
+            return private_bytes
+        await asyncio.sleep(after_seconds / _STALL_LOOKS)
+
+
+def _read_usage(pid: int) -> tuple[int, int]:
+    """Return a process's CPU time in clock ticks and its private memory in bytes; (0, 0) where unknown."""
+    try:
+        stat, status = (Path(f"/proc/{pid}/{name}").read_text() for name in ("stat", "status"))
+    except OSError:
+        return 0, 0
+    fields = stat.rpartition(")")[2].split()
+    private_kb = status.partition("VmData:")[2].split()
+    return int(fields[11]) + int(fields[12]), int(private_kb[0]) << 10 if private_kb else 0
+
+
+def _died(reason: str, errors: str = "") -> ScoringProcessDied:
+    clues = [clue.group() for clue in islice(_CLUE.finditer(errors), _MAX_CLUES)]
+    log.warning("scoring_process_died", reason=reason, stderr=clues)
+    return ScoringProcessDied(reason)
+
+
+def _read_answer(answer_json: bytes) -> ScoringReport:
     try:
         answer = Answer.model_validate_json(answer_json)
     except ValidationError:
-        raise ScoringProcessDied("it ended without a readable answer") from None
+        raise _died("it ended without a readable answer") from None
     if answer.report:
         return answer.report
     if answer.failed:
@@ -216,7 +258,7 @@ def _read_answer(exit_code: int, answer_json: bytes, errors: str, memory_bytes: 
         if number := answer.unexpected.error_number:
             raise OSError(number, os.strerror(number))
         raise UnexpectedScoringError(answer.unexpected.error)
-    raise ScoringProcessDied("it ended without an answer")
+    raise _died("it ended without an answer")
 
 
 def _describe_death(exit_code: int, errors: str, memory_bytes: int) -> str:
