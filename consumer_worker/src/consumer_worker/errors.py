@@ -12,7 +12,7 @@ class SideTaskFailed(Exception):
 
 
 class DependencyUnavailable(Exception):
-    """Something that every message needs cannot be used now; no message is at fault, so it costs no attempt."""
+    """Something that every message needs cannot be used now; no message is at fault, this is no attempt."""
 
     dependency: ClassVar[str]
     """As readiness, the breakers and their probes name it."""
@@ -25,7 +25,7 @@ class DatabaseUnavailable(DependencyUnavailable):
 
 
 class StorageUnavailable(DependencyUnavailable):
-    """S3 or the bucket cannot be reached or refuses: anything but an object that is missing or has changed."""
+    """S3 or the bucket cannot be reached or refuses; a missing or changed object is another error."""
 
     dependency = "bucket"
 

@@ -11,14 +11,14 @@ How an attempt can end, by what was raised:
 | `DependencyUnavailable` | waits, as if it had not been claimed | released by the open breaker | no |
 | `FenceLost` | another worker's | retried | no |
 | a cancellation: drain, lost lease | waits, as if it had not been claimed | released | no |
-| nothing: the worker died | waits for its lease to lapse; then a suspect (`crashes` + 1) | visible again | no |
+| nothing: the worker died | waits until its lease lapses, then is a suspect | visible again | no |
 | any other error | retried; FAILED after the last of `max_attempts` | retried or deleted | yes |
 
-A suspect is scored in a child process. If that dies too, or after MAX_CRASHES, it is FAILED as `worker_crashed`.
+A suspect (`crashes` above 0) is scored in a child process. If that dies too, or after MAX_CRASHES, the
+prediction is FAILED as `worker_crashed`.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -51,10 +51,11 @@ from consumer_worker.store import (
     Store,
     UnknownPrediction,
 )
+from consumer_worker.subject import read_subject
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.codec import decode
 from retainwise_contracts.envelope import Envelope
-from retainwise_contracts.errors import MalformedMessage, UnsupportedVersion
+from retainwise_contracts.errors import ContractError, MalformedMessage, UnsupportedVersion
 from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
@@ -66,8 +67,8 @@ LEASE_MARGIN_SECONDS = 2.0
 """By so much the lease on the row ends before the message's: the delivery after a crash finds it lapsed."""
 
 MAX_CRASHES = 10
-"""Workers that one prediction may take with it. The second crash already ends it, unless each time another file
-killed the worker."""
+"""Workers that may die while they hold one prediction. If its own file kills them, its child process dies
+next and ends it; so many crashes are those of other files, or of the child's parent."""
 
 HELD_ELSEWHERE_MARGIN_SECONDS = 1.0
 """Added to what is left of another worker's lease before its message is delivered again."""
@@ -151,12 +152,13 @@ class PredictionHandler:
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Handle one delivery; the consumer treats whatever this raises as transient."""
         try:
-            message = _decode_request(delivery)
-            if isinstance(message, Park):
-                return message
-            if isinstance(message, ParkUntilUpdate):
-                return await self._park_until_update(message)
-            return await self._handle(delivery, message)
+            try:
+                message = decode(delivery.body)
+            except (MalformedMessage, UnsupportedVersion) as error:
+                return await self._park(delivery, error)
+            if not isinstance(message.data, PredictionRequestedV1):
+                return Park(f"UnexpectedMessage: {message.type} does not belong in this queue")
+            return await self._handle(delivery, cast("Request", message))
         except DependencyUnavailable as error:
             return Unavailable(error.dependency, str(error))
 
@@ -173,10 +175,11 @@ class PredictionHandler:
                 if self._orphaned.get(prediction_id) == token:
                     del self._orphaned[prediction_id]
 
-    async def _park_until_update(self, message: "ParkUntilUpdate") -> Park:
-        if message.prediction_id is not None and message.tenant_id is not None:
-            await self._store.mark_parked(message.prediction_id, message.tenant_id)
-        return Park(message.reason)
+    async def _park(self, delivery: Delivery, error: ContractError) -> Park:
+        """Park a message that cannot be read; the prediction that it names is not taken for lost."""
+        if subject := read_subject(delivery.body):
+            await self._store.mark_parked(subject.prediction_id, subject.tenant_id)
+        return Park(f"{type(error).__name__}: {error}")
 
     async def _handle(self, delivery: Delivery, message: Request) -> Outcome:
         fields: dict[str, object] = {
@@ -385,36 +388,6 @@ def _lease_seconds(delivery: Delivery) -> float:
     """Return how long a claim may last: a little less than the message stays invisible."""
     left = delivery.lease_seconds_left()
     return max(left - LEASE_MARGIN_SECONDS, left / 2)  # the latter for very short leases
-
-
-@dataclass(frozen=True)
-class ParkUntilUpdate:
-    """A message of a newer release: it waits in the dead-letter queue for a redrive to workers of that release."""
-
-    reason: str
-    prediction_id: UUID | None
-    tenant_id: str | None
-
-
-def _decode_request(delivery: Delivery) -> Request | Park | ParkUntilUpdate:
-    try:
-        message = decode(delivery.body)
-    except UnsupportedVersion as error:
-        return ParkUntilUpdate(f"{type(error).__name__}: {error}", *_read_subject(delivery.body))
-    except MalformedMessage as error:
-        return Park(f"{type(error).__name__}: {error}")
-    if not isinstance(message.data, PredictionRequestedV1):
-        return Park(f"UnexpectedMessage: {message.type} does not belong in this queue")
-    return cast("Request", message)
-
-
-def _read_subject(body: str) -> tuple[UUID | None, str | None]:
-    """Return the prediction and the tenant that an envelope names: those stay the same in every version."""
-    envelope = json.loads(body)
-    try:
-        return UUID(envelope["subject"]), TENANT_ID.validate_python(envelope["tenantid"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None, None
 
 
 @contextmanager

@@ -78,8 +78,8 @@ class Objects:
         """Check that the bucket can be used; raises botocore's or the network's error if not."""
         await self._client.head_bucket(Bucket=self._bucket)
 
-    async def list_results(self, after: str, at_most: int) -> Sequence[StoredObject]:
-        """Return the next result files of all predictions, by their keys; of `after`, those that follow it."""
+    async def list_results(self, after: str, at_most: int) -> list[StoredObject]:
+        """Return the result files, of all predictions, whose keys follow `after`."""
         with _storage_errors():
             listed = await self._client.list_objects_v2(
                 Bucket=self._bucket, Prefix=RESULTS_PREFIX, StartAfter=after, MaxKeys=at_most
@@ -209,8 +209,5 @@ def _concerns_all(error: ClientError) -> bool:
     if code in _OF_THE_OBJECT:
         return False
     return (
-        status >= 500
-        or status in {401, 403, 429}
-        or code in _REFUSALS
-        or code.startswith(("KMS", "Throttl"))
+        status >= 500 or status in {401, 403, 429} or code in _REFUSALS or code.startswith(("KMS", "Throttl"))
     )

@@ -1,7 +1,7 @@
 """The folder for customers' files while they are scored: one per process, with one per attempt in it.
 
-A process removes its folder when it exits. That of a killed one is removed by the next that starts, and by those
-that run, every few minutes.
+A process removes its folder when it exits. That of a killed one is removed by the next that starts, and every
+few minutes by those that run.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ def open_scratch(directory: str | None) -> Iterator[Path]:
 
 
 def remove_left_folders(parent: Path) -> int:
-    """Remove the folders of processes that have ended, and return how many; one in use is locked and stays."""
+    """Remove the folders of processes that have ended and return how many; one in use is locked and stays."""
     return sum(_remove_if_left(folder) for folder in parent.glob(f"{PREFIX}*"))
 
 

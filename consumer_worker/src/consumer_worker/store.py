@@ -39,7 +39,7 @@ RESULT_RETRY_SECONDS = 30.0
 """For how long the end of a prediction is repeated: what was scored for an hour is worth a wait."""
 
 MAX_DOUBLINGS = 5
-"""A message that seems lost is sent again after at most 2^5 times the first wait: an hour, at the defaults."""
+"""A message that seems lost is sent again after up to 2^5 times the first wait: an hour, at the defaults."""
 
 SWEEP_ROWS = 100
 """Predictions of each kind that one sweep of the reconciler takes up, so that it stays short."""
@@ -49,8 +49,8 @@ _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_
 
 _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 _READ_ONLY = "25006"
-"""SQLSTATE classes of errors that concern every statement: connections, logins, no such database, deadlocks and
-other rollbacks, resources, the server's state, shutdowns, the system; and one code."""
+"""SQLSTATE classes of errors that concern every statement (connections, logins, no such database, deadlocks
+and other rollbacks, resources, the server's state, shutdowns, the system), and one code."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Store:
         return HeldElsewhere(max(0.0, row["lease_seconds_left"] or 0.0))
 
     async def release_orphaned_claims(self, tokens: Mapping[UUID, UUID]) -> None:
-        """Release claims that are held under these tokens, by prediction; none of them counts as an attempt."""
+        """Release the claims held under these tokens, by prediction; none of them counts as an attempt."""
         async with self._connection() as connection:
             await _queries.release_orphaned_claims(
                 connection, prediction_ids=list(tokens), lease_tokens=list(tokens.values())
@@ -343,12 +343,15 @@ class Store:
         Nothing happens if it has ended, if a worker may still finish it, or if the message is not the row's.
         """
         async with self._connection() as connection, connection.transaction():
-            parked = await _queries.lock_parked_prediction(
-                connection,
-                prediction_id=request.prediction_id,
-                **_identity(request),
-                silent_seconds=silent_seconds,
-            )
+            try:
+                parked = await _queries.lock_parked_prediction(
+                    connection,
+                    prediction_id=request.prediction_id,
+                    **_identity(request),
+                    silent_seconds=silent_seconds,
+                )
+            except asyncpg.DataError:  # no row can hold such a value
+                return ParkedOutcome.STILL_OPEN
             if parked is not None and parked["failed_attempts"] >= max_attempts:
                 failure = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
                 await self._end(connection, parked, PredictionStatus.FAILED, failure)
