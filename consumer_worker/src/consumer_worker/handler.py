@@ -33,7 +33,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from consumer_worker.errors import DependencyUnavailable
-from consumer_worker.isolation import ScoringProcessDied, score_in_child
+from consumer_worker.isolation import ScoringProcessDied
 from consumer_worker.objects import RESULTS_PREFIX, Objects, UploadChanged, UploadMissing
 from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
 from consumer_worker.scoring_pool import ScoringPool
@@ -144,8 +144,6 @@ class PredictionHandler:
         self._max_receive_count = max_receive_count
         self._scratch = scratch
         self._running: dict[UUID, Delivery] = {}
-        self._child = asyncio.Semaphore()
-        """Suspects are scored one at a time, so that their memory is bounded."""
         self._orphaned: dict[UUID, UUID] = {}
         """Claims that could not be released, or whose answer was lost, each with its token."""
 
@@ -311,9 +309,8 @@ class PredictionHandler:
             reasons=request.options.reasons,
         )
         if attempt.claim.crashes:
-            async with self._child:
-                log.info("scoring_suspect", crashes=attempt.claim.crashes)
-                return await score_in_child(source, folder, str(request.model), asked)
+            log.info("scoring_suspect", crashes=attempt.claim.crashes)
+            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
         return await self._scoring_pool.run(
             lambda cancelled: score_file(source, folder, model, asked, cancelled=cancelled),
             size_bytes=request.upload.size_bytes,

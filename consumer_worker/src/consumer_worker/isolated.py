@@ -73,6 +73,7 @@ def answer(order_json: bytes) -> "Answer":
     # Libraries are loaded once `confine` has run: some start threads when they are imported.
     from consumer_worker.isolation import Answer, Failed, Order, Unexpected
     from consumer_worker.scoring import ScoringFailed, score_file
+    from consumer_worker.scratch import system_error_number
     from ml_models.runtime import load_model
 
     order = Order.model_validate_json(order_json)
@@ -94,7 +95,7 @@ def answer(order_json: bytes) -> "Answer":
         return Answer(
             unexpected=Unexpected(
                 error=type(error).__name__,
-                error_number=error.errno if isinstance(error, OSError) else None,
+                error_number=system_error_number(error),
                 frames=_frames(error.__traceback__),
             )
         )

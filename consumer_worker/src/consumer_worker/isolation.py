@@ -94,7 +94,7 @@ class Unexpected(_Wire):
     error: str
     """Its type."""
     error_number: int | None
-    """Of an OSError."""
+    """Of the system's error behind it, if there is one."""
     frames: tuple[str, ...]
 
 

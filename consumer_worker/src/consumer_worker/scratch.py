@@ -72,7 +72,9 @@ def scratch_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = _error_number(error)
+        number = system_error_number(error)
+        if number is None:
+            raise
         if number in _FULL:
             raise ScratchUnavailable(f"scratch_full: {os.strerror(number)}") from error
         if number in _UNUSABLE:
@@ -97,15 +99,15 @@ async def attempt_folder(scratch: Path) -> AsyncIterator[Path]:
         await asyncio.shield(asyncio.to_thread(folder.cleanup))
 
 
-def _error_number(error: BaseException | None) -> int:
-    """Return the number of the system's error behind this one, 0 if there is none."""
+def system_error_number(error: BaseException | None) -> int | None:
+    """Return the number of the system's error behind this one, also where Polars wrapped it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno:
             return error.errno
         if not isinstance(error, OSError) and (wrapped := _ERROR_NUMBER.search(str(error))):
             return int(wrapped.group(1))
         error = error.__cause__ or error.__context__
-    return 0
+    return None
 
 
 def _remove_if_left(folder: Path) -> bool:
