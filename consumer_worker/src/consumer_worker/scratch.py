@@ -29,8 +29,9 @@ PROBE_BYTES = 64 << 20
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset({errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ESTALE})
-_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
-"""As Rust writes it: Polars wraps the system's error in one of its own and keeps only the text."""
+_WRAPPED_ERROR = re.compile(r"(?:[A-Za-z ]{1,50}: ){0,4}([A-Za-z/ ]{1,50}) \(os error (\d{1,3})\)")
+"""The whole text of a system's error that Polars wrapped in one of its own. Anything more may be a cell: a file
+must not be able to say that the disk is full."""
 
 
 @contextmanager
@@ -104,8 +105,9 @@ def system_error_number(error: BaseException | None) -> int | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno:
             return error.errno
-        if not isinstance(error, OSError) and (wrapped := _ERROR_NUMBER.search(str(error))):
-            return int(wrapped.group(1))
+        wrapped = _WRAPPED_ERROR.fullmatch(str(error)[:300])
+        if wrapped and wrapped.group(1) == os.strerror(int(wrapped.group(2))):
+            return int(wrapped.group(2))
         error = error.__cause__ or error.__context__
     return None
 

@@ -1,4 +1,4 @@
-"""An outage costs time, never work: no attempt is spent, nothing is parked, and all is COMPLETED afterwards."""
+"""An outage costs time, never work: no attempt is spent, nothing is parked, all is COMPLETED afterwards."""
 
 import asyncio
 import errno
@@ -210,8 +210,8 @@ async def test_work_of_a_killed_worker_starts_again_within_its_lease_at_the_next
     worker = await start_worker(
         hold_seconds=60, VISIBILITY_TIMEOUT_SECONDS=str(lease), MAX_CONCURRENT_MESSAGES="1"
     )
-    # One is scored, the other waits: without a free place the worker leaves no poll behind, which the emulator
-    # would go on to give messages to.
+    # One is scored, the other waits: without a free place the worker leaves no poll behind, to which the
+    # emulator would go on giving messages.
     accepted = [await backend.accept(FILE), await backend.accept(FILE)]
     await scoring_begun()
     await backend.wait_for_messages(backend.aws.queue_url, 0, 2)
