@@ -30,8 +30,8 @@ PROBE_BYTES = 64 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset({errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ESTALE})
 _WRAPPED_ERROR = re.compile(r"(?:[A-Za-z ]{1,50}: ){0,4}([A-Za-z/ ]{1,50}) \(os error (\d{1,3})\)")
-"""The whole text of a system's error that Polars wrapped in one of its own. Anything more may be a cell: a file
-must not be able to say that the disk is full."""
+"""The whole text of a system's error that Polars wrapped in one of its own. Anything more may be a cell: a
+file must not be able to say that the disk is full."""
 
 
 @contextmanager

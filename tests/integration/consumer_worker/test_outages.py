@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from consumer_worker import handler, objects, store
+from consumer_worker import objects, store
 from consumer_worker.errors import DatabaseUnavailable
+from consumer_worker.scratch import attempt_folder, scratch_errors
 from consumer_worker.store import Store
 from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1
@@ -120,21 +121,20 @@ async def test_full_disk_makes_the_worker_unready_until_there_is_room(
     backend, run_worker_here, monkeypatch, require_all_completed
 ):
     full = True
-    make_folder, allocate = handler.attempt_folder, handler.scratch_errors
 
     @asynccontextmanager
     async def fill(scratch):
-        with allocate():
+        with scratch_errors():
             if full:
                 raise OSError(errno.ENOSPC, "No space left on device")
-        async with make_folder(scratch) as folder:
+        async with attempt_folder(scratch) as folder:
             yield folder
 
     def probe(_file, _offset, _size):
         if full:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(handler, "attempt_folder", fill)
+    monkeypatch.setattr("consumer_worker.handler.attempt_folder", fill)
     monkeypatch.setattr("os.posix_fallocate", probe)
     async with run_worker_here() as (consumer, _):
         accepted = [await backend.accept(FILE) for _ in range(4)]

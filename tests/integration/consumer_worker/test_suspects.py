@@ -5,9 +5,8 @@ import uuid
 
 import pytest
 
-from consumer_worker import scoring_pool
 from consumer_worker.handler import MAX_CRASHES
-from consumer_worker.isolation import ScoringProcessDied
+from consumer_worker.isolation import ScoringProcessDied, score_in_child
 from retainwise_contracts.failures import FailureCode
 from tests.integration.consumer_worker.conftest import customers
 
@@ -35,13 +34,12 @@ async def test_innocent_suspect_is_scored_in_a_child(
     backend, run_worker_here, leave_to_a_dead_worker, monkeypatch
 ):
     alone = []
-    score_in_child = scoring_pool.score_in_child
 
     async def note(*args):
         alone.append(args)
         return await score_in_child(*args)
 
-    monkeypatch.setattr(scoring_pool, "score_in_child", note)
+    monkeypatch.setattr("consumer_worker.scoring_pool.score_in_child", note)
     prediction_id, other = await backend.accept(customers(30), send=0), await backend.accept(customers(30))
     await leave_to_a_dead_worker(prediction_id)
     async with run_worker_here():
@@ -58,7 +56,7 @@ async def test_prediction_fails_when_its_child_dies_too(
     async def die(*_):
         raise ScoringProcessDied("it was killed by SIGSEGV")
 
-    monkeypatch.setattr(scoring_pool, "score_in_child", die)
+    monkeypatch.setattr("consumer_worker.scoring_pool.score_in_child", die)
     poison = await backend.accept(customers(30), send=0)
     neighbours = [await backend.accept(customers(30)) for _ in range(3)]
     await leave_to_a_dead_worker(poison)

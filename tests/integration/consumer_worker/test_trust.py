@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,7 +17,7 @@ async def real(backend):
     return prediction_id, await backend.owner.fetchval("select body from outbox")
 
 
-FORGERIES = {
+FORGERIES: dict[str, dict[str, Any]] = {
     "tenant_id": {"tenant_id": "globex"},
     "bucket": {"upload": {"bucket": "others"}},
     "object_key": {"upload": {"key": "uploads/globex/1.csv"}},

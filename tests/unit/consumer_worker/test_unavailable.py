@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import polars as pl
@@ -53,7 +54,8 @@ def test_other_errors_of_a_statement_are_its_own(error):
 
 
 def refusal(code, status):
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "GetObject")
 
 
 @pytest.mark.parametrize(
