@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := contracts ml_models producer_api consumer_worker
 EDITABLE := $(foreach package,$(PACKAGES),--editable ./$(package))
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := deploy/environment.py $(VENV)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--only-binary :all:
+COMPILE_PACKAGES := $(COMPILE) \
 	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package)) \
 	$(foreach package,$(PACKAGES),$(package)/pyproject.toml)
 
@@ -14,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files lint types bench bench-scoring bench-consumer bench-upload train migrate lock schemas clean
+.PHONY: help demo run test check-files check-faults lint types bench bench-scoring bench-consumer bench-upload train migrate lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 types: $(VENV)/.dev ## Check types with mypy, strict
 	@$(BIN)/mypy
 
+check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
+	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
+
 bench: bench-scoring bench-consumer bench-upload ## Run all benchmarks
 
 bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, sampled from DATA=telco.csv if given
@@ -60,9 +65,15 @@ schemas: $(VENV)/.run ## Regenerate the JSON schemas of the messages
 	@$(BIN)/python -m retainwise_contracts.schemas
 
 lock: $(VENV)/.dev ## Regenerate the lock files from the packages' pyproject.toml
-	@$(COMPILE) --group pyproject.toml:local --extra runtime --output-file requirements.lock
-	@$(COMPILE) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \
+	@$(COMPILE) deploy/bootstrap.in --output-file deploy/bootstrap.lock
+	@$(COMPILE) deploy/local/emulator.in --output-file deploy/local/emulator.lock
+	@$(COMPILE_PACKAGES) --group pyproject.toml:local --extra runtime --output-file requirements.lock
+	@$(COMPILE_PACKAGES) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \
 		--constraint requirements.lock --output-file requirements-dev.lock
+	@$(MAKE) --no-print-directory licences
+
+licences: $(VENV)/.dev ## Regenerate deploy/licences.csv from what the lock files install
+	@$(BIN)/python -m deploy.licences
 
 clean: ## Remove the environments, caches and the local stack's state
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -70,16 +81,15 @@ clean: ## Remove the environments, caches and the local stack's state
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or choose one with PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 or newer is needed, choose one with PYTHON=…"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) $(INSTALL)
 
 # The packages are installed editable and without their dependencies, which the lock has already.
-$(VENV)/.run: requirements.lock $(foreach package,$(PACKAGES),$(package)/pyproject.toml) | $(BIN)/python
+$(VENV)/.run: requirements.lock deploy/bootstrap.lock $(foreach package,$(PACKAGES),$(package)/pyproject.toml) | $(BIN)/python
 	@echo "Installing the services and the local stack (once)…"
-	@$(PIP_INSTALL) --no-compile --require-hashes --requirement requirements.lock
-	@$(PIP_INSTALL) --no-compile --no-deps --no-build-isolation $(EDITABLE)
+	@$(BIN)/python $(INSTALL) --lock requirements.lock $(EDITABLE)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "Installing the test, lint and training tools (once)…"
-	@$(PIP_INSTALL) --no-compile --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/python $(INSTALL) --lock requirements-dev.lock
 	@touch $@

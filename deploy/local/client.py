@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -19,6 +20,8 @@ from retainwise_contracts.status import PredictionStatus
 
 READ_BYTES = 256 * 1024
 
+_OF_THE_FILE = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+
 READ_TIMEOUT = aiohttp.ClientTimeout(total=30)
 TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=30, sock_read=120)
 """No limit on the whole transfer, only on the time without progress."""
@@ -26,6 +29,10 @@ TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=30, sock_read=120)
 
 class RequestRefused(LocalStackError):
     """The API, or the store behind a link, responded with an error; the text is the detail it gave."""
+
+
+class FileRefused(RequestRefused):
+    """The API refuses the file itself; sent again unchanged, it would be refused again."""
 
 
 class _Response(BaseModel):
@@ -96,15 +103,23 @@ class PredictionsClient:
         return Result.read(await self._read(f"{self._url}/{prediction_id}/result"))
 
     async def download(self, link: ResultLink, destination: Path) -> None:
-        """Download one result file and verify its digest."""
+        """Download one result file and verify its digest.
+
+        The destination is only ever replaced by a whole file, so that two demos at once never mix theirs.
+        """
         digest = hashlib.sha256()
-        async with self._request("GET", link.url, TRANSFER_TIMEOUT, headers={}) as answer:
-            with await asyncio.to_thread(destination.open, "wb") as file:
-                async for chunk in answer.content.iter_chunked(READ_BYTES):
-                    digest.update(chunk)
-                    await asyncio.to_thread(file.write, chunk)
-        if digest.hexdigest() != link.sha256:
-            raise RequestRefused(f"{link.name} is damaged: its SHA-256 does not match the API's")
+        unfinished = destination.with_name(f".{destination.name}.{os.getpid()}")
+        try:
+            async with self._request("GET", link.url, TRANSFER_TIMEOUT, headers={}) as answer:
+                with await asyncio.to_thread(unfinished.open, "wb") as file:
+                    async for chunk in answer.content.iter_chunked(READ_BYTES):
+                        digest.update(chunk)
+                        await asyncio.to_thread(file.write, chunk)
+            if digest.hexdigest() != link.sha256:
+                raise RequestRefused(f"{link.name} is damaged: its SHA-256 does not match the API's")
+            unfinished.replace(destination)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     async def _read(self, url: str) -> bytes:
         async with self._request("GET", url, READ_TIMEOUT, self._authorization) as answer:
@@ -138,4 +153,5 @@ async def _require_success(answer: aiohttp.ClientResponse) -> None:
         problem = await answer.json(content_type=None)
     sentences = [problem[member] for member in ("title", "detail") if member in problem]
     code = problem.get("code", answer.reason)
-    raise RequestRefused(" ".join([*sentences, f"(HTTP {answer.status} {code})"]))
+    refusal = FileRefused if answer.status in _OF_THE_FILE else RequestRefused
+    raise refusal(" ".join([*sentences, f"(HTTP {answer.status} {code})"]))

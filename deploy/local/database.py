@@ -7,6 +7,8 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.local.errors import LocalStackError
 from deploy.local.postgres import PostgresServer
@@ -16,6 +18,9 @@ LOGINS = {"producer_api": "retainwise_producer", "consumer_worker": "retainwise_
 """Login users and the role of the migrations each is a member of."""
 
 REQUEST_TIMEOUT_SECONDS = 30.0
+
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, SQLAlchemyError, CommandError)
+"""What its clients raise when it cannot be reached, or is gone in the middle; asyncpg's base has no name."""
 
 _ALEMBIC = Path(__file__).parents[1] / "migrations" / "alembic.ini"
 
@@ -56,7 +61,7 @@ async def prepare_database(server: PostgresServer) -> DatabaseUrls:
                     await connection.execute(f"create role {login} login in role {role}")
         finally:
             await connection.close(timeout=REQUEST_TIMEOUT_SECONDS)
-    except (asyncpg.PostgresError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise LocalStackError(f"the database at {server.dsn()} cannot be prepared: {error!r}") from error
     return urls
 

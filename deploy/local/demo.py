@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -10,12 +11,13 @@ import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 
-from deploy.local.client import Prediction, PredictionsClient
+from deploy.local.client import FileRefused, Prediction, PredictionsClient
 from deploy.local.emulator import prepare_environment
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import Ports
 from deploy.local.report import describe_files, describe_result, describe_status
 from deploy.local.stack import Stack
+from retainwise_contracts.failures import Fault
 from retainwise_contracts.status import PredictionStatus
 
 TENANT = "demo"
@@ -24,6 +26,10 @@ POLL_SECONDS = 0.1
 
 class DemoFailed(LocalStackError):
     """The file was not scored; the text says why."""
+
+
+class FileFailed(DemoFailed):
+    """The file was not scored, and it is the file that has to change."""
 
 
 async def demo(file: Path, replicas: int, results: Path, environments: Path, console: Console) -> None:
@@ -37,31 +43,32 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
     began = time.monotonic()
     size = _readable_size(file)  # before anything is started
     folder = create_temporary_folder()
-    environment = await prepare_environment(
-        environments, folder / "logs" / "emulator-installation.log", console.print
-    )
-    console.print("Starting a temporary stack…")
-    stack = Stack(
-        folder,
-        Ports.free(replicas),
-        emulator_environment=environment,
-        print_line=console.print,
-        durable=False,
-    )
+    stack: Stack | None = None
     try:
+        environment = await prepare_environment(
+            environments, folder / "logs" / "emulator-installation.log", console.print
+        )
+        console.print("Starting a temporary stack…")
+        stack = Stack(
+            folder,
+            Ports.free(replicas),
+            emulator_environment=environment,
+            print_line=console.print,
+            durable=False,
+        )
         async with stack.running(restart=False), aiohttp.ClientSession() as session:
             client = PredictionsClient(session, stack.api_url, stack.issuer.mint(TENANT))
             prediction = await _score(client, file, size, console)
             for line in describe_result(prediction):
                 console.print(line)
             await _download(client, prediction, results, console)
+    except (FileFailed, FileRefused, asyncio.CancelledError):  # the reason is said, the logs have no more
+        _remove(folder, stack)
+        raise
     except Exception:
-        console.print(f"\nLogs: {stack.logs} (the stack's state is kept beside them)")
+        console.print(f"\nLogs: {folder / 'logs'} (the stack's state is kept beside them)")
         raise
-    except asyncio.CancelledError:
-        stack.remove()
-        raise
-    stack.remove()
+    _remove(folder, stack)
     rows = prediction.rows
     console.print(
         f"demo: COMPLETED rows={rows.total if rows else 0} rejected={rows.rejected if rows else 0} "
@@ -72,6 +79,13 @@ async def demo(file: Path, replicas: int, results: Path, environments: Path, con
 def _readable_size(file: Path) -> int:
     with file.open("rb") as opened:
         return opened.seek(0, os.SEEK_END)
+
+
+def _remove(folder: Path, stack: Stack | None) -> None:
+    """Remove a stopped stack's folder, and what it keeps elsewhere."""
+    if stack is not None:
+        stack.remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_temporary_folder() -> Path:
@@ -102,7 +116,8 @@ async def _score(client: PredictionsClient, file: Path, size: int, console: Cons
             await asyncio.sleep(POLL_SECONDS)
     if prediction.status is not PredictionStatus.COMPLETED:
         failure = prediction.failure
-        raise DemoFailed(
+        by_file = failure is not None and failure.fault is Fault.USER
+        raise (FileFailed if by_file else DemoFailed)(
             f"{failure.message} ({failure.code})"
             if failure
             else f"the prediction ended as {prediction.status}"

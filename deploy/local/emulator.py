@@ -1,7 +1,6 @@
 """The SQS, SNS, S3 and STS emulator: ministack, in its own environment as its pins conflict with ours."""
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -13,13 +12,17 @@ from pathlib import Path
 
 import aiohttp
 
+from deploy.environment import BOOTSTRAP_LOCK
 from deploy.local.errors import LocalStackError
 from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION
+from deploy.local.supervision import try_lock
 
 START_TIMEOUT_SECONDS = 30.0
 INSTALL_TIMEOUT_SECONDS = 300.0
+LOCK_POLL_SECONDS = 0.1
 LOCK = Path(__file__).with_name("emulator.lock")
+INSTALLER = Path(__file__).parents[1] / "environment.py"
 
 _SERVICES = "sqs,sns,s3,sts"
 
@@ -27,36 +30,21 @@ _SERVICES = "sqs,sns,s3,sts"
 async def prepare_environment(
     folder: Path, log: Path, print_line: Callable[[str], None] | None = None
 ) -> Path:
-    """Return an environment with ministack below `folder`, installed once for each version of its lock file.
+    """Return an environment with ministack below `folder`, installed once for each version of its lock files.
 
     Raises:
         LocalStackError: it cannot be installed.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    environment = folder / f"emulator-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    pinned = BOOTSTRAP_LOCK.read_bytes() + LOCK.read_bytes()
+    environment = folder / f"emulator-{hashlib.sha256(pinned).hexdigest()[:12]}"
     async with _file_lock(folder / "emulator.making"):
         if not environment.exists():
             if print_line:
                 print_line("Installing the SQS/S3 emulator (once)…")
             unfinished = folder / "emulator-unfinished"
             await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
-            python = unfinished / "bin" / "python"
-            await _run([sys.executable, "-m", "venv", unfinished], log)
-            await _run(
-                [
-                    *(
-                        python,
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--no-compile",
-                        "--disable-pip-version-check",
-                    ),
-                    *("--require-hashes", "--requirement", LOCK),
-                ],
-                log,
-            )
+            await _install(unfinished, log)
             # It is only used as `python -m`, so a complete one can be renamed into place.
             await asyncio.to_thread(unfinished.rename, environment)
     return environment
@@ -140,19 +128,25 @@ class Emulator:
             return False
 
 
-async def _run(argv: list[str | Path], log: Path) -> None:
-    child = Child("pip", argv, env=os.environ, log=log)
-    await child.start()
+async def _install(environment: Path, log: Path) -> None:
+    installer = Child(
+        "the emulator's installation",
+        [sys.executable, INSTALLER, environment, "--lock", LOCK],
+        env=os.environ,
+        log=log,
+    )
     try:
         async with asyncio.timeout(INSTALL_TIMEOUT_SECONDS):
-            code = await child.wait()
+            await installer.start()
+            code = await installer.wait()
     except TimeoutError:
-        await child.stop()
         code = -1
+    finally:
+        await installer.stop()  # Ctrl-C must leave no pip behind
     if code != 0:
         raise LocalStackError(
             "the SQS/S3 emulator could not be installed (can pip reach your package index?), "
-            f"see {log}:\n{child.last_lines()}"
+            f"see {log}:\n{installer.last_lines()}"
         )
 
 
@@ -160,5 +154,6 @@ async def _run(argv: list[str | Path], log: Path) -> None:
 async def _file_lock(lock: Path) -> AsyncIterator[None]:
     """Hold the lock, so that one process installs while others wait."""
     with lock.open("w") as file:
-        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+        while not try_lock(file):  # noqa: ASYNC110 there is no event for a released lock
+            await asyncio.sleep(LOCK_POLL_SECONDS)  # not in a thread, which Ctrl-C would have to wait for
         yield

@@ -55,13 +55,15 @@ class Ports:
         for replica, port in enumerate(self.workers, start=1):
             yield f"consumer_worker-{replica}", port
 
-    def taken(self) -> tuple[str, int] | None:
-        """Return the first part whose port is in use, and the port; None if all are free."""
-        return next(((part, port) for part, port in self.by_part() if _taken(port)), None)
+    def taken(self, only: str | None = None) -> tuple[str, int] | None:
+        """Return the first part, or the only one, whose port is in use, and the port; None if free."""
+        return next(
+            ((part, port) for part, port in self.by_part() if only in {None, part} and _taken(port)), None
+        )
 
-    def require_free(self) -> None:
-        """Raise `LocalStackError` if a port is in use."""
-        taken = self.taken()
+    def require_free(self, part: str | None = None) -> None:
+        """Raise `LocalStackError` if a port is in use: any, or that of one part."""
+        taken = self.taken(part)
         if taken:
             part, port = taken
             raise LocalStackError(

@@ -138,8 +138,12 @@ class PostgresServer:
             user=self._user,
             cwd=Path("/"),
         )
-        await initdb.start()
-        if await initdb.wait() != 0:
+        try:
+            await initdb.start()
+            code = await initdb.wait()
+        finally:
+            await initdb.kill()  # Ctrl-C must leave no process that writes here
+        if code != 0:
             raise LocalStackError(
                 f"PostgreSQL's initdb failed in {self._folder}, see {initdb.log}:\n{initdb.last_lines()}"
             )

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.errors import LocalStackError
@@ -60,7 +61,6 @@ class Child:
         Raises:
             LocalStackError: the program cannot be run.
         """
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
 
         def tie_to_parent() -> None:
@@ -70,21 +70,29 @@ class Child:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._argv,
-                    env=self._env,
-                    cwd=self._cwd,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=asyncio.subprocess.STDOUT,
-                    close_fds=False,  # passes on only what is inheritable: the parts' lock
-                    start_new_session=True,
-                    user=self._user,
-                    group=self._user,
-                    extra_groups=None if self._user is None else [],
-                    preexec_fn=tie_to_parent,
+                starting = asyncio.ensure_future(
+                    asyncio.create_subprocess_exec(
+                        *self._argv,
+                        env=self._env,
+                        cwd=self._cwd,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=asyncio.subprocess.STDOUT,
+                        close_fds=False,  # passes on only what is inheritable: the parts' lock
+                        start_new_session=True,
+                        user=self._user,
+                        group=self._user,
+                        extra_groups=None if self._user is None else [],
+                        preexec_fn=tie_to_parent,
+                    )
                 )
+                try:
+                    self._process = await asyncio.shield(starting)
+                except asyncio.CancelledError:
+                    self._process = await starting  # so that `stop` knows it
+                    raise
         except OSError as error:
             raise LocalStackError(f"{self.name} cannot be started: {error}") from error
 
@@ -99,13 +107,21 @@ class Child:
         if self._process is None:
             return
         if self.running:
-            self._process.send_signal(self._stop_signal)
+            with suppress(ProcessLookupError):
+                self._process.send_signal(self._stop_signal)
             try:
                 async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                     await self._process.wait()
             except TimeoutError:
                 self._process.kill()
         await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it and every process of its session at once: a program whose unfinished work is dropped."""
+        if self._process is not None and self.running:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
 
     def last_lines(self, count: int = 5) -> str:
         """Return the end of the log, for an error message."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from deploy.local.client import Prediction, ResultLink
-from retainwise_contracts.results import CustomerAtRisk, RiskLevel, Summary
+from retainwise_contracts.results import HIGH_FROM, MEDIUM_FROM, CustomerAtRisk, RiskLevel, Summary
 from retainwise_contracts.status import PredictionStatus
 
 CUSTOMERS_SHOWN = 5
@@ -43,15 +43,18 @@ def describe_status(prediction: Prediction) -> list[Text]:
 
 
 def describe_result(prediction: Prediction) -> Iterator[Text]:
-    """Yield the lines of a completed prediction: rows, risk, data quality, customers most at risk and why."""
+    """Yield the lines of a completed prediction: rows, data quality, risk, customers most at risk and why.
+
+    The grade comes first: the figures below it can be trusted as far as it says.
+    """
     rows, summary = prediction.rows, prediction.summary
     if rows is None or summary is None:
         raise ValueError("a completed prediction has rows and a summary")
     yield Text(f"\n{rows.total:,} rows: {rows.scored:,} scored, {rows.rejected:,} rejected")
-    yield from _describe_risk(summary, rows.scored)
     yield Text(f"\nData quality: {summary.quality.grade}", style="bold")
     for sentence in summary.quality.sentences:
         yield Text(f"  {sentence}")
+    yield from _describe_risk(summary, rows.scored - summary.already_left)
     customers = summary.highest_risk[:CUSTOMERS_SHOWN]
     yield Text("\nMost at risk", style="bold")
     width = max((len(customer.customer_id) for customer in customers), default=0)
@@ -66,20 +69,22 @@ def describe_files(files: Sequence[ResultLink], folder: Path) -> Iterator[Text]:
         yield Text(f"  {file.name:<14} {file.size_bytes:>12,} bytes  {_CONTENTS.get(file.name, '')}".rstrip())
 
 
-def _describe_risk(summary: Summary, scored: int) -> Iterator[Text]:
+def _describe_risk(summary: Summary, customers: int) -> Iterator[Text]:
+    """Yield the distribution over the customers who have not left, with the bounds of the levels."""
     distribution = summary.risk_distribution
     yield Text(
-        f"\nChurn risk: about {summary.expected_churners:,.0f} of {scored:,} customers are expected to leave",
+        f"\nChurn risk: about {summary.expected_churners:,.0f} of {customers:,} customers are expected to leave",
         style="bold",
     )
-    for level, count in (
-        (RiskLevel.HIGH, distribution.high),
-        (RiskLevel.MEDIUM, distribution.medium),
-        (RiskLevel.LOW, distribution.low),
+    for level, count, bounds in (
+        (RiskLevel.HIGH, distribution.high, f"from {HIGH_FROM:.0%}"),
+        (RiskLevel.MEDIUM, distribution.medium, f"from {MEDIUM_FROM:.0%}"),
+        (RiskLevel.LOW, distribution.low, f"below {MEDIUM_FROM:.0%}"),
     ):
-        share = count / scored if scored else 0.0
+        share = count / customers if customers else 0.0
         yield Text.assemble(
-            f"  {level:<7} {count:>10,} {share:>7.1%}  ", ("█" * round(share * BAR_WIDTH), _COLOURS[level])
+            f"  {level:<6} {bounds:<9} {count:>10,} {share:>7.1%}  ",
+            ("█" * round(share * BAR_WIDTH), _COLOURS[level]),
         )
 
 

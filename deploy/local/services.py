@@ -36,7 +36,6 @@ class Service:
     def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.url = f"http://{HOST}:{port}"
-        self.polls_the_queue = module == "consumer_worker"
         self.child = Child(
             name,
             # -P: the checkout's folders have the same names as the packages in them

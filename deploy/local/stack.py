@@ -1,6 +1,7 @@
 """The local stack: parts are started in order, watched, restarted when they die, stopped in reverse order."""
 
 import asyncio
+import os
 import shutil
 import signal
 import time
@@ -9,21 +10,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-
-from deploy.local.database import database_urls, prepare_database, requeue_unfinished
+from deploy.local.database import DATABASE_ERRORS, database_urls, prepare_database, requeue_unfinished
 from deploy.local.emulator import Emulator
 from deploy.local.errors import LocalStackError
 from deploy.local.issuer import Issuer
 from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import PostgresServer
 from deploy.local.process import Child
-from deploy.local.provision import QUEUE_ATTRIBUTES, Provisioned, provision
+from deploy.local.provision import Provisioned, provision
 from deploy.local.services import build_services
 
 FIRST_RESTART_SECONDS = 0.5
 MAX_RESTART_SECONDS = 15.0
 """The delay before a restart doubles up to this while a part keeps dying."""
+
+FOLDER_POLL_SECONDS = 0.5
 
 STEADY_SECONDS = 30.0
 """A part that ran this long counts as stable, and its delay starts over."""
@@ -37,7 +38,6 @@ class Part:
     url: str
     child: Child
     start: Callable[[], Awaitable[None]]
-    polls_the_queue: bool = False
 
 
 class Stack:
@@ -100,10 +100,7 @@ class Stack:
 
             services = build_services(self.ports, self.issuer, self._provisioned, urls, self.folder)
             await self._start_together(
-                [
-                    Part(service.name, service.url, service.child, service.start, service.polls_the_queue)
-                    for service in services
-                ],
+                [Part(service.name, service.url, service.child, service.start) for service in services],
                 started,
             )
             async with _task_group() as group:
@@ -114,7 +111,7 @@ class Stack:
     def remove(self) -> None:
         """Remove the state of a stopped stack."""
         self._server.remove()  # its data may be outside the folder
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare_folders(self) -> None:
         for name in ("emulator", "scratch"):  # customers' files are private
@@ -137,18 +134,10 @@ class Stack:
     async def _requeue(self) -> None:
         try:
             count = await requeue_unfinished(database_urls(self._server).owner)
-        except (asyncpg.PostgresError, OSError) as error:
+        except DATABASE_ERRORS as error:
             raise LocalStackError(f"unfinished predictions could not be requeued: {error!r}") from error
         if count:
             self._print_line(f"the emulator lost its messages; resending {count} unfinished")
-
-    async def _requeue_after_polls(self) -> None:
-        """Resend what the emulator handed to the last long poll of a killed worker."""
-        await asyncio.sleep(int(QUEUE_ATTRIBUTES["ReceiveMessageWaitTimeSeconds"]) + 1)
-        try:
-            await self._requeue()
-        except LocalStackError as error:  # the workers' reconciler does it later
-            self._print_line(str(error))
 
     async def _start_together(self, parts: list[Part], started: AsyncExitStack) -> None:
         async def stop() -> None:
@@ -164,15 +153,30 @@ class Stack:
 
     async def _start(self, part: Part) -> None:
         began = time.monotonic()
+        self.ports.require_free(part.name)  # or another program's answers would be taken for the part's
         await part.start()
         self._announce(part.name, part.url, f"ready in {time.monotonic() - began:.1f} s")
 
     async def _watch_all(self, *, restart: bool) -> None:
         async with _task_group() as group:
+            group.create_task(self._watch_folder())
             for part in self._parts:
-                group.create_task(self._watch(part, group, restart=restart))
+                group.create_task(self._watch(part, restart=restart))
 
-    async def _watch(self, part: Part, group: asyncio.TaskGroup, *, restart: bool) -> None:
+    async def _watch_folder(self) -> None:
+        """Raise LocalStackError once the state folder is removed: no part can work without its state."""
+        opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)  # its inode is no other's while open
+        try:
+            while _is_still(self.folder, opened):  # noqa: ASYNC110 another program removes it
+                await asyncio.sleep(FOLDER_POLL_SECONDS)
+        finally:
+            os.close(opened)
+        raise LocalStackError(
+            f"the state folder {self.folder} was removed while the stack was running: everything is stopped, "
+            "start again with an empty state"
+        )
+
+    async def _watch(self, part: Part, *, restart: bool) -> None:
         wait = FIRST_RESTART_SECONDS
         started = time.monotonic()
         while True:
@@ -184,19 +188,25 @@ class Stack:
             if time.monotonic() - started > STEADY_SECONDS:
                 wait = FIRST_RESTART_SECONDS
             self._announce(part.name, part.url, f"{exited}, restarting; see {part.child.log}")
-            if part.polls_the_queue:
-                group.create_task(self._requeue_after_polls())
             await asyncio.sleep(wait)
             wait = min(2 * wait, MAX_RESTART_SECONDS)
             try:
                 await self._start(part)
-            except LocalStackError as error:
-                self._print_line(str(error))
+            except (LocalStackError, OSError) as error:  # a full disk may have room again
+                self._print_line(f"{part.name} could not be restarted: {error}")
                 await part.child.stop()
             started = time.monotonic()
 
     def _announce(self, name: str, url: str, state: str) -> None:
         self._print_line(f"{name:<18} {url:<50} {state}")
+
+
+def _is_still(folder: Path, opened: int) -> bool:
+    """Whether the path leads to the opened folder."""
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(opened))
+    except OSError:
+        return False
 
 
 def _describe_exit(code: int) -> str:

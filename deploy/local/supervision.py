@@ -41,7 +41,7 @@ class Supervision:
 
     def take_over(self) -> bool:
         """Take the lock that parts started from now on inherit; False while earlier parts still hold it."""
-        if not _lock(self._parts):
+        if not try_lock(self._parts):
             return False
         os.set_inheritable(self._parts.fileno(), True)
         return True
@@ -56,7 +56,7 @@ def supervise(folder: Path, ports: Ports) -> Iterator[Supervision]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _FILE).open("a+") as file, (folder / _PARTS_FILE).open("a") as parts:
-        if not _lock(file):
+        if not try_lock(file):
             other = _read(file)
             stop = f"`kill {other.pid}`" if other else "SIGTERM"
             raise LocalStackError(
@@ -78,7 +78,7 @@ def find_supervisor(folder: Path) -> Supervisor:
     """
     try:
         with (folder / _FILE).open("r+") as file:
-            found = None if _lock(file) else _read(file)
+            found = None if try_lock(file) else _read(file)
     except FileNotFoundError:
         found = None
     if found is None:
@@ -86,7 +86,8 @@ def find_supervisor(folder: Path) -> Supervisor:
     return found
 
 
-def _lock(file: TextIO) -> bool:
+def try_lock(file: TextIO) -> bool:
+    """Take the lock on a file until it is closed; return False if another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -307,6 +307,7 @@ class PredictionHandler:
             input_sha256=request.upload.sha256,
             mapping=request.mapping,
             reasons=request.options.reasons,
+            confirmed=frozenset(request.options.confirmed),
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)

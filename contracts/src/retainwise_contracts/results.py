@@ -39,7 +39,7 @@ class ResultColumn(Contract):
     """A column of a result file. `type` is the Parquet logical type; in CSV every value is text."""
 
     name: str
-    type: Literal["int64", "float64", "string"]
+    type: Literal["int64", "float64", "string", "boolean"]
     nullable: bool
     meaning: str
 
@@ -51,7 +51,8 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
             name="row_number",
             type="int64",
             nullable=False,
-            meaning="The customer's row in the upload, from 1",
+            meaning="The row as a spreadsheet shows the upload, from 1: title rows, the header and "
+            "blank rows are counted, and a quoted cell over several lines is in one row",
         ),
         ResultColumn(name="customer_id", type="string", nullable=False, meaning="The id as it was uploaded"),
         ResultColumn(
@@ -60,7 +61,31 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
             nullable=False,
             meaning="Between 0 (stays) and 1 (leaves)",
         ),
-        ResultColumn(name="risk_level", type="string", nullable=False, meaning="LOW, MEDIUM or HIGH"),
+        ResultColumn(
+            name="risk_level",
+            type="string",
+            nullable=False,
+            meaning="LOW below 0.30, MEDIUM from 0.30, HIGH from 0.60",
+        ),
+        ResultColumn(
+            name="inputs_known",
+            type="float64",
+            nullable=False,
+            meaning="Between 0 and 1: the share of the model's weight that rests on values that are present, "
+            "known to the model and within the range of its training data",
+        ),
+        ResultColumn(
+            name="data_quality",
+            type="string",
+            nullable=False,
+            meaning="The file's grade, the same in all rows: good, fair or poor",
+        ),
+        ResultColumn(
+            name="already_left",
+            type="boolean",
+            nullable=False,
+            meaning="Whether the upload says that the customer has left already; true or false in CSV",
+        ),
     ]
     for rank in range(1, reasons + 1):
         columns += [
@@ -69,7 +94,8 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
                 name=f"reason_{rank}_effect",
                 type="float64",
                 nullable=True,
-                meaning="What it adds to the log-odds of leaving: above 0 raises the risk, below 0 lowers it",
+                meaning="What it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, below "
+                "0 lowers it; 0.7 doubles the odds. 0: a required value is unknown and counts as average",
             ),
             ResultColumn(
                 name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value the model used"
@@ -82,7 +108,9 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
 
 
 REJECTED_COLUMNS: tuple[ResultColumn, ...] = (
-    ResultColumn(name="rejected_row", type="int64", nullable=False, meaning="The row in the upload, from 1"),
+    ResultColumn(
+        name="rejected_row", type="int64", nullable=False, meaning="The row as a spreadsheet shows the upload"
+    ),
     ResultColumn(
         name="rejected_code", type="string", nullable=False, meaning="A stable code, see RowRejection"
     ),
@@ -116,7 +144,7 @@ class RowCounts(Contract):
 
 
 class RiskDistribution(Contract):
-    """The number of customers at each risk level."""
+    """The number of customers at each risk level, without those who have left already."""
 
     low: int = Field(ge=0)
     medium: int = Field(ge=0)
@@ -124,7 +152,11 @@ class RiskDistribution(Contract):
 
 
 class Reason(Contract):
-    """One reason for a score: `effect` in log-odds, above 0 raises the risk."""
+    """One reason for a score.
+
+    `effect` is what it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, 0.7 doubles the
+    odds. It is 0 for a required value that is missing or unknown, which counts as average.
+    """
 
     feature: str
     effect: float
@@ -135,10 +167,13 @@ class Reason(Contract):
 class CustomerAtRisk(Contract):
     """One of the customers most likely to leave."""
 
-    row_number: int = Field(ge=1)
+    row_number: int = Field(ge=1, description="The row as a spreadsheet shows the upload")
     customer_id: str
     churn_probability: float = Field(ge=0, le=1)
     risk_level: RiskLevel
+    inputs_known: float = Field(
+        ge=0, le=1, description="The share of the model's weight that rests on known values"
+    )
     reasons: tuple[Reason, ...]
 
 
@@ -201,15 +236,21 @@ class SourceFormat(Contract):
 
     encoding: str
     delimiter: str
-    header_row: int = Field(ge=1, description="The line number of the header, from 1")
+    header_row: int = Field(ge=1, description="The header's row as a spreadsheet shows it, from 1")
 
 
 class Summary(Contract):
-    """The summary of a scored file. `expected_churners` is the sum of the probabilities."""
+    """The summary of a scored file. `expected_churners` is the sum of the probabilities.
+
+    Customers who have left already are scored, but counted in `already_left` only: the probabilities, the
+    distribution, the drivers and `highest_risk` are of the others, so that
+    `low + medium + high + already_left = rows.scored`.
+    """
 
     mean_probability: float = Field(ge=0, le=1)
     expected_churners: float = Field(ge=0)
     risk_distribution: RiskDistribution
+    already_left: int = Field(ge=0)
     drivers: tuple[Driver, ...]
     highest_risk: tuple[CustomerAtRisk, ...]
     quality: DataQuality
@@ -258,6 +299,18 @@ class ScoringModel(Contract):
     sha256: Sha256
 
 
+class CsvFormat(Contract):
+    """How `scores.csv` and `rejected.csv` are written: as the spreadsheet writes that the upload came from.
+
+    UTF-8 with a byte order mark. Delimiter and decimal sign are the upload's; but where the decimal sign is a
+    comma, cells are never separated by commas but by semicolons.
+    """
+
+    encoding: Literal["utf-8-sig"] = "utf-8-sig"
+    delimiter: str = Field(min_length=1, max_length=1)
+    decimal: Literal[".", ","]
+
+
 class ResultManifest(Contract):
     """`manifest.json`: the input, the model and the output files of a prediction.
 
@@ -269,5 +322,6 @@ class ResultManifest(Contract):
     input: ContentDigest
     model: ScoringModel
     rows: RowCounts
+    csv: CsvFormat
     outputs: tuple[FileDigest, ...]
     versions: dict[str, str] = Field(description="The versions of the packages that computed the scores")

@@ -5,7 +5,8 @@ The card has everything there is to know about a model without running it. Readi
 
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,8 +24,14 @@ UNSEEN_CODE = -1.0
 
 _REF = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)@(?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 _SEPARATORS = re.compile(r"[\W_]+")
-_QUALIFIED_NUMBER = re.compile(r"\s*(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])\s*")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_QUALIFIED_NUMBER = re.compile(r"(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])", re.DOTALL)
 """`-1`, `(1)`, `0 %`: `normalise` would leave only the number, which may be a word for Yes or No."""
+_WHOLE_NUMBER = re.compile(r"(\d{1,6})(?:[.,]0{1,6})?")
+"""`12` and `12.0`"""
+
+MAX_SPELLING = 200
+"""Characters. Longer text is no spelling of anything; the limit also bounds the work per cell."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -33,9 +40,11 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 def normalise(text: str) -> str:
     """Fold a header or a category to the form in which aliases are compared.
 
-    Case is folded and every run of characters other than letters and digits becomes one space:
-    `" Month-to-Month"` and `"month_to_month"` are both `"month to month"`.
+    Case, accents and widths are folded, and every run of characters other than letters and digits becomes
+    one space: `" Month-to-Month"` and `"month_to_month"` are both `"month to month"`, `"Année"` is `"annee"`.
     """
+    if not text.isascii():
+        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     return _SEPARATORS.sub(" ", text).strip().casefold()
 
 
@@ -149,10 +158,10 @@ class NumericSpecification(_Specification):
 
 
 class ImpliedCategory(_Frozen):
-    """A category that means another one, because of a second feature of the same customer.
+    """A category that is certain because of a second feature of the same customer.
 
     For a customer without internet, "No" for online security is what the training data calls
-    "No internet service".
+    "No internet service", and so are a blank cell, `n/a` and a column that the file does not have.
     """
 
     feature: str
@@ -163,6 +172,34 @@ class ImpliedCategory(_Frozen):
     """The category in the file …"""
     means: str
     """… and the category it means."""
+    missing: bool = True
+    """Whether a missing value means it too: nothing else is possible."""
+
+
+class NumberedCategories(_Frozen):
+    """The numbers by which files write categories in one unit: in months, 12 is `One year`."""
+
+    unit: str
+    categories: Mapping[str, str]
+    """Whole number to category: `12` → `One year`."""
+    telling: tuple[str, ...] = ()
+    """Numbers that hardly mean anything else. If a column has one of them and no number that is not among the
+    `categories`, the unit is certain although the header does not name it. 12 tells months; 1 and 2 may be
+    years or codes."""
+
+
+class Gate(_Frozen):
+    """A second column about a feature: it says whether the customer has it at all, not which one.
+
+    `Internet Service` is Yes or No, and `Internet Type` beside it is DSL or Fiber optic.
+    """
+
+    aliases: tuple[str, ...]
+    """Headers of the column; compare them with `normalise`. Some may also be aliases of the feature."""
+    yes: tuple[str, ...]
+    """Normalised spellings that say only that the customer has it: the feature's own column says which."""
+    category: str
+    """The feature's category for customers who do not have it."""
 
 
 class CategoricalSpecification(_Specification):
@@ -176,6 +213,9 @@ class CategoricalSpecification(_Specification):
     """Canonical spellings; the position is the category's code in the model's input."""
     category_aliases: Mapping[str, str]
     """Normalised spelling to category: `m2m` → `Month-to-month`. The categories themselves are included."""
+    numbered: tuple[NumberedCategories, ...] = ()
+    """What numbers mean where the unit is known, see `category` and `unit_of`."""
+    gate: Gate | None = None
     implied: ImpliedCategory | None = None
     wording: CategoricalWording
 
@@ -192,17 +232,50 @@ class CategoricalSpecification(_Specification):
             raise ValueError(f"{self.name}: a category is implied that does not exist")
         if set(self.wording.categories) != known:
             raise ValueError(f"{self.name}: wording is needed for exactly its categories")
+        numbered = {category for unit in self.numbered for category in unit.categories.values()}
+        if not numbered <= known or (self.gate is not None and self.gate.category not in known):
+            raise ValueError(f"{self.name}: a number or the gate names a category that does not exist")
         return self
 
-    def category(self, text: str) -> str | None:
-        """Return the category of a spelling; None if the model has never seen it."""
-        if _QUALIFIED_NUMBER.fullmatch(text):
-            return None
-        return self.category_aliases.get(normalise(text))
+    def category(self, text: str, unit: str | None = None) -> str | None:
+        """Return the category of a spelling; None if the model has never seen it.
+
+        Args:
+            text: a cell.
+            unit: the unit of numbers in this column, if it is known: from the header or from `unit_of`.
+        """
+        if unit is not None and (number := _whole_number(text)) is not None:
+            return self._numbered_by_unit[unit].categories.get(number)
+        return self.category_aliases.get(_spelling(text))
+
+    def unit_of(self, texts: Iterable[str]) -> str | None:
+        """Return the unit of a column whose header names none, from its texts; None if it is not certain."""
+        numbers = {number for text in texts if (number := _whole_number(text)) is not None}
+        for unit in self.numbered:
+            if numbers <= unit.categories.keys() and not numbers.isdisjoint(unit.telling):
+                return unit.unit
+        return None
+
+    @cached_property
+    def _numbered_by_unit(self) -> dict[str, NumberedCategories]:
+        return {unit.unit: unit for unit in self.numbered}
 
     def reason(self, value: str | None, contribution: float) -> str:
         """Say what this feature did to one customer's risk: `Month-to-month contract raises the risk`."""
         return f"{self.wording.subject(value)} {effect(contribution)}"
+
+
+def _whole_number(text: str) -> str | None:
+    match = _WHOLE_NUMBER.fullmatch(text.strip()) if len(text) <= MAX_SPELLING else None
+    return match[1].lstrip("0") or "0" if match else None
+
+
+def _spelling(text: str) -> str:
+    """Normalise a cell; empty where no spelling is possible: -1, (1) and 0 % are not 1, 1 and 0."""
+    if len(text) > MAX_SPELLING:
+        return ""
+    text = text.strip()
+    return "" if _QUALIFIED_NUMBER.fullmatch(text) else normalise(text)
 
 
 class _Learnt(_Frozen):
@@ -239,6 +312,34 @@ class Term(_Frozen):
     features: tuple[str, ...] = Field(min_length=1)
     importance: float
     """Mean absolute contribution over the training data, in log-odds."""
+
+
+class Outcome(_Frozen):
+    """The column that says which customers have already left. No model reads it: it is what they predict."""
+
+    name: str
+    """`Churn`; also its name in a mapping."""
+    label: str
+    aliases: tuple[str, ...]
+    """Headers, the best first; compare them with `normalise`."""
+    left: tuple[str, ...]
+    """Normalised spellings for a customer who left."""
+    stayed: tuple[str, ...]
+    """Normalised spellings for a customer who is still there."""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if not set(self.left).isdisjoint(self.stayed):
+            raise ValueError(f"{self.name}: a spelling means both")
+        return self
+
+    def has_left(self, text: str) -> bool | None:
+        """Return whether a cell says that the customer left; None if it is blank or unknown."""
+        return self._meanings.get(_spelling(text))
+
+    @cached_property
+    def _meanings(self) -> dict[str, bool]:
+        return {**dict.fromkeys(self.left, True), **dict.fromkeys(self.stayed, False)}
 
 
 class ExcludedColumn(_Frozen):
@@ -304,6 +405,8 @@ class Card(_Frozen):
     name: str
     version: str
     description: str
+    trade: str = ""
+    """Whose customers it scores: `telecom`. The data of other trades is refused."""
     features: tuple[Feature, ...]
     """In the order of the model's input columns."""
     terms: tuple[Term, ...]
@@ -312,6 +415,7 @@ class Card(_Frozen):
     """Log-odds, to which the contributions are added."""
     id_aliases: tuple[str, ...]
     """Headers for the customer's id; compare them with `normalise`."""
+    outcome: Outcome | None = None
     excluded_columns: tuple[ExcludedColumn, ...]
     evaluation: Evaluation
     training_data: TrainingData

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ml_models.errors import ModelNotFound
-from ml_models.intake.columns import InvalidMapping, RequiredColumnsMissing
+from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
 from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
@@ -192,6 +192,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyColumns: _file(FailureCode.TOO_MANY_COLUMNS),
     RecordTooLong: _file(FailureCode.LINE_TOO_LONG),
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
+    MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
 }
 """Where every error gets its HTTP status. An exception that is not listed is `internal_error`."""
@@ -234,6 +235,12 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
         members = error.members
     elif isinstance(error, RequiredColumnsMissing):
         members = {"missing": error.missing, "closest": dict(error.closest)}
+    elif isinstance(error, MappingNeedsConfirmation):
+        members = {
+            "proposals": dict(error.proposals),
+            "missing": error.missing,
+            "closest": dict(error.closest),
+        }
     elif isinstance(error, ModelNotFound):
         members = {"installed": error.installed}
     else:

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from producer_api.app import create_app
+from producer_api.connection import Runner
 from producer_api.errors import StartRefused
 from producer_api.settings import Settings
 from producer_api.uploads import UPLOAD_GATE
@@ -46,9 +47,9 @@ async def serve(settings: Settings) -> None:
     log.info("api_stopped")
 
 
-def create_runner(app: web.Application) -> web.AppRunner:
+def create_runner(app: web.Application) -> Runner:
     """Build the runner that serves the API on its sockets."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log=None,
         shutdown_timeout=ANSWER_SECONDS,

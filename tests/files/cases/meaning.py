@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.files.outcomes import Case, Refused, case, refused, same, warned
-from tests.files.table import Table, not_knowing, plain
+from tests.files.table import Customers, Table, knowing, not_knowing, plain
 
 KIND = "2 opposite meaning"
 
@@ -50,6 +50,12 @@ def cases() -> Iterator[Case]:
     yield from _misspelt()
 
 
+def _certain_only(column: str) -> Customers:
+    """The customers of whom a column is known only where another one makes it certain."""
+    certain = ("No internet service", "No phone service")
+    return knowing({column: lambda customer: customer[column] if customer[column] in certain else None})
+
+
 def _refuses(feature: str) -> Refused:
     return refused(
         "required_columns_missing mapping_needs_confirmation", rf"(?i){feature}", r"(?i)mapping|renam"
@@ -90,6 +96,8 @@ def _in_place_of_optional() -> Iterator[Case]:
                 f"“{header}” in place of {column}",
                 plain().headed({column: header}),
                 warned(not_knowing(column), r"(?i)no column for", grade=None),
+                # Of customers without internet or phone the value is certain all the same.
+                warned(_certain_only(column), r"(?i)no column for", grade=None),
                 refused("mapping_needs_confirmation", rf"{header}"),
             )
 
@@ -144,6 +152,7 @@ def _misspelt() -> Iterator[Case]:
         plain().renamed(OnlineSecurity="OnlineSecurty"),
         same("OnlineSecurty"),
         warned(not_knowing("OnlineSecurity"), r"(?i)no column for .*online security", grade=None),
+        warned(_certain_only("OnlineSecurity"), r"(?i)no column for .*online security", grade=None),
         refused("mapping_needs_confirmation", "OnlineSecurty"),
     )
     yield case(

@@ -36,7 +36,9 @@ _GERMAN: Mapping[str, Callable[[str], str]] = {
 def cases() -> Iterator[Case]:
     for form, write in _MONEY.items():
         asked = (
-            [warned(not_knowing("MonthlyCharges"), r"(?i)monthly charge.*no number")] if "/" in form else []
+            [warned(not_knowing("MonthlyCharges"), r"(?i)monthly charge.*(no|not a) number")]
+            if "/" in form
+            else []
         )
         yield case(KIND, f"charges such as {form}", plain().written("MonthlyCharges", write), same(), *asked)
     german = plain().decimal_commas()

@@ -26,7 +26,7 @@ TENANT = "acme"
 
 async def score_sample(state) -> Prediction:
     """Upload the sample to the stack of a state folder and wait for its prediction to end."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(TIMEOUT_SECONDS):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(2 * TIMEOUT_SECONDS):
         client = open_client(state, session)
         prediction_id = await client.upload(SAMPLE, lambda count: None)
         while True:
@@ -104,10 +104,12 @@ async def test_stores_killed_together_are_restarted_and_an_upload_completes(stac
 
 async def test_killed_worker_is_restarted_and_keeps_no_message(stack: Command, state):
     ready = stack.count("^consumer_worker-1 .* ready")
+    resent = stack.count("the emulator lost its messages")
     stack.part("consumer_worker").kill()
     await asyncio.to_thread(stack.wait_for, "^consumer_worker-1 .* ready", ready + 1)
 
     assert_completed(await score_sample(state))
+    assert stack.count("the emulator lost its messages") == resent
 
 
 async def test_killed_supervisor_leaves_no_process_and_the_next_continues_from_its_state(

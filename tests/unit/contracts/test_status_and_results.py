@@ -44,14 +44,22 @@ def test_each_risk_level_includes_its_lower_bound(probability, level):
 
 def test_each_reason_adds_four_score_columns():
     plain = [column.name for column in score_columns(0)]
-    assert plain == ["row_number", "customer_id", "churn_probability", "risk_level"]
-    assert [column.name for column in score_columns(1)][4:] == [
+    assert plain == [
+        "row_number",
+        "customer_id",
+        "churn_probability",
+        "risk_level",
+        "inputs_known",
+        "data_quality",
+        "already_left",
+    ]
+    assert [column.name for column in score_columns(1)][7:] == [
         "reason_1",
         "reason_1_effect",
         "reason_1_value",
         "reason_1_text",
     ]
-    assert len(score_columns(3)) == 16
+    assert len(score_columns(3)) == 19
     assert all(column.name.startswith("rejected_") for column in REJECTED_COLUMNS)
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from cyclopts import ValidationError
 
-from deploy.local.__main__ import app
+from deploy.local.command import app
 from tests.conftest import ROOT
 
 

@@ -16,7 +16,16 @@ from ml_models.card import (
     normalise,
 )
 from ml_models.errors import ModelNotFound, ModelRefused
-from ml_models.telco_churn import NAME, SPECIFICATION, VERSION
+from ml_models.telco_churn import (
+    DESCRIPTION,
+    EXCLUDED_COLUMNS,
+    ID_ALIASES,
+    NAME,
+    OUTCOME,
+    SPECIFICATION,
+    TRADE,
+    VERSION,
+)
 
 REF = f"{NAME}@{VERSION}"
 
@@ -34,10 +43,14 @@ def test_the_shipped_model_is_installed():
 
 
 def test_the_shipped_card_says_what_the_specification_says():
-    """The card is generated: whoever edits the specification trains again."""
-    features = load_card(REF).features
-    for feature, specification in zip(features, SPECIFICATION, strict=True):
+    """Whoever edits telco_churn.py runs `python -m ml_models.training --card-only`."""
+    card = load_card(REF)
+    for feature, specification in zip(card.features, SPECIFICATION, strict=True):
         assert feature.model_dump(exclude={"statistics", "required"}) == specification.model_dump()
+    assert card.outcome == OUTCOME
+    assert card.id_aliases == ID_ALIASES
+    assert card.excluded_columns == EXCLUDED_COLUMNS
+    assert (card.description, card.trade) == (DESCRIPTION, TRADE)
 
 
 def test_installed_models_are_sorted_by_version_as_numbers(models):

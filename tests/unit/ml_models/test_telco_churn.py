@@ -3,7 +3,14 @@ from collections import Counter
 import pytest
 
 from ml_models.card import CategoricalSpecification, normalise
-from ml_models.telco_churn import EXCLUDED_COLUMNS, ID_ALIASES, PROTECTED, SPECIFICATION, TOTAL_CHARGES
+from ml_models.telco_churn import (
+    EXCLUDED_COLUMNS,
+    ID_ALIASES,
+    OUTCOME,
+    PROTECTED,
+    SPECIFICATION,
+    TOTAL_CHARGES,
+)
 
 CATEGORICAL = [feature for feature in SPECIFICATION if isinstance(feature, CategoricalSpecification)]
 
@@ -11,7 +18,11 @@ CATEGORICAL = [feature for feature in SPECIFICATION if isinstance(feature, Categ
 def test_no_header_stands_for_two_features():
     headers = Counter(
         header
-        for names in (ID_ALIASES, *((feature.name, *feature.aliases) for feature in SPECIFICATION))
+        for names in (
+            ID_ALIASES,
+            (OUTCOME.name, *OUTCOME.aliases),
+            *((feature.name, *feature.aliases) for feature in SPECIFICATION),
+        )
         for header in {normalise(name).replace(" ", "") for name in names}
     )
     assert [header for header, count in headers.items() if count > 1] == []
@@ -47,8 +58,83 @@ def test_no_two_features_share_a_phrase():
         ("PaperlessBilling", "0.0", "No"),
         ("OnlineSecurity", "No Internet Service", "No internet service"),
         ("PaymentMethod", "Credit card", "Credit card (automatic)"),
+        ("Contract", "12-month contract", "One year"),
+        ("Contract", "Jährlich", "One year"),
+        ("Contract", "JAEHRLICH", "One year"),
+        ("Contract", "Deux ans", "Two year"),
+        ("Contract", "mês a mês", "Month-to-month"),
+        ("Contract", "1", None),
+        ("InternetService", "Glasvezel", "Fiber optic"),
+        ("InternetService", "Sin internet", "No"),
+        ("OnlineSecurity", "Geen internet", "No internet service"),
+        ("OnlineSecurity", "Não", "No"),
+        ("MultipleLines", "Pas de téléphone", "No phone service"),
+        ("PhoneService", "Sì", "Yes"),
+        ("PaymentMethod", "Bonifico bancario", "Bank transfer (automatic)"),
+        ("PaperlessBilling", "-1", None),
+        ("PaperlessBilling", "(1)", None),
+        ("PaperlessBilling", "0 %", None),
+        ("PaperlessBilling", "no" + " " * 200, None),
     ],
 )
 def test_other_spellings_of_a_category(name, text, category):
     feature = next(feature for feature in CATEGORICAL if feature.name == name)
     assert feature.category(text) == category
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Yes", True), ("1", True), ("1.0", True), ("TRUE", True), ("Churned", True), ("Left", True),
+        ("Attrited Customer", True), ("Ja", True), ("Gekündigt", True), ("gekuendigt", True), ("Sí", True),
+        ("No", False), ("0", False), ("Stayed", False), ("Joined", False), ("Existing Customer", False),
+        ("Nein", False), ("Não", False),
+        ("", None), (" ", None), ("Inactive", None), ("-1", None), ("97", None), ("2024-05-01", None),
+    ],
+)  # fmt: skip
+def test_spellings_of_the_outcome(text, left):
+    assert OUTCOME.has_left(text) is left
+
+
+def contract():
+    return next(feature for feature in CATEGORICAL if feature.name == "Contract")
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (["1", "12", "24"], "months"),
+        (["1.0", "12.0", "24.0", ""], "months"),
+        (["12 ", "n/a"], "months"),
+        (["1", "2"], None),  # years, or codes
+        (["1"], None),
+        (["1", "12", "24", "36"], None),
+        (["1", "12", "17"], None),
+        (["Month-to-month"], None),
+        ([], None),
+    ],
+)
+def test_the_unit_of_numbers_is_known_only_if_it_is_certain(texts, unit):
+    assert contract().unit_of(texts) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "category"),
+    [
+        ("12", "months", "One year"), ("24.0", "months", "Two year"), ("01", "months", "Month-to-month"),
+        ("1", "years", "One year"), ("0", "years", "Month-to-month"), ("36", "months", None),
+        ("12.5", "months", None), ("-12", "months", None), ("One year", "months", "One year"),
+        ("12", None, None),
+    ],
+)  # fmt: skip
+def test_numbers_are_categories_in_a_known_unit(text, unit, category):
+    assert contract().category(text, unit) == category
+
+
+def test_what_is_certain_of_customers_without_a_service_is_in_the_specification():
+    implied = {feature.name: feature.implied for feature in CATEGORICAL if feature.implied}
+    assert set(implied) == {
+        "OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies",
+        "MultipleLines",
+    }  # fmt: skip
+    assert all(each.missing for each in implied.values())

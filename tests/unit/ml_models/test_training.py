@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,12 @@ from sklearn.metrics import roc_auc_score
 from ml_models.card import Estimate, load_card
 from ml_models.runtime import load_model
 from ml_models.telco_churn import NAME, SPECIFICATION, VERSION
-from ml_models.training.errors import DataNotUsable, ProtectedAttributesMatter, VersionTaken
+from ml_models.training.errors import (
+    DataNotUsable,
+    ProtectedAttributesMatter,
+    TrainingNeeded,
+    VersionTaken,
+)
 from ml_models.training.evaluation import (
     ALTERNATIVES,
     BOOSTED_TREES,
@@ -25,7 +31,7 @@ from ml_models.training.evaluation import (
 )
 from ml_models.training.findings import Absence, Findings
 from ml_models.training.models import LogisticModel
-from ml_models.training.train import Validation, train
+from ml_models.training.train import Validation, train, update_card
 
 REF = f"{NAME}@{VERSION}"
 
@@ -112,6 +118,28 @@ def test_a_version_that_is_there_is_not_replaced_by_another_model(trained_twice,
             on_progress=lambda: pytest.fail("it should have stopped before the long part"),
         )
     assert card.read_text() == released
+
+
+def test_a_card_is_updated_without_a_training(trained_twice, tmp_path, monkeypatch):
+    (directory, _), _ = trained_twice
+    shutil.copytree(directory, tmp_path / "models")
+    folder = tmp_path / "models" / NAME / VERSION
+    trained = {path.name: path.read_bytes() for path in folder.iterdir()}
+    # The card of a release that knew fewer words.
+    present = json.loads(trained["card.json"])
+    present["id_aliases"] = ["id"]
+    del present["outcome"], present["trade"]
+    for feature in present["features"]:
+        feature["aliases"] = []
+    (folder / "card.json").write_text(json.dumps(present))
+    assert update_card(tmp_path / "models") == folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == trained
+
+    monkeypatch.setattr("ml_models.training.train.SPECIFICATION", SPECIFICATION[::-1])
+    with pytest.raises(TrainingNeeded, match="have changed: train the model"):
+        update_card(tmp_path / "models")
+    with pytest.raises(TrainingNeeded, match="is not a card"):
+        update_card(tmp_path)
 
 
 def findings_with(*, gain: float = 0.0, loss: float = 0.0) -> Findings:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask_if_personal
+from consumer_worker.scoring.disclosure import mask_if_personal, printable
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import ColumnMapping
@@ -54,6 +54,39 @@ _MAX_VALUE_LENGTH = 40
 """Characters."""
 
 
+def index(bins: NDArray[np.int64], feature: NumericFeature | CategoricalFeature) -> float | None:
+    """Return the population stability index (PSI) of a feature's present values, counted by bin.
+
+    sum((p - q) * ln(p / q)) over the bins, where p and q are the shares here and in the training data
+    (Siddiqi 2006), each at least `_PSI_FLOOR`. None if there are fewer than `PSI_MIN_VALUES` values.
+    """
+    present = int(bins.sum())
+    if present < PSI_MIN_VALUES:
+        return None
+    expected = np.maximum(np.asarray(feature.statistics.shares), _PSI_FLOOR)
+    actual = np.maximum(bins / present, _PSI_FLOOR)
+    return round(float(((actual - expected) * np.log(actual / expected)).sum()), 6)
+
+
+def inputs_known(values: Mapping[str, FeatureValues], card: Card) -> NDArray[np.float64]:
+    """Return for each row the share of the model's weight that rests on known values: float64 `[rows]`.
+
+    A term's weight is its importance. It counts where all of its values are present, known to the model and
+    within the range of the training data; a value that another one makes certain is known.
+    """
+    known = {name: of_rows.known for name, of_rows in values.items()}
+    lost = np.zeros(len(next(iter(known.values()))))
+    for term in card.terms:
+        of_term = np.logical_and.reduce([known[name] for name in term.features])
+        if not of_term.all():
+            lost[~of_term] += term.importance
+    weight = sum(term.importance for term in card.terms) or 1.0
+    return 1.0 - np.minimum(lost / weight, 1.0)
+
+
+_AS_AVERAGE = "They are scored as average in this respect, and their inputs_known is lower."
+
+
 @dataclass(slots=True)
 class FeatureTally:
     """Counts of one feature over the scored rows."""
@@ -76,17 +109,17 @@ class FeatureTally:
 
     def add(self, values: FeatureValues) -> None:
         """Add the values of some rows."""
-        encoded = values.encoded
-        self.rows += len(encoded)
-        self.missing += int(np.isnan(encoded).sum())
         if isinstance(values, NumericValues):
             self._add_numbers(values)
         else:
-            self._add_categories(values, encoded)
+            self._add_categories(values)
 
     def _add_numbers(self, values: NumericValues) -> None:
         statistics = values.feature.statistics
-        present = values.values[~values.missing]
+        missing = values.missing
+        present = values.values[~missing]
+        self.rows += len(missing)
+        self.missing += len(missing) - len(present)
         beyond = (present < statistics.min) | (present > statistics.max)
         self.beyond += int(beyond.sum())
         self.impossible += int(values.out_of_range.sum())
@@ -94,16 +127,38 @@ class FeatureTally:
         positions = np.searchsorted(statistics.edges, present, side="right")
         self.bins += np.bincount(positions, minlength=len(self.bins))
 
-    def _add_categories(self, values: CategoricalValues, codes: NDArray[np.float32]) -> None:
-        known = codes[codes >= 0].astype(np.intp)
-        self.bins += np.bincount(known, minlength=len(self.bins))
-        unseen = np.flatnonzero(codes == UNSEEN_CODE)
-        self.unseen += len(unseen)
-        if len(unseen):
-            texts, positions = values.distinct(unseen)
-            for text, count in zip(texts, np.bincount(positions), strict=True):
-                if text in self.unseen_values or len(self.unseen_values) < _MAX_UNSEEN_COUNTED:
-                    self.unseen_values[text or ""] += int(count)
+    def _add_categories(self, values: CategoricalValues) -> None:
+        counts = np.bincount(values.positions, minlength=len(values.texts))
+        known = values.text_codes >= 0
+        self.rows += len(values.positions)
+        self.missing += int(counts[np.isnan(values.text_codes)].sum())
+        for code, count in zip(values.text_codes[known], counts[known], strict=True):
+            self.bins[int(code)] += count
+        for position in np.flatnonzero(values.text_codes == UNSEEN_CODE):
+            text, count = values.texts[position] or "", int(counts[position])
+            self.unseen += count
+            if count and (text in self.unseen_values or len(self.unseen_values) < _MAX_UNSEEN_COUNTED):
+                self.unseen_values[text] += count
+
+    def with_rows_of(self, other: "FeatureTally") -> "FeatureTally":
+        """Return the tally of these rows and of those of another tally of the same feature."""
+        both = FeatureTally(
+            self.feature,
+            rows=self.rows + other.rows,
+            missing=self.missing + other.missing,
+            unseen=self.unseen + other.unseen,
+            unusable=self.unusable + other.unusable,
+            impossible=self.impossible + other.impossible,
+            beyond=self.beyond + other.beyond,
+            unseen_values=self.unseen_values + other.unseen_values,
+        )
+        both.bins = self.bins + other.bins
+        return both
+
+    @property
+    def blank(self) -> int:
+        """How many cells are blank, or a word for missing."""
+        return self.missing - self.unusable
 
     def rate(self, count: int) -> float:
         """Return a count as a share of the rows."""
@@ -111,17 +166,8 @@ class FeatureTally:
 
     @property
     def psi(self) -> float | None:
-        """The population stability index against the training data; None with too few values.
-
-        sum((p - q) * ln(p / q)) over the bins, where p and q are the shares here and in the training data
-        (Siddiqi 2006), each at least `_PSI_FLOOR`. It takes `PSI_MIN_VALUES` values.
-        """
-        present = int(self.bins.sum())
-        if present < PSI_MIN_VALUES:
-            return None
-        expected = np.maximum(np.asarray(self.feature.statistics.shares), _PSI_FLOOR)
-        actual = np.maximum(self.bins / present, _PSI_FLOOR)
-        return round(float(((actual - expected) * np.log(actual / expected)).sum()), 6)
+        """The population stability index against the training data, see `index`; None with too few values."""
+        return index(self.bins, self.feature)
 
     @property
     def loss(self) -> float:
@@ -168,6 +214,12 @@ class FileFacts:
     duplicate_rows: int
     encoding: str
     unreadable_characters: int
+    garbled_ids: int = 0
+    already_left: int = 0
+    outcome_unknown: int = 0
+    """Scored rows whose outcome is neither blank nor known."""
+    ignored_outcome: str | None = None
+    """The header of a column that looked like the outcome, but whose values mean something else."""
 
 
 def tallies_for(card: Card) -> dict[str, FeatureTally]:
@@ -186,10 +238,15 @@ def report_quality(
         mapping: which column is which feature.
         card: the card of the model that scored.
     """
-    sentences = [*_describe_rows(facts), *_describe_columns(mapping, card)]
-    for name, tally in tallies.items():
-        if name in mapping.features:
-            sentences += _describe_feature(tally)
+    mapped = [tally for name, tally in tallies.items() if name in mapping.features]
+    sentences = [
+        *_describe_rows(facts),
+        *_describe_leavers(facts, mapping),
+        *_describe_columns(mapping, card),
+        *(sentence for tally in mapped for sentence in _describe_feature(tally)),
+        *_describe_missing([tally for tally in mapped if not tally.feature.required]),
+        *_describe_shifts(mapped),
+    ]
     return DataQuality(
         grade=_grade(tallies, facts, card),
         sentences=tuple(sentences),
@@ -198,7 +255,7 @@ def report_quality(
 
 
 def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) -> QualityGrade:
-    """Grade by required features that most rows lack, the weight on unusual values, rejected rows and PSI."""
+    """Grade by missing required features, weight on unusual values, rejected rows, PSI and garbled ids."""
     if any(tally.undermines_scores for tally in tallies.values()):
         return QualityGrade.POOR
     weights = {term.features[0]: term.importance for term in card.terms}
@@ -208,7 +265,7 @@ def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) ->
     if loss > FAIR_LOSS or rejected > FAIR_REJECTED:
         return QualityGrade.POOR
     shifted = any((tally.psi or 0.0) > PSI_LARGE for tally in tallies.values())
-    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted:
+    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted or facts.garbled_ids:
         return QualityGrade.FAIR
     return QualityGrade.GOOD
 
@@ -239,9 +296,35 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
             f"Characters that could not be read: {facts.unreadable_characters:,}. "
             "They are shown as \N{REPLACEMENT CHARACTER}."
         )
-    if facts.blank_rows:
+    if facts.garbled_ids:
+        verb = "ID looks" if facts.garbled_ids == 1 else "IDs look"
         sentences.append(
-            f"Blank rows skipped: {facts.blank_rows:,}. They are not counted in the row numbers."
+            f"{facts.garbled_ids:,} customer {verb} garbled, as if read in another encoding. "
+            "Export the file as UTF-8 if they are not right."
+        )
+    if facts.blank_rows:
+        sentences.append(f"Blank rows skipped: {facts.blank_rows:,}.")
+    return sentences
+
+
+def _describe_leavers(facts: FileFacts, mapping: ColumnMapping) -> Sequence[str]:
+    sentences = []
+    header = printable(mapping.outcome.header, _MAX_VALUE_LENGTH) if mapping.outcome else ""
+    if facts.already_left:
+        verb = "customer has" if facts.already_left == 1 else "customers have"
+        sentences.append(
+            f"{facts.already_left:,} {verb} already left, as “{header}” says. Such rows are scored and "
+            "marked already_left; the summary and the list of whom to call leave them out."
+        )
+    if mapping.outcome and facts.outcome_unknown:
+        sentences.append(
+            f"“{header}” does not say in {facts.outcome_unknown:,} rows whether the customer left; "
+            "they count as customers."
+        )
+    if facts.ignored_outcome is not None:
+        sentences.append(
+            f"Column “{printable(facts.ignored_outcome, _MAX_VALUE_LENGTH)}” was not used to find customers "
+            "who left: most of its values do not say whether they did."
         )
     return sentences
 
@@ -250,9 +333,14 @@ def _describe_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
     sentences = list(mapping.conflicts)
     absent = [feature.label for feature in card.features if feature.name not in mapping.features]
     if absent:
+        implied = any(
+            feature.kind == "categorical" and feature.implied is not None
+            for feature in card.features
+            if feature.name not in mapping.features
+        )
+        unless = ", unless another column makes them certain" if implied else " for every customer"
         sentences.append(
-            f"The file has no column for {', '.join(absent)}. "
-            "These values count as missing for every customer."
+            f"The file has no column for {', '.join(absent)}. These values count as missing{unless}."
         )
     for column in mapping.columns:
         if column.method == "fuzzy":
@@ -268,26 +356,27 @@ def _describe_columns(mapping: ColumnMapping, card: Card) -> Sequence[str]:
 def _describe_feature(tally: FeatureTally) -> Sequence[str]:
     label = tally.feature.label
     if tally.undermines_scores:
-        named = _named_unseen_values(tally)
+        named = named_unseen_values(tally)
         examples = f" ({', '.join(named)})" if named else ""
         return [
             f"{label} is missing or unknown to the model{examples} in {tally.unknown:.1%} of the rows. "
             "Without it the scores are not reliable."
         ]
-    statistics = tally.feature.statistics
     sentences = []
-    missing = tally.rate(tally.missing)
-    if missing > statistics.missing_rate + NOTEWORTHY:
+    if tally.feature.required and tally.missing:
         sentences.append(
-            f"{label} is missing in {missing:.1%} of the rows (training data: {statistics.missing_rate:.1%})."
+            f"{label} is missing for {tally.missing:,} of {tally.rows:,} customers "
+            f"({tally.rate(tally.missing):.1%}). {_AS_AVERAGE}"
         )
     if tally.unusable:
         sentences.append(
-            f"Rows whose {label} is not a number or not possible: {tally.unusable:,}. "
-            "The value counts as missing."
+            f"{label} is not a number, or an impossible one, in "
+            f"{tally.rate(tally.unusable):.1%} of the rows. "
+            "These values count as missing."
         )
     if tally.unseen:
-        sentences.append(_describe_unseen_values(tally))
+        average = f" {_AS_AVERAGE}" if tally.feature.required else ""
+        sentences.append(f"{_describe_unseen_values(tally)}{average}")
     beyond = tally.rate(tally.beyond)
     if isinstance(tally.feature, NumericFeature) and beyond > NOTEWORTHY:
         known = tally.feature.statistics
@@ -295,12 +384,40 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
             f"{label} is outside the range of the training data ({known.min:g} to {known.max:g}) "
             f"in {beyond:.1%} of the rows."
         )
-    if (tally.psi or 0.0) > PSI_LARGE:
-        sentences.append(
-            f"{label} is distributed differently from the training data (PSI {tally.psi:.2f}; above "
-            f"{PSI_LARGE} is a large shift). The scores may be less accurate."
-        )
     return sentences
+
+
+def _describe_missing(tallies: Sequence[FeatureTally]) -> Sequence[str]:
+    """Say which values are missing more often than in the training data, all in one sentence."""
+    noteworthy = [
+        (tally.feature.label, rate, tally.feature.statistics.missing_rate)
+        for tally in tallies
+        if (rate := tally.rate(tally.blank)) > tally.feature.statistics.missing_rate + NOTEWORTHY
+    ]
+    if not noteworthy:
+        return ()
+    if len(noteworthy) == 1:
+        [(label, rate, trained)] = noteworthy
+        return (f"{label} is missing in {rate:.1%} of the rows (training data: {trained:.1%}).",)
+    listed = ", ".join(f"{label} in {rate:.1%}" for label, rate, _ in noteworthy)
+    return (f"Values are missing more often than in the training data: {listed} of the rows.",)
+
+
+def _describe_shifts(tallies: Sequence[FeatureTally]) -> Sequence[str]:
+    """Say which features are distributed unlike the training data, all in one sentence."""
+    shifted = [
+        f"{tally.feature.label} (PSI {psi:.2f})"
+        for tally in tallies
+        if (psi := tally.psi or 0.0) > PSI_LARGE and not tally.undermines_scores
+    ]
+    if not shifted:
+        return ()
+    verb = "is" if len(shifted) == 1 else "are"
+    return (
+        f"{', '.join(shifted)} {verb} distributed differently from the training data, so the scores may be "
+        "less accurate. PSI, the population stability index, measures how far two distributions differ: 0 is "
+        f"not at all, above {PSI_LARGE} is a large shift.",
+    )
 
 
 def _describe_unseen_values(tally: FeatureTally) -> str:
@@ -311,14 +428,14 @@ def _describe_unseen_values(tally: FeatureTally) -> str:
         f"{tally.feature.label} has {noun} the model has never seen, "
         f"in {tally.rate(tally.unseen):.1%} of the rows"
     )
-    named = _named_unseen_values(tally)
+    named = named_unseen_values(tally)
     if not named:
         return f"{unseen}. Check that this is the right column."
     more = f" and {distinct - len(named)} more" if distinct > len(named) else ""
     return f"{unseen}: {', '.join(named)}{more}."
 
 
-def _named_unseen_values(tally: FeatureTally) -> Sequence[str]:
+def named_unseen_values(tally: FeatureTally) -> Sequence[str]:
     """Return the most frequent unseen values, if they may be named in the report."""
     distinct = len(tally.unseen_values)
     among_known = distinct <= _MAX_UNSEEN_AMONG_KNOWN and 2 * tally.unseen <= tally.rows - tally.missing

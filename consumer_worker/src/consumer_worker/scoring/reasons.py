@@ -1,4 +1,8 @@
-"""Why a customer has their score: the features with the largest effects, as numbers and as text."""
+"""Why a customer has their score: the features with the largest effects, as numbers and as text.
+
+A required value that is missing or unknown has no effect, so it would never be a reason. It takes the place
+of the weakest reasons: the customer is not shown as average without saying so.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from ml_models.card import Card
 from retainwise_contracts.results import Reason
 
 _MAX_TEXT_LENGTH = 200
+_AS_AVERAGE = "scored as average in this respect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,9 @@ class Reasons:
     """Name of the feature of each term."""
     terms: NDArray[np.intp]
     effects: NDArray[np.float32]
-    """In log-odds; 0 where the customer has no reason of this rank."""
+    """In log-odds; 0 where the customer has no reason of this rank, or a required value is unknown."""
+    is_reason: NDArray[np.bool_]
+    """Whether the customer has a reason of this rank."""
     words: NDArray[np.intp]
     """Position of the reason in `values` and `texts`."""
     values: Sequence[str | None]
@@ -37,7 +44,7 @@ class Reasons:
         columns: dict[str, pl.Series] = {}
         for rank in range(len(self.terms)):
             effects = self.effects[rank]
-            is_reason = pl.Series(effects != 0)
+            is_reason = pl.Series(self.is_reason[rank])
             name = f"reason_{rank + 1}"
             words = self.words[rank]
             every = {
@@ -61,7 +68,7 @@ class Reasons:
                 text=printable(self.texts[self.words[rank, row]], _MAX_TEXT_LENGTH),
             )
             for rank in range(len(self.terms))
-            if self.effects[rank, row] != 0
+            if self.is_reason[rank, row]
         )
 
 
@@ -80,10 +87,19 @@ def find_reasons(
     rows = np.arange(len(contributions))
     terms = np.empty((count, len(rows)), np.intp)
     left = np.abs(contributions)
+    unknown = {
+        position: unknown_rows
+        for position, term in enumerate(card.terms)
+        if (of_term := values[term.features[0]]).feature.required and (unknown_rows := of_term.unknown).any()
+    }
+    for position, unknown_rows in unknown.items():
+        left[unknown_rows, position] = -1.0
     for rank in range(count):
         terms[rank] = left.argmax(axis=1)  # the first of equal ones, so that the order is always the same
         left[rows, terms[rank]] = -1.0
+    _put_last(terms, unknown)
     effects = contributions[rows, terms]
+    is_reason = effects != 0
     words = np.zeros_like(terms)
     texts: list[str] = []
     read_as: list[str | None] = []
@@ -98,7 +114,33 @@ def find_reasons(
             read_as += [_written(value)] * 2
             # Every value gets a text for both directions, although few values occur with both.
             texts += [of_term.feature.reason(value, -1.0), of_term.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
-    return Reasons([term.features[0] for term in card.terms], terms, effects, words, read_as, texts)
+        if position in unknown:
+            ranks, used = ranks[unknown[position][used]], used[unknown[position][used]]
+            if not len(used):
+                continue
+            distinct, own = of_term.distinct(used)
+            effects[ranks, used] = 0.0
+            is_reason[ranks, used] = True
+            words[ranks, used] = len(texts) + own
+            for value in distinct:
+                read_as.append(_written(value))
+                texts.append(f"{of_term.feature.wording.subject(value)}: {_AS_AVERAGE}")  # type: ignore[arg-type]  # as above
+    features = [term.features[0] for term in card.terms]
+    return Reasons(features, terms, effects, is_reason, words, read_as, texts)
+
+
+def _put_last(terms: NDArray[np.intp], unknown: Mapping[int, NDArray[np.bool_]]) -> None:
+    """Put the terms whose required values are unknown on the last ranks, but never on the first one.
+
+    Args:
+        terms: `[reasons, rows]`, changed in place.
+        unknown: by position of the term, the rows concerned: bool `[rows]`.
+    """
+    taken = np.zeros(terms.shape[1], np.intp)
+    for position, unknown_rows in reversed(list(unknown.items())):
+        rows = np.flatnonzero(unknown_rows & (taken < len(terms) - 1))
+        taken[rows] += 1
+        terms[len(terms) - taken[rows], rows] = position
 
 
 def _shown(value: str | None) -> str | None:

@@ -1,20 +1,27 @@
 """Writes the result files: scores as Parquet and CSV, the rejected rows, and the manifest of them."""
 
+import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from consumer_worker.scoring.errors import ScoringFailed
+from ml_models.intake.dialect import Dialect
+from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.results import (
     REJECTED_COLUMNS,
+    CsvFormat,
     FileDigest,
+    QualityGrade,
     ResultColumn,
     ResultFileName,
     ResultManifest,
@@ -29,9 +36,22 @@ MANIFEST: ResultFileName = "manifest.json"
 DECIMALS = 6
 """Decimal places in CSV. Parquet has the full precision."""
 
+INPUTS_KNOWN = "inputs_known"
+DATA_QUALITY = "data_quality"
+"""The column of the file's grade, which is known only after all rows are scored."""
+
+_PLACEHOLDER = "\U0010fffe"
+"""Stands for the grade in `scores.csv` until it is known: not a character, and four bytes long as all
+grades are. `escape` leaves it in no cell of a customer."""
+
 _ROW_GROUP_ROWS = 65_536
 _PIECE_BYTES = 1 << 20
-_TYPES: Mapping[str, type[pl.DataType]] = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String}
+_TYPES: Mapping[str, type[pl.DataType]] = {
+    "int64": pl.Int64,
+    "float64": pl.Float64,
+    "string": pl.String,
+    "boolean": pl.Boolean,
+}
 
 # A spreadsheet executes a cell that begins with one of these, also full-width ones (OWASP, CSV Injection).
 # Plain numbers may begin with a sign too, and are harmless.
@@ -50,7 +70,8 @@ def escape(text: pl.Expr) -> pl.Expr:
     """Put an apostrophe before what a spreadsheet would execute, so that it is shown as text."""
     runs = text.str.contains(f"^{_DANGEROUS}") & ~text.str.contains(_HARMLESS)
     within = text.str.replace_all(f"{_BEGINS_A_CELL}{_DANGEROUS_THERE}", "${1}'${2}")
-    return pl.when(runs).then("'" + within).otherwise(within).name.keep()
+    escaped = pl.when(runs).then("'" + within).otherwise(within)
+    return escaped.str.replace_all(_PLACEHOLDER, "\N{REPLACEMENT CHARACTER}", literal=True).name.keep()
 
 
 def unescape(texts: pl.Series) -> pl.Series:
@@ -75,18 +96,27 @@ def _safe_scores(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _suspects(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return which of the text columns have something to escape."""
-    anywhere = f"^{_DANGEROUS}|{_BEGINS_A_CELL}{_DANGEROUS_THERE}"
+    anywhere = f"^{_DANGEROUS}|{_BEGINS_A_CELL}{_DANGEROUS_THERE}|{_PLACEHOLDER}"
     suspect = frame.select(pl.col(columns).str.contains(anywhere).any()).row(0)
     return [name for name, is_suspect in zip(columns, suspect, strict=True) if is_suspect]
 
 
 def score_frame(columns: Mapping[str, pl.Series], reasons: int) -> pl.DataFrame:
-    """Put the score columns into the order and types that the contracts define."""
-    return pl.DataFrame([_typed(columns[column.name], column) for column in score_columns(reasons)])
+    """Put the score columns into the order and types that the contracts define, but for `DATA_QUALITY`."""
+    return pl.DataFrame(
+        [_typed(columns[column.name], column) for column in score_columns(reasons) if column.name in columns]
+    )
 
 
 def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
     return series.cast(_TYPES[column.type]).alias(column.name)
+
+
+def csv_format(dialect: Dialect) -> CsvFormat:
+    """Return how to write CSV for who uploaded a file: as its own spreadsheet does."""
+    # Where the comma is the decimal sign, spreadsheets split at semicolons only.
+    is_ambiguous = dialect.decimal == "," and dialect.delimiter == ","
+    return CsvFormat(delimiter=";" if is_ambiguous else dialect.delimiter, decimal=dialect.decimal)
 
 
 class ResultWriter:
@@ -97,20 +127,43 @@ class ResultWriter:
     """
 
     def __init__(
-        self, folder: Path, parts: Path, *, reasons: int, headers: Sequence[str], delimiter: str
+        self,
+        folder: Path,
+        parts: Path,
+        *,
+        reasons: int,
+        headers: Sequence[str],
+        csv: CsvFormat,
+        numeric: Collection[str],
+        max_bytes: int,
     ) -> None:
+        """Open the files.
+
+        Args:
+            folder: where the result files are written.
+            parts: an empty folder for the time being.
+            reasons: number of reasons per customer.
+            headers: the original columns of `rejected.csv`.
+            csv: how CSV is written.
+            numeric: names of the numeric features, whose values have a decimal sign.
+            max_bytes: the most that the files and their parts may take up.
+        """
         self._folder = folder
         self._parts = parts
         self._part_count = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
         self._writing: Future[None] | None = None
-        self._delimiter = delimiter
+        self._csv = csv
+        self._numeric = sorted(numeric)
+        self._max_bytes = max_bytes
+        self._part_bytes = 0
         self._empty = pl.DataFrame(schema={c.name: _TYPES[c.type] for c in score_columns(reasons)})
         self._scores = (folder / SCORES_CSV).open("wb")
-        self._scores.write(_csv_line(self._empty.columns, ","))
+        self._scores.write(codecs.BOM_UTF8 + _csv_line(self._empty.columns, csv.delimiter))
         self._rejected = (folder / REJECTED_CSV).open("wb")
         originals = safe_frame(pl.DataFrame({"header": headers}), ["header"]).to_series().to_list()
-        self._rejected.write(_csv_line([*originals, *(c.name for c in REJECTED_COLUMNS)], delimiter))
+        rejected = [*originals, *(column.name for column in REJECTED_COLUMNS)]
+        self._rejected.write(codecs.BOM_UTF8 + _csv_line(rejected, csv.delimiter))
 
     def close(self) -> None:
         """Close the files as they are."""
@@ -119,40 +172,118 @@ class ResultWriter:
         self._rejected.close()
 
     def write_scores(self, frame: pl.DataFrame) -> None:
-        """Add scored rows. Waits until the rows before are written, which bounds the memory."""
+        """Add scored rows. Waits until the rows before are written, which bounds the memory.
+
+        Raises:
+            ScoringFailed: the results are too large.
+        """
         self._wait()
         self._writing = self._thread.submit(self._write_scores, frame)
 
     def _write_scores(self, frame: pl.DataFrame) -> None:
-        frame.write_ipc(self._parts / f"{self._part_count:06}.arrow", compression="uncompressed")
+        part = self._parts / f"{self._part_count:06}.arrow"
+        frame.write_ipc(part, compression="uncompressed")
         self._part_count += 1
-        _safe_scores(frame).write_csv(self._scores, include_header=False, float_precision=DECIMALS)
+        self._part_bytes += part.stat().st_size
+        graded = _safe_scores(frame).with_columns(
+            pl.lit(_PLACEHOLDER).alias(DATA_QUALITY),
+            # Few values, mostly round ones: as text they are written in a third of the time.
+            pl.col(INPUTS_KNOWN).round(DECIMALS).cast(pl.String),
+        )
+        self._with_decimal_sign(graded).select(self._empty.columns).write_csv(
+            self._scores,
+            include_header=False,
+            float_precision=DECIMALS,
+            separator=self._csv.delimiter,
+            decimal_comma=self._csv.decimal == ",",
+        )
+        self._check_size()
+
+    def _with_decimal_sign(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Write the numbers that are text with the file's decimal sign: the values of numeric features."""
+        if self._csv.decimal == ".":
+            return frame
+        return frame.with_columns(
+            pl.col(INPUTS_KNOWN).str.replace(".", ",", literal=True),
+            *(
+                pl.when(pl.col(name.removesuffix("_value")).is_in(self._numeric))
+                .then(pl.col(name).str.replace(".", ",", literal=True))
+                .otherwise(pl.col(name))
+                .alias(name)
+                for name in frame.columns
+                if name.endswith("_value")
+            ),
+        )
+
+    def _check_size(self) -> None:
+        # The Parquet file is smaller than the parts it is made from.
+        written = 2 * self._part_bytes + self._scores.tell() + self._rejected.tell()
+        if written > self._max_bytes:
+            raise ScoringFailed(
+                FailureCode.RESULT_TOO_LARGE,
+                f"The results and their parts take up more than {self._max_bytes:,} bytes, the limit.",
+            )
 
     def _wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
 
     def write_rejected(self, frame: pl.DataFrame) -> None:
-        """Add rejected rows: the original columns, then `REJECTED_COLUMNS`."""
+        """Add rejected rows: the original columns, then `REJECTED_COLUMNS`.
+
+        Raises:
+            ScoringFailed: the results are too large.
+        """
+        self._wait()
         text_columns = [name for name, kind in frame.schema.items() if kind == pl.String]
         safe_frame(frame, text_columns).write_csv(
-            self._rejected, include_header=False, separator=self._delimiter
+            self._rejected, include_header=False, separator=self._csv.delimiter
         )
+        self._check_size()
 
-    def finish(self) -> tuple[FileDigest, ...]:
-        """Complete the files and return their digests."""
+    def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
+        """Complete the files with the file's grade, and return their digests."""
         self._wait()
         self._scores.close()
         self._rejected.close()
-        texts = self._thread.map(partial(digest, self._folder), (SCORES_CSV, REJECTED_CSV))
-        scores = register_io_source(self._read_parts, schema=self._empty.schema)
+        graded = self._thread.submit(self._grade_csv, grade)
+        rejected = self._thread.submit(digest, self._folder, REJECTED_CSV)
+        scores = register_io_source(partial(self._read_parts, grade), schema=self._empty.schema)
         scores.sink_parquet(self._folder / SCORES_PARQUET, row_group_size=_ROW_GROUP_ROWS)
-        return (digest(self._folder, SCORES_PARQUET), *texts)
+        return (digest(self._folder, SCORES_PARQUET), graded.result(), rejected.result())
 
-    def _read_parts(self, *_: object) -> Iterator[pl.DataFrame]:
+    def _read_parts(self, grade: QualityGrade, *_: object) -> Iterator[pl.DataFrame]:
         """Yield the scores part by part; from one lazy frame, Polars would read all parts at once."""
         for part in range(self._part_count):
-            yield pl.read_ipc(self._parts / f"{part:06}.arrow")
+            yield (
+                pl.read_ipc(self._parts / f"{part:06}.arrow")
+                .with_columns(pl.lit(grade.value).alias(DATA_QUALITY))
+                .select(self._empty.columns)
+            )
+
+    def _grade_csv(self, grade: QualityGrade) -> FileDigest:
+        """Write the grade into `scores.csv` in place, and return the file's digest."""
+        placeholder, written = _PLACEHOLDER.encode(), grade.value.encode()
+        content = hashlib.sha256()
+        with (self._folder / SCORES_CSV).open("r+b") as file:
+            done = 0
+            held = b""
+            while piece := file.read(_PIECE_BYTES):
+                text = (held + piece).replace(placeholder, written)
+                # The next piece may begin within a placeholder.
+                ready, held = text[: 1 - len(placeholder)], text[1 - len(placeholder) :]
+                _overwrite(file, done, ready)
+                content.update(ready)
+                done += len(ready)
+                file.seek(done + len(held))
+            _overwrite(file, done, held)
+            content.update(held)
+        return FileDigest(name=SCORES_CSV, size_bytes=done + len(held), sha256=content.hexdigest())
+
+
+def _overwrite(file: BinaryIO, position: int, text: bytes) -> None:
+    file.seek(position)
+    file.write(text)
 
 
 def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:

@@ -9,13 +9,27 @@ from numpy.typing import NDArray
 
 from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
-from consumer_worker.scoring.values import FeatureValues, NumericValues, are_missing
+from consumer_worker.scoring.values import MISSING, FeatureValues, NumericValues
 from ml_models.card import NumericFeature
 from ml_models.intake.columns import ColumnMapping, ColumnMatch
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
-_TOTALS = frozenset({"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt"})
+_TOTALS = frozenset(
+    f"{word}{colon}"
+    for word in ("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt")
+    for colon in ("", ":")
+)
 """Words in place of an id in a row of totals, which spreadsheets put below a table."""
+
+
+_DATE = (
+    r"^(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/.]\d{4}"
+    r"|\d{1,2}(?:\.|st|nd|rd|th)?[ -]\pL{3,12}\.?,?[ -]\d{2,4}|\pL{3,12}\.? (?:\d{1,2},? )?\d{4})"
+    r"(?:[T ,].{0,40})?$"
+)
+"""Dates as people and programs write them, with or without a time."""
+
+_OF_VALUES = (RowRejection.NOT_A_NUMBER, RowRejection.OUT_OF_RANGE, RowRejection.MISSING_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +41,13 @@ class Cause:
     """The column at fault; None if it is the row as a whole."""
     hint: str
     """How to fix it, as a sentence."""
+    words: str = ""
+    """What is wrong, where it can be said more exactly than by the code."""
 
     @property
     def reason(self) -> str:
         """The code and the column in words: `out of range in “tenure”`."""
-        words = self.code.value.replace("_", " ")
+        words = self.words or self.code.value.replace("_", " ")
         return f"{words} in “{self.column.header}”" if self.column else words
 
 
@@ -55,6 +71,12 @@ class Rejections:
         """Bool `[rows]`: which rows can be scored."""
         return np.equal(self.cause_of_row, 0)
 
+    @property
+    def of_values(self) -> NDArray[np.bool_]:
+        """Bool `[rows]`: which rows are rejected for the values of required columns."""
+        is_value = np.array([False, *(cause.code in _OF_VALUES for cause in self.causes)])
+        return is_value[self.cause_of_row]
+
     def counts(self) -> Mapping[Cause, int]:
         """Count the rejected rows by cause."""
         counts = np.bincount(self.cause_of_row, minlength=len(self.causes) + 1)
@@ -68,25 +90,27 @@ def find_rejections(
 
     Args:
         table: the rows.
-        ids: the customer ids of the rows.
+        ids: the customer ids of the rows, without surrounding blanks.
         features: the features of the rows.
         mapping: which column is which feature.
     """
     rejections = Rejections(cause_of_row=np.zeros(table.frame.height, np.int16))
     # First: the other hints would ask to fill in a row that is not a customer.
+    lower = ids.str.to_lowercase()
     rejections.reject(
-        _are_totals(ids),
+        lower.is_in(list(_TOTALS)).to_numpy(),
         Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer. Remove it."),
     )
     _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
-        are_missing(ids),
+        lower.is_in(list(MISSING)).to_numpy(),
         Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer ID."),
     )
     required = [values for values in features if values.feature.required]
     for values in required:
         if isinstance(values, NumericValues):
             column = mapping.features[values.feature.name]
+            _reject_dates(rejections, values, table.frame[str(column.position)], column)
             rejections.reject(
                 values.not_a_number,
                 Cause(RowRejection.NOT_A_NUMBER, column, _number_hint(values.feature)),
@@ -104,9 +128,24 @@ def find_rejections(
     return rejections
 
 
-def _are_totals(ids: pl.Series) -> NDArray[np.bool_]:
-    """Return for each id whether it is a word for a sum, such as `Total` or `SUM:`: bool `[rows]`."""
-    return ids.str.to_lowercase().str.strip_suffix(":").is_in(list(_TOTALS)).to_numpy()
+def _reject_dates(
+    rejections: Rejections, values: NumericValues, texts: pl.Series, column: ColumnMatch
+) -> None:
+    if not values.not_a_number.any():
+        return
+    dates = texts.fill_null("").str.strip_chars().str.contains(_DATE).to_numpy()
+    unit = _unit_word(values.feature)
+    of_unit = f" of {unit}" if unit else ""
+    until = f", for {unit} those from the date until today" if unit == "months" else ""
+    rejections.reject(
+        values.not_a_number & dates,
+        Cause(
+            RowRejection.NOT_A_NUMBER,
+            column,
+            f"Convert the date to a number{of_unit}{until}.",
+            words="a date, not a number,",
+        ),
+    )
 
 
 def _reject_wrong_cell_counts(
@@ -114,7 +153,7 @@ def _reject_wrong_cell_counts(
 ) -> None:
     frame = table.frame
     rejections.reject(
-        (frame[SURPLUS].fill_null("") != "").to_numpy(),
+        frame[SURPLUS].is_not_null().to_numpy(),
         Cause(
             RowRejection.WRONG_CELL_COUNT,
             None,
@@ -180,7 +219,7 @@ def rejected_rows(
     with_surplus = pl.concat_str([last, SURPLUS], separator=delimiter, ignore_nulls=True)
     original = frame.select(
         *(str(position) for position in columns[:-1]),
-        pl.when(pl.col(SURPLUS).fill_null("") != "").then(with_surplus).otherwise(pl.col(last)).alias(last),
+        pl.when(pl.col(SURPLUS).is_not_null()).then(with_surplus).otherwise(pl.col(last)).alias(last),
     )
     causes = pl.DataFrame(
         {

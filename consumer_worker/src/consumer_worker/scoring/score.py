@@ -14,13 +14,23 @@ from uuid import UUID
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
-from consumer_worker.scoring.quality import FileFacts, report_quality, tallies_for
+from consumer_worker.scoring.plausibility import ValueSample, find_implausible, is_empty
+from consumer_worker.scoring.quality import (
+    MAX_UNKNOWN,
+    FileFacts,
+    inputs_known,
+    report_quality,
+    tallies_for,
+)
 from consumer_worker.scoring.reasons import find_reasons
 from consumer_worker.scoring.results import (
     ResultWriter,
+    csv_format,
     library_versions,
     score_frame,
     unescape,
@@ -35,22 +45,32 @@ from consumer_worker.scoring.summary import (
     risk_positions,
     unused_columns,
 )
-from consumer_worker.scoring.values import FeatureValues, read_values
-from ml_models.card import Card
+from consumer_worker.scoring.values import (
+    FeatureValues,
+    Notation,
+    NumericValues,
+    gate_name,
+    read_outcome,
+    read_values,
+)
+from ml_models.card import Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
     ColumnMapping,
     InvalidMapping,
+    MappingNeedsConfirmation,
     RequiredColumnsMissing,
     map_columns,
 )
+from ml_models.intake.encoding import GARBLED
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.prediction_requested import ModelReference
 from retainwise_contracts.results import (
     ContentDigest,
     FileDigest,
+    QualityGrade,
     ResultManifest,
     RowCounts,
     ScoringModel,
@@ -73,6 +93,8 @@ class ScoringRequest:
     """Feature name to header; it takes precedence over the automatic mapping."""
     reasons: int = 3
     """Number of reasons per customer."""
+    confirmed: frozenset[str] = frozenset()
+    """Features whose values the caller confirms as right, although they are not plausible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,15 @@ class ScoringLimits:
     max_bytes: int = 2 << 30
     block_bytes: int = 8 << 20
     """Bytes read at a time: about 60,000 rows, which need about 220 MB of memory until they are written."""
+    max_rows: int = 20_000_000
+    """2 GiB of the training data's rows are 15 million. Shorter rows could be so many that their results,
+    some 450 bytes a row, would not fit in `max_written_bytes`."""
+    max_cells: int = 500_000_000
+    """Rows times columns. 2 GiB of the training data are 311 million; more cells are mostly empty ones,
+    which cost as much time as filled ones."""
+    max_written_bytes: int = 8 << 30
+    """Of result files and their parts. With the upload this is five times `max_bytes`, the space that
+    `SCRATCH_DIRECTORY` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +151,30 @@ def score_file(
     """
     opened = open_source(source, max_bytes=limits.max_bytes)
     mapping = _map_columns(opened, model.card, request.mapping)
-    with tempfile.TemporaryDirectory(dir=destination, prefix="parts-") as parts:
-        scoring = _Scoring(opened, mapping, model, request.reasons, destination, Path(parts))
-        with closing(scoring):
-            for table in opened.tables(limits.block_bytes):
+    assumption: _Assumption | None = None
+    while True:
+        with (
+            tempfile.TemporaryDirectory(dir=destination, prefix="parts-") as parts,
+            closing(
+                _Scoring(opened, mapping, model, request, limits, destination, Path(parts), assumption)
+            ) as scoring,
+        ):
+            for table in opened.tables(
+                limits.block_bytes, max_rows=limits.max_rows, max_cells=limits.max_cells
+            ):
                 if cancelled.is_set():
                     raise ScoringCancelled
                 scoring.add(table)
+            shown = scoring.assumption_of_whole_file()
+            if assumption is None and shown != scoring.assumption:
+                # The first rows were not like all rows: this is rare, so the rows are read a second time.
+                assumption = shown
+                continue
             summary = scoring.summary()
             if cancelled.is_set():
                 raise ScoringCancelled
-            files = scoring.finish()
+            files = scoring.finish(summary.quality.grade)
+            break
     manifest = ResultManifest(
         prediction_id=request.prediction_id,
         input=ContentDigest(size_bytes=source.stat().st_size, sha256=request.input_sha256),
@@ -139,6 +183,7 @@ def score_file(
             sha256=model.card.model_file.sha256,
         ),
         rows=scoring.rows(),
+        csv=csv_format(opened.dialect),
         outputs=files,
         versions=library_versions(),
     )
@@ -148,10 +193,22 @@ def score_file(
 def _map_columns(source: Source, card: Card, explicit: Mapping[str, str]) -> ColumnMapping:
     try:
         return map_columns(source.dialect.headers, card, explicit)
+    except MappingNeedsConfirmation as error:
+        raise ScoringFailed(FailureCode.MAPPING_NEEDS_CONFIRMATION, str(error)) from error
     except RequiredColumnsMissing as error:
         raise ScoringFailed(FailureCode.REQUIRED_COLUMNS_MISSING, str(error)) from error
     except InvalidMapping as error:
         raise ScoringFailed(FailureCode.INVALID_MAPPING, str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Assumption:
+    """What only all rows show, and the first ones let assume."""
+
+    units: Mapping[str, str]
+    """By feature with categories, the unit of its column's numbers."""
+    has_outcome: bool
+    """Whether the column found by its name says who has already left."""
 
 
 class _Scoring:
@@ -162,16 +219,22 @@ class _Scoring:
         source: Source,
         mapping: ColumnMapping,
         model: ChurnModel,
-        reasons: int,
+        request: ScoringRequest,
+        limits: ScoringLimits,
         destination: Path,
         parts: Path,
+        assumption: _Assumption | None,
     ) -> None:
+        """Begin with what is assumed of the file; None: what its first table shows."""
         self._dialect = source.dialect
+        self._header_row = source.header_row
         self._unreadable_characters = source.unreadable_characters
         self._mapping = mapping
         self._factors = {name: column.factor for name, column in mapping.features.items()}
+        self._given_assumption = assumption
+        self._confirmed = request.confirmed
         self._model = model
-        self._reasons = reasons
+        self._reasons = reasons = request.reasons
         headers = source.dialect.headers
         self._original_columns = [n for n, header in enumerate(headers) if header not in IGNORED_HEADERS]
         self._is_rejected_csv = len(self._original_columns) < len(headers)
@@ -180,37 +243,117 @@ class _Scoring:
             parts,
             reasons=reasons,
             headers=[headers[position] for position in self._original_columns],
-            delimiter=source.dialect.delimiter,
+            csv=csv_format(source.dialect),
+            numeric=[feature.name for feature in model.card.features if isinstance(feature, NumericFeature)],
+            max_bytes=limits.max_written_bytes,
         )
         self._ids = DuplicateIds(parts)
         self._quality = tallies_for(model.card)
+        self._rejected_values = tallies_for(model.card)
+        """Of rows that are rejected for the values of required columns."""
+        self._samples = {name: ValueSample() for name in mapping.features}
+        self._first_unknown: dict[str, int] = {}
+        """By feature, the first row whose value is not known to the model."""
+        self._outcome_present = 0
+        self._outcome_unknown = 0
         self._summary = SummaryTally(model.card)
         self._rejected: dict[str, _RejectedRows] = {}
+        self._garbled_ids = 0
         self._blank_rows = 0
         self._short_rows = 0
 
     def add(self, table: Table) -> None:
         """Score one table and write its results."""
         self._blank_rows += table.blank_rows
-        rows = table.frame.height
-        row_numbers = pl.int_range(table.first_row, table.first_row + rows, eager=True)
+        row_numbers = table.row_numbers
         texts = table.frame.select(
             pl.col(str(column.position)).fill_null("").alias(column.feature)
             for column in self._mapping.columns
         )
+        gates = {gate_name(name): column for name, column in self._mapping.gates.items()}
+        texts = texts.with_columns(
+            table.frame[str(column.position)].fill_null("").alias(name) for name, column in gates.items()
+        )
         ids = texts[CUSTOMER_ID].str.strip_chars()
         if self._is_rejected_csv:
             ids = unescape(ids)
-        values = read_values(texts, self._model.card, self._factors, self._dialect.decimal)
+        notation = Notation(self._dialect.decimal, self._factors, self._units(texts))
+        values = read_values(texts, self._model.card, notation)
+        self._look_at_values(values, row_numbers)
+        left = self._left(table)
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
         if not scorable.all():
             self._reject(table, rejections, row_numbers)
+            for name, of_rows in values.items():
+                self._rejected_values[name].add(of_rows.filter(rejections.of_values))
             kept = pl.Series(scorable)
             ids, row_numbers = ids.filter(kept), row_numbers.filter(kept)
             values = {name: of_rows.filter(scorable) for name, of_rows in values.items()}
+            left = left[scorable]
         self._short_rows += int(table.frame[self._last_column].is_null().to_numpy()[scorable].sum())
-        self._score(ids, row_numbers, values)
+        self._score(ids, row_numbers, values, left)
+
+    def _look_at_values(self, values: Mapping[str, FeatureValues], row_numbers: pl.Series) -> None:
+        """Keep what is needed to name a column that is not plausible: of all rows, rejected or not."""
+        for name in self._mapping.features:
+            of_rows = values[name]
+            if isinstance(of_rows, NumericValues):
+                self._samples[name].add(of_rows.read)
+                unknown = of_rows.out_of_range | ~(of_rows.known | of_rows.missing)
+            else:
+                unknown = of_rows.unknown
+            if of_rows.feature.required:
+                unknown = unknown | of_rows.missing
+            if name not in self._first_unknown and unknown.any():
+                self._first_unknown[name] = row_numbers[int(unknown.argmax())]
+
+    @property
+    def assumption(self) -> _Assumption:
+        """What is assumed of the file since its first table."""
+        return self._given_assumption or _Assumption({}, has_outcome=True)
+
+    def _units(self, texts: pl.DataFrame) -> Mapping[str, str]:
+        """Return the units of the numbers in columns of categories."""
+        if self._given_assumption is None:
+            units = {}
+            for name, column in self._mapping.features.items():
+                feature = self._model.card.feature(name)
+                if isinstance(feature, CategoricalFeature) and feature.numbered:
+                    unit = column.unit or feature.unit_of(texts[name].unique())
+                    if unit is not None:
+                        units[name] = unit
+            self._given_assumption = _Assumption(units, has_outcome=True)
+        return self._given_assumption.units
+
+    def _left(self, table: Table) -> NDArray[np.bool_]:
+        """Return which customers have already left: bool `[rows]`."""
+        outcome, column = self._model.card.outcome, self._mapping.outcome
+        if outcome is None or column is None or not self.assumption.has_outcome:
+            return np.zeros(table.frame.height, np.bool_)
+        values = read_outcome(table.frame[str(column.position)].fill_null(""), outcome)
+        self._outcome_present += values.present
+        self._outcome_unknown += values.unknown
+        return values.left
+
+    def assumption_of_whole_file(self) -> _Assumption:
+        """Return what all rows show, after the last one."""
+        units = {}
+        for name, column in self._mapping.features.items():
+            feature = self._model.card.feature(name)
+            if isinstance(feature, CategoricalFeature) and feature.numbered:
+                assumed = self.assumption.units.get(name)
+                # The numbers that the assumed unit explains are read as categories; the others are unseen.
+                explained = [unit.telling for unit in feature.numbered if unit.unit == assumed]
+                numbers = [
+                    *self._quality[name].unseen_values,
+                    *(number for some in explained for number in some),
+                ]
+                unit = column.unit or feature.unit_of(numbers)
+                if unit is not None:
+                    units[name] = unit
+        misleading = self._outcome_unknown > MAX_UNKNOWN * self._outcome_present
+        return _Assumption(units, has_outcome=self.assumption.has_outcome and not misleading)
 
     @property
     def _last_column(self) -> str:
@@ -218,26 +361,40 @@ class _Scoring:
 
     def _reject(self, table: Table, rejections: Rejections, row_numbers: pl.Series) -> None:
         for position, (cause, count) in enumerate(rejections.counts().items(), start=1):
-            first = table.first_row + int(np.argmax(rejections.cause_of_row == position))
-            self._rejected.setdefault(cause.reason, _RejectedRows(first, cause.hint)).rows += count
+            if cause.reason not in self._rejected:
+                first = int(np.argmax(rejections.cause_of_row == position))
+                cell = table.frame[str(cause.column.position)][first] if cause.column else None
+                value = mask(cell or "")
+                self._rejected[cause.reason] = _RejectedRows(int(row_numbers[first]), value, cause.hint)
+            self._rejected[cause.reason].rows += count
         self._writer.write_rejected(
             rejected_rows(table, rejections, row_numbers, self._original_columns, self._dialect.delimiter)
         )
 
-    def _score(self, ids: pl.Series, row_numbers: pl.Series, values: Mapping[str, FeatureValues]) -> None:
+    def _score(
+        self,
+        ids: pl.Series,
+        row_numbers: pl.Series,
+        values: Mapping[str, FeatureValues],
+        left: NDArray[np.bool_],
+    ) -> None:
         scores = self._model.predict(np.stack([of_rows.encoded for of_rows in values.values()], axis=1))
         probability = scores.probability.astype(np.float64)
+        known = inputs_known(values, self._model.card)
         reasons = find_reasons(scores.contributions, values, self._model.card, self._reasons)
         columns = {
             "row_number": row_numbers,
             "customer_id": ids,
             "churn_probability": pl.Series(probability),
             "risk_level": LEVELS.gather(risk_positions(probability)),
+            "inputs_known": pl.Series(known),
+            "already_left": pl.Series(left),
             **reasons.columns(),
         }
         self._writer.write_scores(score_frame(columns, self._reasons))
         self._ids.add(ids)
-        self._summary.add(scores, probability, row_numbers, ids, reasons)
+        self._garbled_ids += int(ids.str.contains(GARBLED).sum())
+        self._summary.add(scores, probability, row_numbers, ids, reasons, known, left)
         for name, of_rows in values.items():
             self._quality[name].add(of_rows)
 
@@ -255,6 +412,7 @@ class _Scoring:
             causes = self._rejected_by_frequency()
             described = "; ".join(
                 f"{reason}: {of_cause.rows:,}, first in row {of_cause.first_row:,}"
+                + (f": “{of_cause.first_value}”" if of_cause.first_value else "")
                 for reason, of_cause in causes
             )
             _, most_frequent = causes[0]
@@ -267,12 +425,47 @@ class _Scoring:
     def _rejected_by_frequency(self) -> list[tuple[str, "_RejectedRows"]]:
         return sorted(self._rejected.items(), key=lambda item: (-item[1].rows, item[1].first_row))
 
+    def _check_columns(self) -> None:
+        """Check that the columns hold what the model was trained on.
+
+        Raises:
+            ScoringFailed: a required column is empty, or the values of a column are not plausible.
+        """
+        rejected = sum(of_cause.rows for of_cause in self._rejected.values())
+        columns = [
+            (self._quality[name].with_rows_of(self._rejected_values[name]), column)
+            for name, column in self._mapping.features.items()
+        ]
+        empty = [column for tally, column in columns if tally.feature.required and is_empty(tally)]
+        read = self._summary.rows + sum(int(tally.rows) for tally in list(self._rejected_values.values())[:1])
+        if 2 * read <= self._summary.rows + rejected:
+            return  # most rows are rejected for other reasons, which say more
+        if empty:
+            named = ", ".join(f"“{printable(column.header, 60)}” ({column.feature})" for column in empty)
+            raise ScoringFailed(
+                FailureCode.REQUIRED_COLUMNS_MISSING,
+                f"These columns are empty in all rows: {named}. "
+                "Fill them in, or map other columns in the request's column mapping.",
+            )
+        for tally, column in columns:
+            if column.feature not in self._confirmed:
+                name = column.feature
+                why = find_implausible(tally, column, self._samples[name], self._first_unknown.get(name))
+                if why is not None:
+                    raise ScoringFailed(FailureCode.IMPLAUSIBLE_VALUES, why)
+
+    @property
+    def _ignored_outcome(self) -> str | None:
+        is_ignored = self._mapping.outcome is not None and not self.assumption.has_outcome
+        return self._mapping.outcome.header if is_ignored and self._mapping.outcome else None
+
     def summary(self) -> Summary:
         """Summarise all rows; call it after the last table was added.
 
         Raises:
-            ScoringFailed: as `rows`.
+            ScoringFailed: as `rows`, or a column does not hold what the model was trained on.
         """
+        self._check_columns()
         rows = self.rows()
         duplicate_ids, duplicate_rows = self._ids.count()
         facts = FileFacts(
@@ -285,11 +478,16 @@ class _Scoring:
             duplicate_rows=duplicate_rows,
             encoding=self._dialect.encoding,
             unreadable_characters=self._unreadable_characters,
+            garbled_ids=self._garbled_ids,
+            already_left=self._summary.already_left,
+            outcome_unknown=self._outcome_unknown,
+            ignored_outcome=self._ignored_outcome,
         )
         return Summary(
             mean_probability=self._summary.mean_probability,
             expected_churners=self._summary.expected_churners,
             risk_distribution=self._summary.risk_distribution,
+            already_left=self._summary.already_left,
             drivers=self._summary.drivers,
             highest_risk=self._summary.highest_risk,
             quality=report_quality(self._quality, facts, self._mapping, self._model.card),
@@ -298,13 +496,13 @@ class _Scoring:
             source=SourceFormat(
                 encoding=self._dialect.encoding,
                 delimiter=self._dialect.delimiter,
-                header_row=self._dialect.header_row,
+                header_row=self._header_row,
             ),
         )
 
-    def finish(self) -> tuple[FileDigest, ...]:
-        """Complete the result files and return their digests."""
-        return self._writer.finish()
+    def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
+        """Complete the result files with the file's grade and return their digests."""
+        return self._writer.finish(grade)
 
     def close(self) -> None:
         """Close all files, complete or not."""
@@ -317,6 +515,8 @@ class _RejectedRows:
     """Rows rejected for one reason."""
 
     first_row: int
+    first_value: str
+    """The cell there, masked; empty if the row as a whole is at fault."""
     hint: str
     """What to do about them."""
     rows: int = 0

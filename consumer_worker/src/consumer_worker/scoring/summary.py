@@ -1,4 +1,7 @@
-"""The summary of a scored file, added up chunk by chunk."""
+"""The summary of a scored file, added up chunk by chunk.
+
+Customers who have already left are counted, and are part of nothing else: nobody calls them.
+"""
 
 import heapq
 
@@ -39,6 +42,7 @@ class SummaryTally:
     def __init__(self, card: Card) -> None:
         self._card = card
         self.rows = 0
+        self.already_left = 0
         self._probability = 0.0
         self._levels = np.zeros(len(LEVELS), np.int64)
         self._effect = np.zeros(len(card.terms))
@@ -52,18 +56,33 @@ class SummaryTally:
         row_numbers: pl.Series,
         ids: pl.Series,
         reasons: Reasons,
+        inputs_known: NDArray[np.float64],
+        left: NDArray[np.bool_],
     ) -> None:
-        """Add some scored rows; `probability` is float64 `[rows]`."""
+        """Add some scored rows. All arrays are `[rows]`; `left` marks the customers who have already left."""
         self.rows += len(probability)
+        at = np.arange(len(probability))
+        contributions = scores.contributions
+        if left.any():
+            self.already_left += int(left.sum())
+            at = np.flatnonzero(~left)
+            contributions, probability = contributions[at], probability[at]
         self._probability += float(probability.sum())
         self._levels += np.bincount(risk_positions(probability), minlength=len(LEVELS))
-        self._effect += scores.contributions.sum(axis=0, dtype=np.float64)
-        self._absolute_effect += np.abs(scores.contributions).sum(axis=0, dtype=np.float64)
-        self._add_at_risk(probability, row_numbers, ids, reasons)
+        self._effect += contributions.sum(axis=0, dtype=np.float64)
+        self._absolute_effect += np.abs(contributions).sum(axis=0, dtype=np.float64)
+        self._add_at_risk(at, probability, row_numbers, ids, reasons, inputs_known)
 
     def _add_at_risk(
-        self, probability: NDArray[np.float64], row_numbers: pl.Series, ids: pl.Series, reasons: Reasons
+        self,
+        at: NDArray[np.intp],
+        probability: NDArray[np.float64],
+        row_numbers: pl.Series,
+        ids: pl.Series,
+        reasons: Reasons,
+        inputs_known: NDArray[np.float64],
     ) -> None:
+        """Add the rows of highest risk; `at` has the position of each probability's row."""
         count = min(MAX_AT_RISK, len(probability))
         if not count:
             return
@@ -73,11 +92,12 @@ class SummaryTally:
         rows = np.concatenate([above, np.flatnonzero(probability == lowest)[:count]])
         customers = [
             CustomerAtRisk(
-                row_number=row_numbers[int(row)],
-                customer_id=printable(ids[int(row)], _MAX_TEXT_LENGTH),
+                row_number=row_numbers[int(at[row])],
+                customer_id=printable(ids[int(at[row])], _MAX_TEXT_LENGTH),
                 churn_probability=round(float(probability[row]), 6),
                 risk_level=risk_level(float(probability[row])),
-                reasons=reasons.of_row(int(row)),
+                inputs_known=round(float(inputs_known[at[row]]), 6),
+                reasons=reasons.of_row(int(at[row])),
             )
             for row in rows
         ]
@@ -88,18 +108,23 @@ class SummaryTally:
         )
 
     @property
+    def _remaining(self) -> int:
+        """Number of customers who have not left; 1 instead of 0, to divide by."""
+        return max(self.rows - self.already_left, 1)
+
+    @property
     def mean_probability(self) -> float:
-        """The mean of all probabilities, 0 if there are none."""
-        return round(self._probability / max(self.rows, 1), 6)
+        """The mean probability of those who have not left, 0 if there are none."""
+        return round(self._probability / self._remaining, 6)
 
     @property
     def expected_churners(self) -> float:
-        """The sum of all probabilities."""
+        """The sum of the probabilities of those who have not left."""
         return round(self._probability, 3)
 
     @property
     def risk_distribution(self) -> RiskDistribution:
-        """Number of customers by risk level."""
+        """Number of customers who have not left, by risk level."""
         low, medium, high = self._levels.tolist()
         return RiskDistribution(low=low, medium=medium, high=high)
 
@@ -111,7 +136,7 @@ class SummaryTally:
     @property
     def drivers(self) -> tuple[Driver, ...]:
         """The features by their mean absolute effect over the whole file (log-odds), largest first."""
-        rows = max(self.rows, 1)
+        rows = self._remaining
         drivers = [
             Driver(
                 feature=term.features[0],
@@ -143,5 +168,5 @@ def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
             confidence=column.confidence,
             conversion=column.conversion,
         )
-        for column in mapping.columns
+        for column in (*mapping.columns, *([mapping.outcome] if mapping.outcome else []))
     )

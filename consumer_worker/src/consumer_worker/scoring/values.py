@@ -6,18 +6,26 @@ Nothing is filled in. A missing value is NaN, a category the model has never see
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, Feature, NumericFeature
+from ml_models.card import (
+    UNSEEN_CODE,
+    Card,
+    CategoricalFeature,
+    Feature,
+    NumericFeature,
+    Outcome,
+    normalise,
+)
 
 Decimal = Literal[".", ","]
 
-_MISSING = frozenset(
+MISSING = frozenset(
     {
         "", "-", "--", "---", "\u2013", "\u2014", ".", "?", "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "nan",
         "null", "nil", "none", "missing", "unknown", "not available", "not applicable", "blank", "(blank)",
@@ -25,14 +33,14 @@ _MISSING = frozenset(
         "<na>", "#nv", "#bezug!", "#wert!", "k.a.", "keine angabe", "unbekannt", "inconnu",
     }
 )  # fmt: skip
+"""Words for no value, in lower case, as `is_missing` compares them."""
 
 _CURRENCY = (
     r"(?:US\$|R\$|A\$|C\$|[$€£¥₹₽₺₩₪฿]|USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|BRL|SEK|NOK|DKK|PLN|CZK"
     r"|euros?|dollars?|kr\.?|zł|Kč|Fr\.|Rs\.?)"
 )
-_AFFIXES = re.compile(
-    rf"^(?P<sign>[+-]?)\s*(?:{_CURRENCY})?\s*(?P<number>.*?)\s*(?:{_CURRENCY})?$", re.IGNORECASE
-)
+_CURRENCY_BEFORE = re.compile(_CURRENCY, re.IGNORECASE)
+_CURRENCY_AFTER = re.compile(rf"{_CURRENCY}\Z", re.IGNORECASE)
 _SPACED_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d).*")
 _GROUPING = re.compile(r"[ \u00a0\u2009\u202f'\u2019]")
 _EXPONENT = r"(?:[eE][+-]?\d{1,3})?"
@@ -44,7 +52,7 @@ _WRITTEN = {
 
 
 _MAX_NUMBER_LENGTH = 64
-"""Characters. Longer text is not a number; the limit also bounds the time of the expressions above."""
+"""Characters. Longer text is not a number; the limit also bounds the work per cell."""
 
 
 _PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
@@ -60,6 +68,8 @@ class NumericValues:
     """A numeric feature of some rows. All arrays are `[rows]`, the values in the model's unit."""
 
     feature: NumericFeature
+    read: NDArray[np.float64]
+    """As read, also where impossible; NaN where missing or not a number."""
     values: NDArray[np.float64]
     """NaN where missing or unusable."""
     not_a_number: NDArray[np.bool_]
@@ -76,10 +86,25 @@ class NumericValues:
         """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.values)
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Where the model knows nothing of the value: bool `[rows]`."""
+        return self.missing
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the value is present and within the range of the training data: bool `[rows]`."""
+        statistics = self.feature.statistics
+        return (self.values >= statistics.min) & (self.values <= statistics.max)
+
     def filter(self, rows: NDArray[np.bool_]) -> "NumericValues":
         """Return the values of the marked rows only; `rows` is bool `[rows]`."""
         return NumericValues(
-            self.feature, self.values[rows], self.not_a_number[rows], self.out_of_range[rows]
+            self.feature,
+            self.read[rows],
+            self.values[rows],
+            self.not_a_number[rows],
+            self.out_of_range[rows],
         )
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[float | None], NDArray[np.intp]]:
@@ -110,6 +135,17 @@ class CategoricalValues:
         """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.text_codes)[self.positions]
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Where the model knows nothing of the value, missing or never seen: bool `[rows]`."""
+        return ~self.known
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the value is one of the model's categories: bool `[rows]`."""
+        known = self.text_codes >= 0
+        return np.ones(len(self.positions), np.bool_) if known.all() else known[self.positions]
+
     def filter(self, rows: NDArray[np.bool_]) -> "CategoricalValues":
         """Return the values of the marked rows only; `rows` is bool `[rows]`."""
         return CategoricalValues(self.feature, self.texts, self.text_codes, self.positions[rows])
@@ -128,12 +164,7 @@ FeatureValues = NumericValues | CategoricalValues
 
 def is_missing(text: str) -> bool:
     """Return whether a cell means that there is no value, as `N/A`, `null` and `-` do."""
-    return text.strip().casefold() in _MISSING
-
-
-def are_missing(texts: pl.Series) -> NDArray[np.bool_]:
-    """Apply `is_missing` to each text, which must have no surrounding blanks: bool `[rows]`."""
-    return texts.fill_null("").str.to_lowercase().is_in(list(_MISSING)).to_numpy()
+    return text.strip().casefold() in MISSING
 
 
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
@@ -163,9 +194,7 @@ def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -
         if percent is None:
             raise NotANumber(text)
         factor, number = percent, number[:-1].rstrip()
-    match = _AFFIXES.match(number)
-    if match is not None:
-        number = match["sign"] + match["number"]
+    number = _without_currency(number)
     if number.endswith("-") and not number.startswith(("-", "+")):
         negative, number = True, number[:-1]
     if _SPACED_THOUSANDS.fullmatch(number):
@@ -174,6 +203,17 @@ def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -
     if value is None:
         raise NotANumber(text)
     return (-value if negative else value) * factor
+
+
+def _without_currency(number: str) -> str:
+    """Remove a currency before or after a number, and the blanks around it; a sign may stand first."""
+    sign = number[:1] if number[:1] in ("+", "-") else ""
+    number = number[len(sign) :].strip()
+    if before := _CURRENCY_BEFORE.match(number):
+        number = number[before.end() :].lstrip()
+    if after := _CURRENCY_AFTER.search(number):
+        number = number[: after.start()].rstrip()
+    return sign + number
 
 
 def _read(number: str, decimal: Decimal) -> float | None:
@@ -186,37 +226,57 @@ def _read(number: str, decimal: Decimal) -> float | None:
     return None
 
 
-def read_values(
-    texts: pl.DataFrame, card: Card, factors: Mapping[str, float], decimal: Decimal
-) -> dict[str, FeatureValues]:
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How the cells of a file are written."""
+
+    decimal: Decimal
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """By feature, the factor that converts a number to the model's unit."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """By feature with categories, the unit of the column's numbers: 12 months are `One year`."""
+
+
+def gate_name(feature: str) -> str:
+    """Return the name of the column of texts that says whether a customer has a feature at all."""
+    return f"gate of {feature}"
+
+
+def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str, FeatureValues]:
     """Read the features of some rows.
 
     Args:
-        texts: a text column per feature that the file has, by the feature's name; no nulls.
+        texts: a text column per feature that the file has, by the feature's name, and per gate, by its
+            `gate_name`; no nulls.
         card: the card of the model whose features are read.
-        factors: by feature, the factor that converts a number to the model's unit.
-        decimal: the file's decimal sign.
+        notation: how the cells are written.
 
     Returns:
-        All of the card's features in its order. A feature without a column is missing in all rows.
+        All of the card's features in its order. A feature without a column is missing in all rows, except
+        where another one implies it.
     """
     categorical = [
-        feature.name
+        name
         for feature in card.features
-        if feature.kind == "categorical" and feature.name in texts.columns
+        if feature.kind == "categorical"
+        for name in (feature.name, gate_name(feature.name))
+        if name in texts.columns
     ]
     distinct = _distinct(texts.select(categorical))
     values: dict[str, FeatureValues] = {}
     for feature in card.features:
-        if feature.name not in texts.columns:
-            values[feature.name] = _no_values(feature, texts.height)
+        name = feature.name
+        if name not in texts.columns:
+            values[name] = _no_values(feature, texts.height)
         elif isinstance(feature, NumericFeature):
-            values[feature.name] = read_numbers(
-                texts[feature.name], feature, decimal, factors.get(feature.name, 1.0)
+            values[name] = read_numbers(
+                texts[name], feature, notation.decimal, notation.factors.get(name, 1.0)
             )
         else:
-            values[feature.name] = _read_categories(*distinct[feature.name], feature)
-    return {name: _as_implied(of_feature, values) for name, of_feature in values.items()}
+            own = _read_categories(*distinct[name], feature, notation.units.get(name))
+            gate = distinct.get(gate_name(name))
+            values[name] = own if gate is None else _gated(own, *gate)
+    return _with_implied(values)
 
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
@@ -235,8 +295,8 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
     if factor != 1.0:
         values *= factor
     out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
-    values[out_of_range] = np.nan
-    return NumericValues(feature, values, not_a_number, out_of_range)
+    possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
+    return NumericValues(feature, values, possible, not_a_number, out_of_range)
 
 
 def _parse(
@@ -257,13 +317,13 @@ def _parse(
 
 
 def _read_categories(
-    distinct: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature
+    distinct: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature, unit: str | None
 ) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []
     value_codes = np.empty(len(distinct), np.float32)
     for position, text in enumerate(distinct):
-        category = feature.category(text)
+        category = feature.category(text, unit)
         if category is not None:
             values.append(category)
             value_codes[position] = codes[category]
@@ -276,31 +336,90 @@ def _read_categories(
     return CategoricalValues(feature, values, value_codes, positions)
 
 
-def _as_implied(own: FeatureValues, values: Mapping[str, FeatureValues]) -> FeatureValues:
-    """Replace a category by the one that another feature of the row implies, see `ImpliedCategory`."""
-    if isinstance(own, NumericValues) or own.feature.implied is None:
+def _gated(own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]) -> CategoricalValues:
+    """Combine a feature's column with its gate, see `ml_models.card.Gate`.
+
+    Args:
+        own: the feature as its own column says.
+        distinct: the texts of the gate.
+        positions: `[rows]`: the position of the row's text in `distinct`.
+    """
+    feature = own.feature
+    if feature.gate is None:
         return own
-    implied = own.feature.implied
-    other = values[implied.feature]
-    if isinstance(other, NumericValues):
-        return own
-    written = own.encoded == own.feature.categories.index(implied.written)
-    rows = written & (other.encoded == other.feature.categories.index(implied.category))
-    if not rows.any():
-        return own
-    means = np.float32(own.feature.categories.index(implied.means))
+    gate = _read_categories(distinct, positions, feature, None)
+    says_yes = np.array([normalise(text) in feature.gate.yes for text in distinct], np.bool_)
+    stands = (gate.text_codes >= 0) & ~says_yes
+    contradicts = says_yes[positions] & (own.encoded == feature.categories.index(feature.gate.category))
+    nothing = len(own.texts)
     return CategoricalValues(
-        own.feature,
-        [*own.texts, implied.means],
-        np.append(own.text_codes, means),
-        np.where(rows, len(own.texts), own.positions),
+        feature,
+        [*own.texts, None, *gate.texts],
+        np.concatenate([own.text_codes, np.array([np.nan], np.float32), gate.text_codes]),
+        np.where(stands[positions], nothing + 1 + positions, np.where(contradicts, nothing, own.positions)),
+    )
+
+
+def _with_implied(values: Mapping[str, FeatureValues]) -> dict[str, FeatureValues]:
+    """Replace the categories that another feature of the row makes certain, see `ImpliedCategory`."""
+    implying: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    complete: dict[str, FeatureValues] = {}
+    for name, own in values.items():
+        complete[name] = own
+        if isinstance(own, NumericValues) or own.feature.implied is None:
+            continue
+        implied = own.feature.implied
+        other = values[implied.feature]
+        if isinstance(other, NumericValues):
+            continue
+        key = implied.feature, implied.category
+        if key not in implying:
+            code = other.feature.categories.index(implied.category)
+            implying[key] = np.equal(other.text_codes, code)[other.positions]
+        means_other = own.text_codes == own.feature.categories.index(implied.written)
+        if implied.missing:
+            means_other |= np.isnan(own.text_codes)
+        if not means_other.any():
+            continue
+        complete[name] = CategoricalValues(
+            own.feature,
+            [*own.texts, implied.means],
+            np.append(own.text_codes, np.float32(own.feature.categories.index(implied.means))),
+            np.where(implying[key] & means_other[own.positions], len(own.texts), own.positions),
+        )
+    return complete
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeValues:
+    """Which customers of some rows have already left."""
+
+    left: NDArray[np.bool_]
+    """Bool `[rows]`; a blank or unknown cell does not say so."""
+    present: int
+    """Cells that are not blank …"""
+    unknown: int
+    """… and those of them that mean nothing to the card's outcome."""
+
+
+def read_outcome(texts: pl.Series, outcome: Outcome) -> OutcomeValues:
+    """Read the column that says who has already left; no nulls."""
+    distinct, positions = _distinct(texts.to_frame())[texts.name]
+    meanings = [outcome.has_left(text) for text in distinct]
+    counts = np.bincount(positions, minlength=len(distinct))
+    blank = np.array([is_missing(text) for text in distinct], np.bool_)
+    unknown = np.array([meaning is None for meaning in meanings], np.bool_) & ~blank
+    return OutcomeValues(
+        np.array([meaning is True for meaning in meanings], np.bool_)[positions],
+        present=int(counts[~blank].sum()),
+        unknown=int(counts[unknown].sum()),
     )
 
 
 def _no_values(feature: Feature, rows: int) -> FeatureValues:
     if isinstance(feature, NumericFeature):
-        nothing = np.zeros(rows, np.bool_)
-        return NumericValues(feature, np.full(rows, np.nan), nothing, nothing)
+        missing, nothing = np.full(rows, np.nan), np.zeros(rows, np.bool_)
+        return NumericValues(feature, missing, missing, nothing, nothing)
     return CategoricalValues(feature, [None], np.array([np.nan], np.float32), np.zeros(rows, np.intp))
 
 

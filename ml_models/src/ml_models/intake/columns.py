@@ -1,16 +1,22 @@
 """Maps a customer's columns to the features of a model.
 
 A header is matched by its exact name, then ignoring case, blanks and punctuation, then by the feature's
-aliases in the card, and last by similarity. A mapping in the request takes precedence over all of them.
+aliases in the card. A header that is certainly a misspelt name fills an optional feature; a required one, or
+the id, is never filled by likeness: it is proposed, and a mapping in the request confirms it. Such a mapping
+takes precedence over everything else.
 """
 
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
+from types import MappingProxyType
 from typing import Literal
 
 from rapidfuzz import fuzz, process
+from rapidfuzz.distance import OSA
 
 from ml_models.card import Card, normalise
 
@@ -27,50 +33,117 @@ Method = Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
 _CONFIDENCE: Mapping[Method, float] = {"explicit": 1.0, "exact": 1.0, "normalised": 0.98, "alias": 0.95}
 _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alias": 3, "fuzzy": 4}
 
-_LIKE_ENOUGH = 88.0
-"""Similarity out of 100: one wrong letter in eight. Below it, other things have names as close as a typo."""
+MAX_NAME_LENGTH = 100
+"""Characters. A longer header is no name of anything: only an exact mapping can name its column."""
 
-_AMBIGUOUS_WITHIN = 4.0
-"""If two features are this close in similarity, neither is used."""
+MAX_NAME_WORDS = 12
+"""A header of more words is no name of anything either."""
+
+_MAX_LONE_WORD = 32
+"""Letters. A longer word is not compared for typing errors."""
+
+_MIN_WORD = 4
+"""Letters. A shorter word is not a typing error but another word: `ip` is not `id`."""
+
+_MIN_LONE_WORD = 6
+"""Letters, where one word is the whole header: `month` is not `months`."""
+
+_MIN_SURE_WORD = 6
+"""Letters. One wrong letter in so long a word, where all others are right, is certainly a typing error."""
+
+_LOOK_ALIKES = frozenset(
+    {
+        "change", "changes", "contact", "contacts", "contrast", "intranet", "internal", "inactive", "offline",
+        "insecurity", "tier",
+    }
+)  # fmt: skip
+"""Words that are nearly a card's (charge, contract, internet, active) but mean something else."""
+
+_DATE_WORDS = frozenset(
+    {
+        "date", "since", "start", "started", "signup", "joined", "activation", "datum", "seit", "beginn",
+        "depuis", "debut", "fecha", "desde", "inicio", "data", "dal", "inizio", "sinds", "begin",
+    }
+)  # fmt: skip
+"""Words of headers that hold dates, from which a number of months can be counted."""
 
 _MIN_SIMILARITY_NAMED = 65.0
 """Similarity out of 100 from which a header is suggested for a missing column."""
 
-_SHORT_WORD = 3
-"""Letters. A word of at most this length is not a typo but another word: `ip` is not `id`."""
+_MAX_HEADERS_COMPARED = 200
+"""For the suggestions of a refusal, which must not take long whatever the file."""
 
-_OTHER_WORDS = ("change", "contact")
-"""Words in customer files that are one letter from a card's (charge, contract) but mean something else."""
+_MAX_CONFLICTS = 20
+"""More sentences about ambiguous headers than this are summed up in one."""
 
-_KEYS = (["id"], ["no"], ["nr"], ["number"], ["code"], ["key"], ["date"])
-"""Last words of headers that refer to a thing but are not the thing itself: `payment id`."""
+_MAX_SHOWN = 60
+"""Characters of a header in a sentence."""
 
 _DAYS_PER_MONTH = 365.25 / 12
 
 _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
-    # Unit of the feature: unit in the header: factor and spellings. Only plurals where the singular may also
-    # be a part of a date.
+    # Unit of the feature: unit in the header: factor and spellings, normalised. Mostly plurals: the singular
+    # may also be a part of a date. In English, German, French, Spanish, Portuguese, Italian and Dutch.
     "months": {
-        "days": (1 / _DAYS_PER_MONTH, ("day", "days", "d", "tage", "tagen")),
-        "weeks": (7 / _DAYS_PER_MONTH, ("week", "weeks", "w", "wk", "wks", "wochen")),
-        "months": (1.0, ("month", "months", "m", "mo", "mos", "mth", "mths", "monate", "monaten")),
-        "quarters": (3.0, ("quarters", "quartale")),
-        "years": (12.0, ("year", "years", "y", "yr", "yrs", "j", "jahre", "jahren")),
+        "days": (
+            1 / _DAYS_PER_MONTH,
+            ("day", "days", "d", "tage", "tagen", "jours", "dias", "giorni", "dagen", "dni"),
+        ),
+        "weeks": (
+            7 / _DAYS_PER_MONTH,
+            ("week", "weeks", "w", "wk", "wks", "wochen", "semaines", "semanas", "settimane", "weken"),
+        ),
+        "months": (
+            1.0,
+            (
+                "month", "months", "m", "mo", "mos", "mth", "mths", "monat", "monate", "monaten", "mois",
+                "mes", "meses", "mese", "mesi", "maand", "maanden", "miesiace", "miesiecy",
+            ),
+        ),
+        "quarters": (3.0, ("quarters", "quartale", "quartalen", "trimestres", "trimestri", "kwartalen")),
+        "years": (
+            12.0,
+            (
+                "year", "years", "y", "yr", "yrs", "j", "jahre", "jahren", "ans", "annees", "anos", "anni",
+                "jaren", "jaar", "lata",
+            ),
+        ),
     },
     "currency": {
-        "cents": (0.01, ("cent", "cents", "ct", "cts", "pence", "pennies")),
-        "currency": (1.0, ("usd", "eur", "gbp", "chf", "cad", "aud", "dollar", "dollars", "euro", "euros")),
-        "thousands": (1000.0, ("thousands", "tsd")),
+        "cents": (
+            0.01,
+            (
+                "cent", "cents", "ct", "cts", "pence", "pennies", "centimes", "centimos", "centavos",
+                "centesimi",
+            ),
+        ),
+        "currency": (
+            1.0,
+            (
+                "currency", "usd", "eur", "gbp", "chf", "cad", "aud", "brl", "dollar", "dollars", "euro",
+                "euros", "reais", "pounds", "pfund",
+            ),
+        ),
+        "thousands": (1000.0, ("thousands", "tsd", "milliers", "miles", "migliaia", "duizenden")),
     },
     "percent": {
         "percent": (1.0, ("percent", "pct", "percentage", "prozent")),
         "share": (100.0, ("share", "fraction")),
     },
-}
+}  # fmt: skip
+"""A unit word of one letter counts only at the end of a header: `Tenure (d)`, not `mois d'ancienneté`."""
 
-_UNIT_WORDS = frozenset(
-    word for units in _UNITS.values() for _, spellings in units.values() for word in spellings
-)
+_CURRENCY_SIGNS = re.compile(r"(?:\b(?:US|CA|AU|NZ|R|A|C))?[$€£¥₹₽₺₩]")
+_CONNECTING = frozenset({"in", "of", "en", "em", "de", "per", "a", "pro", "par", "por", "al", "the"})
+"""Words that lead to a unit at the end of a header: `tenure in months`, `Ancienneté en mois`."""
+
+
+def other_units(unit: str | None) -> Mapping[str, float]:
+    """Return the units that a header can name for a feature in this unit, each with its factor."""
+    return {name: factor for name, (factor, _) in _UNITS.get(unit or "", {}).items()}
+
+
+_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +151,7 @@ class ColumnMatch:
     """A column of the file and the feature, or customer id, that it is read as."""
 
     feature: str
-    """The feature's name, or `CUSTOMER_ID`."""
+    """The feature's name, `CUSTOMER_ID` or the outcome's name."""
     header: str
     position: int
     """Position of the column in the file, from 0."""
@@ -89,6 +162,9 @@ class ColumnMatch:
     """Converts the column's numbers to the model's unit."""
     conversion: str | None = None
     """The conversion in words: `years to months`; None if there is none."""
+    unit: str | None = None
+    """The unit that the header names: `months`; None if it names none. For a feature with categories it says
+    what the column's numbers mean, see `CategoricalSpecification.category`."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +178,17 @@ class ColumnMapping:
     """The headers this model does not use."""
     conflicts: tuple[str, ...]
     """Ambiguous headers and how they were resolved, as sentences."""
+    gates: Mapping[str, ColumnMatch] = field(default_factory=dict)
+    """By feature name: a second column that says whether the customer has it at all, see `card.Gate`. A cell
+    there that is one of the feature's categories stands; at any other, the column in `features` is read. If
+    the gate says yes and the feature's own column says the gate's category, the value is missing."""
+    outcome: ColumnMatch | None = None
+    """The column that says who has already left, see `card.Outcome`. If most of its cells mean nothing to
+    `Outcome.has_left`, it says something else."""
 
     @property
     def columns(self) -> tuple[ColumnMatch, ...]:
-        """The customer's id, then the features in the order of the card."""
+        """The customer's id, then the features in the order of the card; neither gates nor the outcome."""
         return (self.customer_id, *self.features.values())
 
 
@@ -113,23 +196,59 @@ class MappingError(ValueError):
     """The file's columns cannot be mapped."""
 
 
+_REMEDY = "Rename the columns, or map them in the request's column mapping."
+
+
 class RequiredColumnsMissing(MappingError):
     """The file lacks columns without which scores are not reliable.
 
-    `missing` has the names of the features (or `CUSTOMER_ID`), `closest` the most similar headers for each.
+    `missing` has the names of the features (or `CUSTOMER_ID`), `closest` the most similar headers for each;
+    `note` is what else is known about the file, as sentences.
     """
 
-    def __init__(self, missing: tuple[str, ...], closest: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, missing: tuple[str, ...], closest: Mapping[str, tuple[str, ...]], note: str = ""
+    ) -> None:
         self.missing = missing
         self.closest = closest
-        described = "; ".join(self._describe(name) for name in missing)
-        super().__init__(
-            f"Not found: {described}. Rename the columns, or map them in the request's column mapping."
-        )
+        described = "; ".join(_describe_missing(name, closest) for name in missing)
+        super().__init__(f"Not found: {described}. {_REMEDY} {note}".strip())
 
-    def _describe(self, name: str) -> str:
-        headers = ", ".join(f"“{header}”" for header in self.closest.get(name, ()))
-        return f"{name} (closest: {headers})" if headers else f"{name} (no similar header)"
+
+class MappingNeedsConfirmation(MappingError):
+    """A required column was found only by a similar name, which must be confirmed in the request's mapping.
+
+    `proposals` has the header for each such feature (or `CUSTOMER_ID`), `missing` and `closest` what was not
+    found at all.
+    """
+
+    def __init__(
+        self,
+        proposals: Mapping[str, str],
+        missing: tuple[str, ...] = (),
+        closest: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
+        self.proposals = proposals
+        self.missing = missing
+        self.closest = closest
+        guessed = "; ".join(f"{name} from “{_shown(header)}”" for name, header in proposals.items())
+        mapping = json.dumps(dict(proposals), ensure_ascii=False)
+        sentences = [
+            f"Similar names only: {guessed}. If that is right, confirm it in the mapping: {mapping}."
+        ]
+        if missing:
+            described = "; ".join(_describe_missing(name, closest) for name in missing)
+            sentences.append(f"Not found: {described}. {_REMEDY}")
+        super().__init__(" ".join(sentences))
+
+
+def _describe_missing(name: str, closest: Mapping[str, tuple[str, ...]]) -> str:
+    headers = ", ".join(f"“{_shown(header)}”" for header in closest.get(name, ()))
+    return f"{name} (closest: {headers})" if headers else f"{name} (no similar header)"
+
+
+def _shown(header: str) -> str:
+    return header if len(header) <= _MAX_SHOWN else header[: _MAX_SHOWN - 1] + "…"
 
 
 class InvalidMapping(MappingError):
@@ -137,103 +256,322 @@ class InvalidMapping(MappingError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """One way to read a header: its words, and what its unit says."""
+
+    words: tuple[str, ...]
+    factor: float = 1.0
+    conversion: str | None = None
+    unit: str | None = None
+
+    @property
+    def compact(self) -> str:
+        return "".join(self.words)
+
+
+@dataclass(frozen=True)
 class _Header:
     position: int
     text: str
     """As in the file, without surrounding blanks."""
 
-    def readings(self, unit: str | None) -> Iterator[tuple[str, float, str | None]]:
-        """Yield the header's compact spellings, each with the factor and conversion of its unit word.
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return _words(self.text)
 
-        `tenure_days` is read as `tenuredays`, as `tenure` and, with the model's own unit instead, as
-        `tenuremonths`, each with the factor 0.033.
+    @cached_property
+    def compact(self) -> str:
+        return "".join(self.words)
+
+    def readings(self, unit: str | None) -> Sequence[_Reading]:
+        """Return the ways to read the header for a feature with this unit.
+
+        `tenure_days` is read as `tenure days`, as `tenure` and, with the model's own unit instead, as
+        `tenure months`, each with the factor 0.033.
         """
-        words = _words(self.text)
-        for position, word in enumerate(words):
-            for name, (factor, spellings) in _UNITS.get(unit or "", {}).items():
-                if word in spellings:
-                    conversion = f"{name} to {unit}" if factor != 1.0 else None
-                    rest = words[:position] + words[position + 1 :]
-                    while rest and rest[-1] in {"in", "of"}:
-                        rest = rest[:-1]
-                    yield "".join(words), factor, conversion
-                    if rest:
-                        yield "".join(rest), factor, conversion
-                        yield (
-                            "".join([*words[:position], unit or "", *words[position + 1 :]]),
-                            factor,
-                            conversion,
-                        )
-                    return
-        yield "".join(words), 1.0, None
+        if unit not in self._readings:
+            self._readings[unit] = self._read(unit)
+        return self._readings[unit]
+
+    @cached_property
+    def _readings(self) -> dict[str | None, Sequence[_Reading]]:
+        return {}
+
+    def _read(self, unit: str | None) -> Sequence[_Reading]:
+        words = self.words
+        named = _named_units(words, unit)
+        if len(named) != 1:  # none, or a contradiction
+            return [_Reading(words)] if words and not named else []
+        [(name, (factor, at))] = named.items()
+        conversion = f"{name} to {unit}" if factor != 1.0 else None
+        rest = tuple(word for position, word in enumerate(words) if position not in at)
+        while rest and rest[-1] in _CONNECTING:
+            rest = rest[:-1]
+        replaced = tuple(unit or "" if position in at else word for position, word in enumerate(words))
+        ways = dict.fromkeys(way for way in (words, rest, replaced) if way and rest)
+        # A unit alone ("Years") is no name, unless the model's own unit is ("Months").
+        ways = ways or dict.fromkeys([words] if conversion is None else [])
+        return [_Reading(way, factor, conversion, name) for way in ways]
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A feature or the customer's id, with its compact spellings."""
-
-    name: str
-    unit: str | None
-    normalised: frozenset[str]
-    aliases: Mapping[str, int]
-    """Spelling to rank: of two headers that are aliases, the one listed first in the card is used."""
-    words: Mapping[str, frozenset[str]]
-    """The words of each spelling."""
-
-    def match(self, header: _Header) -> tuple[tuple[int, bool, int], ColumnMatch] | None:
-        """Return the rank of a match with a header (lower is better) and the match; None if there is none."""
-        if header.text == self.name:
-            return self._column(header, "exact", 0, 1.0, None)
-        matches = []
-        for reading, factor, conversion in header.readings(self.unit):
-            if reading in self.normalised:
-                matches.append(self._column(header, "normalised", 0, factor, conversion))
-            elif reading in self.aliases:
-                matches.append(self._column(header, "alias", self.aliases[reading], factor, conversion))
-        return min(matches, key=lambda match: match[0], default=None)
-
-    def _column(
-        self,
-        header: _Header,
-        method: Method,
-        rank: int,
-        factor: float,
-        conversion: str | None,
-    ) -> tuple[tuple[int, bool, int], ColumnMatch]:
-        column = ColumnMatch(
-            feature=self.name,
-            header=header.text,
-            position=header.position,
-            method=method,
-            confidence=_CONFIDENCE[method],
-            factor=factor,
-            conversion=conversion,
-        )
-        # A match without a unit conversion is more certain than one with it.
-        return (_RANK[method], conversion is not None, rank), column
+def _named_units(words: Sequence[str], unit: str | None) -> dict[str, tuple[float, set[int]]]:
+    """Return the units that a header names, each with its factor and the positions of its words."""
+    named: dict[str, tuple[float, set[int]]] = {}
+    spellings = _UNIT_OF_WORD.get(unit or "", {})
+    for position, word in enumerate(words):
+        if word in spellings and (len(word) > 1 or position == len(words) - 1):
+            name, factor = spellings[word]
+            named.setdefault(name, (factor, set()))[1].add(position)
+    if unit == "currency" and len(named) > 1 and "currency" in named:  # "€ cents"
+        _, signs = named.pop("currency")
+        for _, at in named.values():
+            at |= signs
+    return named
 
 
-def _words(text: str) -> list[str]:
-    """Split a header into lower-case words, also at capitals: `TenureDays` is `tenure`, `days`."""
-    return normalise(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).split()
+_UNIT_OF_WORD: Mapping[str, Mapping[str, tuple[str, float]]] = {
+    unit: {word: (name, factor) for name, (factor, words) in units.items() for word in words}
+    for unit, units in _UNITS.items()
+}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Split a header into normalised words, also at capitals: `TenureDays` is `tenure`, `days`."""
+    if len(text) > MAX_NAME_LENGTH:
+        return ()
+    if not text.isascii() or "$" in text:
+        text = _CURRENCY_SIGNS.sub(" currency ", text)
+    words = normalise(_CAPITALS.sub(" ", text)).split()
+    return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
 
 
 def _compact(text: str) -> str:
     return "".join(_words(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """One name of a target."""
+
+    target: str
+    method: Method
+    rank: int
+    """Of two headers that are aliases, the one listed first in the card is used."""
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a column can be: a feature, the customer's id or the outcome."""
+
+    name: str
+    names: tuple[str, ...]
+    """The name, and the label shown to people."""
+    aliases: tuple[str, ...]
+    unit: str | None = None
+    units: frozenset[str] = frozenset()
+    """The units in which numbers are categories; empty for a number."""
+    allows_typos: bool = True
+
+
+class _Vocabulary:
+    """All names in a card, for looking headers up: built once per card."""
+
+    def __init__(self, card: Card) -> None:
+        self.targets = {target.name: target for target in _targets(card)}
+        self.units = tuple(dict.fromkeys(_unit_read(target) for target in self.targets.values()))
+        self._spellings: dict[str | None, dict[str, list[_Spelling]]] = {unit: {} for unit in self.units}
+        self._by_other_words: dict[tuple[str, ...], list[tuple[int, _Spelling]]] = {}
+        self._lone: dict[str, set[str]] = {}
+        self._lone_spellings: dict[str, _Spelling] = {}
+        words = set(_LOOK_ALIKES)
+        for target in self.targets.values():
+            for spelling in _spellings(target):
+                same = self._spellings[_unit_read(target)].setdefault("".join(spelling.words), [])
+                if all(other.target != spelling.target for other in same):
+                    same.append(spelling)
+                words.update(spelling.words)
+                if target.allows_typos:
+                    self._index(spelling)
+        self.words = frozenset(words)
+        self.gates = {
+            feature.name: {_compact(alias): rank for rank, alias in enumerate(feature.gate.aliases)}
+            for feature in card.features
+            if feature.kind == "categorical" and feature.gate is not None
+        }
+        self.excluded = frozenset(_compact(column.name) for column in card.excluded_columns)
+
+    def _index(self, spelling: _Spelling) -> None:
+        words = spelling.words
+        if len(words) > 1:
+            for position in range(len(words)):
+                others = words[:position] + words[position + 1 :]
+                self._by_other_words.setdefault(others, []).append((position, spelling))
+        compact = "".join(words)
+        if len(compact) >= _MIN_LONE_WORD and compact not in self._lone_spellings:
+            self._lone_spellings[compact] = spelling
+            for shorter in _shortened(compact):
+                self._lone.setdefault(shorter, set()).add(compact)
+
+    def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
+        """Yield the columns that a header can be by name, each with its rank: lower is better."""
+        if header.text in self.targets:
+            yield (
+                (_RANK["exact"], False, 0),
+                self.column(header.text, header, "exact", _Reading(header.words)),
+            )
+            return
+        for unit in self.units:
+            for reading in header.readings(unit):
+                for spelling in self._spellings[unit].get(reading.compact, ()):
+                    if not self._means_unit(spelling.target, reading):
+                        continue
+                    column = self.column(spelling.target, header, spelling.method, reading)
+                    # A match without a unit conversion is more certain than one with it.
+                    yield (_RANK[spelling.method], column.conversion is not None, spelling.rank), column
+
+    def column(
+        self, name: str, header: _Header, method: Method, reading: _Reading, right: str = ""
+    ) -> ColumnMatch:
+        """Read a header as a target; `right` is the word that is misspelt in it."""
+        confidence = _CONFIDENCE.get(method)
+        if confidence is None:
+            confidence = round((1 - 1 / len(right)) * _CONFIDENCE["alias"], 2)
+        # Numbers that stand for categories are looked up, not converted.
+        is_converted = not self.targets[name].units
+        return ColumnMatch(
+            feature=name,
+            header=header.text,
+            position=header.position,
+            method=method,
+            confidence=confidence,
+            factor=reading.factor if is_converted else 1.0,
+            conversion=reading.conversion if is_converted else None,
+            unit=reading.unit,
+        )
+
+    def _means_unit(self, target: str, reading: _Reading) -> bool:
+        units = self.targets[target].units
+        return not units or reading.unit is None or reading.unit in units
+
+    def typos(self, header: _Header) -> Mapping[str, tuple[bool, ColumnMatch]]:
+        """Return the targets of which a header may be a misspelt name, and whether that is certain.
+
+        One word has one wrong, missing, surplus or swapped letter; all others are right.
+        """
+        found: dict[str, tuple[bool, ColumnMatch]] = {}
+        for unit in self.units:
+            for reading in header.readings(unit):
+                for spelling, word, right in self._near(reading.words):
+                    if _unit_read(self.targets[spelling.target]) != unit or not self._means_unit(
+                        spelling.target, reading
+                    ):
+                        continue
+                    is_plural = {word, right} in ({word, f"{word}s"}, {right, f"{right}s"})
+                    if is_plural and len(spelling.words) == 1:  # "Contracts" is how many
+                        continue
+                    is_sure = min(len(word), len(right)) >= _MIN_SURE_WORD and not is_plural
+                    column = self.column(spelling.target, header, "fuzzy", reading, right)
+                    if spelling.target not in found or (is_sure and not found[spelling.target][0]):
+                        found[spelling.target] = is_sure, column
+        return found
+
+    def _near(self, words: tuple[str, ...]) -> Iterator[tuple[_Spelling, str, str]]:
+        """Yield the names that differ by one letter, each with the wrong word and the right one."""
+        if len(words) == 1 and len(words[0]) >= _MIN_LONE_WORD:
+            [word] = words
+            near = set[str]().union(*(self._lone.get(shorter, ()) for shorter in _shortened(word)))
+            for compact in sorted(near):
+                if self._is_typo(word, compact):
+                    yield self._lone_spellings[compact], word, compact
+        elif len(words) > 1:
+            for position, word in enumerate(words):
+                others = words[:position] + words[position + 1 :]
+                for at, spelling in self._by_other_words.get(others, ()):
+                    if at == position and self._is_typo(word, spelling.words[at]):
+                        yield spelling, word, spelling.words[at]
+
+    def _is_typo(self, word: str, right: str) -> bool:
+        return (
+            min(len(word), len(right)) >= _MIN_WORD
+            and word not in self.words
+            and not any(other in word and other not in right for other in _LOOK_ALIKES)
+            and OSA.distance(word, right, score_cutoff=1) == 1
+        )
+
+
+def _shortened(word: str) -> Iterator[str]:
+    """Yield a word and what is left of it without each of its letters: typing errors share one of these."""
+    if len(word) <= _MAX_LONE_WORD:
+        yield word
+        for position in range(len(word)):
+            yield word[:position] + word[position + 1 :]
+
+
+def _targets(card: Card) -> Iterator[_Target]:
+    yield _Target(CUSTOMER_ID, (CUSTOMER_ID,), card.id_aliases)
+    for feature in card.features:
+        names = (feature.name, feature.label)
+        if feature.kind == "numeric":
+            yield _Target(feature.name, names, feature.aliases, unit=feature.unit)
+        else:
+            units = frozenset(numbered.unit for numbered in feature.numbered)
+            yield _Target(feature.name, names, feature.aliases, units=units)
+    if card.outcome is not None:
+        outcome = card.outcome
+        yield _Target(outcome.name, (outcome.name, outcome.label), outcome.aliases, allows_typos=False)
+
+
+def _unit_read(target: _Target) -> str | None:
+    """Return the unit whose words are read in headers for a target."""
+    return "months" if target.units else target.unit
+
+
+def _spellings(target: _Target) -> Iterator[_Spelling]:
+    for text in target.names:
+        yield _Spelling(target.name, "normalised", 0, _words(text))
+    for rank, text in enumerate(target.aliases):
+        words = _words(text)
+        yield _Spelling(target.name, "alias", rank, words)
+        own = {
+            position
+            for name, (factor, at) in _named_units(words, target.unit).items()
+            if factor == 1.0
+            for position in at
+        }
+        if own and len(own) < len(words):  # "Jahre als Kunde" is "Monate als Kunde" in another unit
+            replaced = (target.unit or "" if n in own else word for n, word in enumerate(words))
+            yield _Spelling(target.name, "alias", rank, tuple(replaced))
+
+
+_vocabularies: dict[int, tuple[Card, _Vocabulary]] = {}
+_MAX_VOCABULARIES = 16
+
+
+def _vocabulary(card: Card) -> _Vocabulary:
+    """Return the card's vocabulary. Cards live as long as the process, so each is read once."""
+    known = _vocabularies.get(id(card))
+    if known is None or known[0] is not card:
+        if len(_vocabularies) >= _MAX_VOCABULARIES:
+            _vocabularies.clear()
+        known = _vocabularies[id(card)] = (card, _Vocabulary(card))
+    return known[1]
+
+
 def map_columns(
     headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
 ) -> ColumnMapping:
-    """Find the column of each feature and of the customer's id.
+    """Find the column of each feature, of the customer's id and of the outcome.
 
     Args:
         headers: the file's headers in order; blank ones are never mapped.
         card: the card of the model that will score.
-        explicit: feature name (or `CUSTOMER_ID`) to header; takes precedence over every other match.
+        explicit: feature name (or `CUSTOMER_ID`, or the outcome's name) to header; takes precedence over
+            every other match.
 
     Raises:
         InvalidMapping: `explicit` does not fit the card or the headers.
+        MappingNeedsConfirmation: a required feature or the id has a column with a similar name only.
         RequiredColumnsMissing: a required feature or the id has no column.
     """
     return _Mapper(headers, card, explicit or {}).map()
@@ -245,42 +583,29 @@ class _Mapper:
     def __init__(self, headers: Sequence[str], card: Card, explicit: Mapping[str, str]) -> None:
         self._card = card
         self._explicit = explicit
+        self._vocabulary = _vocabulary(card)
         self._free = {
             position: _Header(position, header.strip())
             for position, header in enumerate(headers)
             if header.strip() and header.strip() not in IGNORED_HEADERS
         }
         self._found: dict[str, ColumnMatch] = {}
+        self._gates: dict[str, ColumnMatch] = {}
         self._conflicts: list[str] = []
-
-    @cached_property
-    def _targets(self) -> dict[str, _Target]:
-        customer_id = _target(CUSTOMER_ID, (CUSTOMER_ID,), self._card.id_aliases, unit=None)
-        features = (
-            _target(
-                feature.name,
-                (feature.name, feature.label),
-                feature.aliases,
-                unit=feature.unit if feature.kind == "numeric" else None,
-            )
-            for feature in self._card.features
-        )
-        return {target.name: target for target in (customer_id, *features)}
-
-    @cached_property
-    def _vocabulary(self) -> frozenset[str]:
-        """All words of all names. A word that is one of them is not a typo."""
-        return frozenset(
-            word for target in self._targets.values() for words in target.words.values() for word in words
-        )
 
     def map(self) -> ColumnMapping:
         self._take_explicit()
         self._take_names()
-        self._take_similar()
-        missing = tuple(name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found)
+        proposals = self._take_typos()
+        needed = [name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found]
+        missing = tuple(name for name in needed if name not in proposals)
+        closest = {name: self._closest(name) for name in missing}
+        if len(missing) < len(needed):
+            confirm = {name: proposals[name] for name in needed if name in proposals}
+            raise MappingNeedsConfirmation(confirm, missing, closest)
         if missing:
-            raise RequiredColumnsMissing(missing, {name: self._closest(name) for name in missing})
+            raise RequiredColumnsMissing(missing, closest, self._note(missing))
+        outcome = self._card.outcome
         return ColumnMapping(
             customer_id=self._found[CUSTOMER_ID],
             features={
@@ -289,7 +614,9 @@ class _Mapper:
                 if feature.name in self._found
             },
             unused=tuple(header.text for header in self._free.values()),
-            conflicts=tuple(self._conflicts),
+            conflicts=self._some_conflicts(),
+            gates=self._gates,
+            outcome=self._found.get(outcome.name) if outcome else None,
         )
 
     def _take(self, column: ColumnMatch) -> None:
@@ -297,166 +624,152 @@ class _Mapper:
         del self._free[column.position]
 
     def _take_explicit(self) -> None:
+        if not self._explicit:
+            return
+        named: dict[str, list[_Header]] = {}
+        for header in self._free.values():
+            for spelling in {header.text, header.compact} - {""}:
+                named.setdefault(spelling, []).append(header)
         for name, wanted in self._explicit.items():
-            target = self._targets.get(name)
+            target = self._vocabulary.targets.get(name)
             if target is None:
                 raise InvalidMapping(
-                    f"The mapping names “{name}”, which is not a feature of {self._card.ref}. "
-                    f"Its features are: {', '.join(self._targets)}."
+                    f"The mapping names “{_shown(name)}”, which is not a feature of {self._card.ref}. "
+                    f"Its features are: {', '.join(self._vocabulary.targets)}."
                 )
-            same = [header for header in self._free.values() if header.text == wanted.strip()]
-            same = same or [
-                header for header in self._free.values() if _compact(header.text) == _compact(wanted)
-            ]
+            candidates = (*named.get(wanted.strip(), ()), *named.get(_compact(wanted), ()))
+            same = [header for header in candidates if header.position in self._free]
+            exact = [header for header in same if header.text == wanted.strip()]
+            same = exact or same
             if not same:
                 raise InvalidMapping(
-                    f"The mapping reads {name} from “{wanted}”, but the file has no such column "
+                    f"The mapping reads {name} from “{_shown(wanted)}”, but the file has no such column "
                     "or it is already mapped."
                 )
-            self._report_conflicts(same[0], same[1:], name)
+            used = same[0]
+            others = [header for header in same if header.position != used.position]
+            self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
-            _, factor, conversion = next(same[0].readings(target.unit))
-            self._take(
-                ColumnMatch(
-                    name,
-                    same[0].text,
-                    same[0].position,
-                    "explicit",
-                    1.0,
-                    factor=factor,
-                    conversion=conversion,
-                )
-            )
+            readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
+            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
         matches = sorted(
-            (
-                match
-                for target in self._open_targets()
-                for header in self._free.values()
-                if (match := target.match(header)) is not None
-            ),
+            (match for header in self._free.values() for match in self._vocabulary.match(header)),
             key=lambda match: (match[0], match[1].position),
         )
+        self._take_gates([column for _, column in matches])
         for _, column in matches:
             if column.position in self._free:
                 self._take_or_report(column)
 
-    def _take_similar(self) -> None:
-        """Take headers that are nearly a known name, unless they are as close to another feature."""
-        spellings = {
-            spelling: target
-            for target in self._open_targets()
-            for spelling in (*target.aliases, *target.normalised)
-            if len(spelling) > 5 and spelling not in _UNIT_WORDS  # one letter turns months into month
-        }
-        excluded = {_compact(column.name) for column in self._card.excluded_columns}
-        candidates: list[tuple[float, ColumnMatch]] = []
-        for header in self._free.values():
-            if _compact(header.text) in excluded:
+    def _take_gates(self, matches: Sequence[ColumnMatch]) -> None:
+        """Where one column says whether and another one which, take both."""
+        for name, aliases in self._vocabulary.gates.items():
+            if name in self._found:
                 continue
-            ranked = _similar(header, spellings, self._vocabulary)
-            if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _AMBIGUOUS_WITHIN:
-                names = " or ".join(column.feature for _, column in ranked[:2])
+            gates = [
+                (aliases[header.compact], header)
+                for header in self._free.values()
+                if header.compact in aliases
+            ]
+            kinds = [
+                column
+                for column in matches
+                if column.feature == name and all(column.position != gate.position for _, gate in gates)
+            ]
+            if gates and kinds:
+                _, gate = min(gates, key=lambda pair: (pair[0], pair[1].position))
+                self._gates[name] = self._vocabulary.column(name, gate, "alias", _Reading(gate.words))
+                del self._free[gate.position]
+                self._take(kinds[0])
+
+    def _take_typos(self) -> Mapping[str, str]:
+        """Take headers that are certainly misspelt names of optional features; return the others' proposals.
+
+        Returns:
+            For features that a file must have, and the id: the header to confirm.
+        """
+        proposals: dict[str, str] = {}
+        must = {CUSTOMER_ID, *self._card.required}
+        for header in list(self._free.values()):
+            if header.compact in self._vocabulary.excluded:
+                continue
+            open_ones = {
+                name: found
+                for name, found in self._vocabulary.typos(header).items()
+                if name not in self._found
+            }
+            if len(open_ones) == 1:
+                [(name, (is_sure, column))] = open_ones.items()
+                if name in must:
+                    proposals.setdefault(name, header.text)
+                    continue
+                if is_sure:
+                    self._take(column)
+                    continue
+            if open_ones:
                 self._conflicts.append(
-                    f"Column “{header.text}” could be {names} and was not used. "
+                    f"Column “{_shown(header.text)}” could be {' or '.join(open_ones)} and was not used. "
                     "To use it, add it to the column mapping."
                 )
-            elif ranked:
-                candidates.append(ranked[0])
-        for _, column in sorted(candidates, key=lambda pair: (-pair[0], pair[1].position)):
-            self._take_or_report(column)
+        return proposals
 
     def _take_or_report(self, column: ColumnMatch) -> None:
-        if column.feature in self._found:
-            self._report_conflicts(self._found[column.feature], [self._free[column.position]], column.feature)
-        else:
+        used = self._found.get(column.feature)
+        if used is None:
             self._take(column)
+        else:
+            self._report_conflicts(used.header, used.position, [self._free[column.position]], column.feature)
 
-    def _open_targets(self) -> list[_Target]:
-        return [target for target in self._targets.values() if target.name not in self._found]
-
-    def _report_conflicts(self, used: _Header | ColumnMatch, others: Sequence[_Header], feature: str) -> None:
-        header = used.text if isinstance(used, _Header) else used.header
+    def _report_conflicts(self, header: str, position: int, others: Sequence[_Header], feature: str) -> None:
         for other in others:
-            which = "a second column of that name" if other.text == header else f"“{other.text}”"
-            self._conflicts.append(
-                f"{feature} was read from “{header}” (column {used.position + 1}), not {which}."
-            )
+            which = "a second column of that name" if other.text == header else f"“{_shown(other.text)}”"
+            sentence = f"{feature} was read from “{_shown(header)}” (column {position + 1}), not {which}."
+            if sentence not in self._conflicts[-1:]:  # a header can match a feature in several ways
+                self._conflicts.append(sentence)
+
+    def _some_conflicts(self) -> tuple[str, ...]:
+        more = len(self._conflicts) - _MAX_CONFLICTS
+        if more <= 0:
+            return tuple(self._conflicts)
+        return (
+            *self._conflicts[:_MAX_CONFLICTS],
+            f"{more:,} more columns have ambiguous names and were not used.",
+        )
 
     def _closest(self, name: str) -> tuple[str, ...]:
-        target = self._targets[name]
-        scores = {
-            header.text: max(
-                fuzz.ratio(_compact(header.text), spelling)
-                for spelling in (*target.normalised, *target.aliases)
-            )
-            for header in self._free.values()
+        target = self._vocabulary.targets[name]
+        headers = {
+            header.text: header.compact
+            for header in islice(self._free.values(), _MAX_HEADERS_COMPARED)
+            if header.words
         }
-        ranked = sorted(scores, key=lambda text: scores[text], reverse=True)
-        return tuple(text for text in ranked if scores[text] >= _MIN_SIMILARITY_NAMED)[:3]
+        scores: dict[str, float] = {}
+        for spelling in {_compact(text) for text in (*target.names, *target.aliases)}:
+            near = process.extract(
+                spelling, headers, scorer=fuzz.ratio, score_cutoff=_MIN_SIMILARITY_NAMED, limit=3
+            )
+            for _, score, text in near:
+                scores[text] = max(score, scores.get(text, 0.0))
+        return tuple(sorted(scores, key=lambda text: scores[text], reverse=True)[:3])
 
-
-def _target(name: str, names: Sequence[str], aliases: Sequence[str], *, unit: str | None) -> _Target:
-    ranks: dict[str, int] = {}
-    for rank, alias in enumerate(aliases):
-        ranks.setdefault(_compact(alias), rank)
-    return _Target(
-        name=name,
-        unit=unit,
-        normalised=frozenset(map(_compact, names)),
-        aliases=ranks,
-        words={_compact(text): frozenset(_words(text)) for text in (*names, *aliases)},
-    )
-
-
-def _similar(
-    header: _Header, spellings: Mapping[str, _Target], vocabulary: Collection[str]
-) -> list[tuple[float, ColumnMatch]]:
-    """Return the matches a header may be a typo of, most similar first, each with its similarity up to 100.
-
-    Similarity is the normalised indel similarity of rapidfuzz's `fuzz.ratio`.
-    """
-    best: dict[str, tuple[float, ColumnMatch]] = {}
-    ends_with_key = _words(header.text)[-1:] in _KEYS
-    for unit in {target.unit for target in spellings.values()}:
-        known = [spelling for spelling, target in spellings.items() if target.unit == unit]
-        for reading, factor, conversion in header.readings(unit):
-            for spelling, score, _ in process.extract(
-                reading, known, scorer=fuzz.ratio, score_cutoff=_LIKE_ENOUGH, limit=None
-            ):
-                name = spellings[spelling].name
-                if _is_extended(reading, spelling) or (ends_with_key and name != CUSTOMER_ID):
-                    continue
-                if _has_other_words(header, spelling, spellings[spelling], vocabulary):
-                    continue
-                if name in best and best[name][0] >= score:
-                    continue
-                confidence = round(score / 100 * _CONFIDENCE["alias"], 2)
-                best[name] = (
-                    score,
-                    ColumnMatch(name, header.text, header.position, "fuzzy", confidence, factor, conversion),
-                )
-    return sorted(best.values(), key=lambda pair: pair[0], reverse=True)
-
-
-def _is_extended(one: str, other: str) -> bool:
-    """Return whether one spelling extends the other: `contractid` is not a typo of `contract`."""
-    short, long = sorted((one, other), key=len)
-    return len(long) - len(short) > 1 and (long.startswith(short) or long.endswith(short))
-
-
-def _has_other_words(header: _Header, spelling: str, target: _Target, vocabulary: Collection[str]) -> bool:
-    """Return whether a header that is nearly a spelling means something else, by words the spelling lacks.
-
-    `Contact Type` is not a typo of contract type, `Customer IP` not of customer id.
-    """
-    if any(word in _compact(header.text) and word not in spelling for word in _OTHER_WORDS):
-        return True
-    own = target.words[spelling]
-    unit_words = {word for _, spellings in _UNITS.get(target.unit or "", {}).values() for word in spellings}
-    others = [word for word in _words(header.text) if word not in own and word not in unit_words]
-    return any(len(word) <= _SHORT_WORD or word in vocabulary for word in others) or any(
-        word == f"{known}s" for word in others for known in own if len(own) == 1
-    )
+    def _note(self, missing: tuple[str, ...]) -> str:
+        """Say what may be the matter with a file that lacks columns."""
+        sentences = []
+        features = [self._card.feature(name) for name in missing if name != CUSTOMER_ID]
+        for feature in features:
+            if feature.kind == "numeric" and feature.unit == "months":
+                dates = [header for header in self._free.values() if not _DATE_WORDS.isdisjoint(header.words)]
+                if dates:
+                    sentences.append(
+                        f"If “{_shown(dates[0].text)}” has dates, convert them to the number of months since "
+                        f"then, in a column {feature.name}."
+                    )
+        if len(features) > 1 and self._card.trade:
+            sentences.append(
+                f"The model {self._card.ref} is for {self._card.trade} customers. For other customers, "
+                "a model has to be trained on their data first."
+            )
+        return " ".join(sentences)

@@ -6,13 +6,20 @@ sign. It needs only the head of the file, so that an upload can be refused while
 
 import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from ml_models.intake.encoding import UncertainEncoding, WordSample, legacy_encoding
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 HEAD_BYTES = 262_144
 """How much of a file `detect_dialect` needs. All callers pass this much, so that all get the same result."""
@@ -21,17 +28,25 @@ MAX_COLUMNS = 1_000
 """Wider tables are refused: the memory for a block of rows grows with its cells."""
 
 MAX_RECORD_BYTES = 131_072
-"""Longer rows are refused: the file is not a table of customers, or a quote is not closed."""
+"""Longer rows are not read: a cell has more than a table of customers holds, or a quote is not closed."""
 
 DELIMITERS = (",", ";", "\t", "|")
 
-_SAMPLED_RECORDS = 200
+_SAMPLED_ROWS = 200
+_MAX_ROW_LINES = 200
+"""A row of more lines has a quote that is not closed."""
+_SAMPLED_CELLS = 32_768
+"""Detection reads no more rows once they have this many cells, however wide the table is."""
+_MAX_NUMBER = 64
+"""Characters. Longer cells are not numbers; the limit also bounds the time of the expressions below."""
+_MOST = 0.9
+"""Share of the rows from which all of them are taken to be written in the same way."""
 _NO_DELIMITER = (
     "No column delimiter was found. Separate the columns with a comma, semicolon, tab or | character."
 )
 _MAX_TITLE_ROWS = 30
 _MAX_BROKEN = 0.1
-"""Largest share of broken UTF-8 among the characters beyond ASCII; beyond it, a file is Windows-1252."""
+"""Largest share of broken UTF-8 among the characters beyond ASCII; beyond it, a file has another encoding."""
 _SIGNATURES = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -47,9 +62,12 @@ _SIGNATURES = (
     (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3", "a database"),
 )
+# The csv module reads no cell of more than 131,072 characters unless it may, and the limit is the process's.
+csv.field_size_limit(max(csv.field_size_limit(), HEAD_BYTES))
+
 _LONE_RETURN = re.compile(r"\r(?!\n)")
-_UNDEFINED_IN_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])
+_ISO_2022 = (b"\x1b$", b"\x1b(")
 _PERIOD = re.compile(r"(?:19|20)\d\d(?:[-. ]?(?:0?[1-9]|1[0-2]))?|(?:0?[1-9]|1[0-2])[-. ](?:19|20)\d\d")
 _PLAIN_NUMBER = re.compile(r"[\d.,' -]+")
 _NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
@@ -87,16 +105,14 @@ class RecordTooLong(UnreadableFile):
     """A row is longer than `MAX_RECORD_BYTES`."""
 
 
-Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "windows-1252"]
-
-
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How a file is written."""
 
-    encoding: Encoding
-    """Of the head. An ASCII head counts as UTF-8; whoever reads the rest must check it. UTF-8 may have a few
-    broken characters, see `Utf8Tally`."""
+    encoding: str
+    """Of the head, as the name of a Python codec: `utf-8`, `utf-16-le`, `windows-1252`, `cp932`, … An ASCII
+    head counts as UTF-8; whoever reads the rest must check it, and find its encoding with
+    `encoding.legacy_encoding`. UTF-8 may have a few broken characters, see `Utf8Tally`."""
     bom: bytes
     """The byte order mark at the start of the file, empty if there is none."""
     delimiter: str
@@ -106,16 +122,22 @@ class Dialect:
     carriage_return: Literal["\n", " "]
     """What a carriage return without a line feed means: the end of a line, or a blank within a cell."""
     header_row: int
-    """The line in which the header starts, from 1. The lines above are title rows."""
+    """The row of the header as a spreadsheet shows it, from 1: titles and blank rows count, a quoted cell of
+    several lines is in one row, and a line `sep=;` is not shown. The first row of data is the next one."""
     lines_before_data: int
     """Number of lines up to and including the header."""
     headers: tuple[str, ...]
     """In order, each on one line without control characters. Blank headers are empty, duplicates stay."""
     decimal: Literal[".", ","]
+    rows_in_quotes: bool = False
+    """Whether each row is one quoted cell, `"a,b,c"`: `unwrap_rows` makes rows of them. The other fields
+    describe the rows so made."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
+    row: int
+    """As a spreadsheet counts, from 1."""
     first_line: int
     last_line: int
     cells: tuple[str, ...]
@@ -166,70 +188,152 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         EmptyFile: the file has only blanks.
         NotACsv: the file is a workbook, an archive, JSON, prose, …, or has no header.
         NoRows: nothing follows the header.
-        UnreadableEncoding: the bytes are not valid text.
+        UnreadableEncoding: the bytes are not valid text, or could be text in several encodings.
         TooManyColumns: more than `MAX_COLUMNS`.
-        RecordTooLong: the head ends within its first rows.
+        RecordTooLong: the head ends within its first row.
     """
     encoding, bom = _encoding(head, whole=whole)
-    text = _text(head[len(bom) :], encoding, whole=whole)
+    text = _text(head[len(bom) :], encoding, offset=len(bom), whole=whole)
     carriage_return = _carriage_return(text)
     text = _LONE_RETURN.sub(carriage_return, text)
     if not whole:
-        text = text[: text.rfind("\n") + 1]
-        if not text:
-            raise RecordTooLong(
-                f"The first line is longer than {HEAD_BYTES:,} bytes. Check that the file has line breaks."
-            )
+        text = text[: text.rfind("\n") + 1] or _first_line(text)
+    rows_in_quotes = _rows_in_quotes(text)
+    if rows_in_quotes:
+        text = unwrap_rows(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
     announced = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
+    sample = _Sample(text)
     quote = '"'
-    delimiter = announced[1] if announced and announced[1] in DELIMITERS else _delimiter(text, quote)
-    records = list(_records(text, delimiter, quote))
+    delimiter = announced[1] if announced and announced[1] in DELIMITERS else _delimiter(sample)
+    records = sample.records(delimiter, quote)
     if _quoted_by_apostrophe(records):
         quote = "'"
-        records = list(_records(text, delimiter, quote))
+        records = sample.records(delimiter, quote)
     header = _header(records)
     below = [record for record in records if record.first_line > header.last_line]
-    if not below:
-        if not whole:
-            raise RecordTooLong(
-                f"The row below the header is longer than {MAX_RECORD_BYTES:,} bytes. Check its quotes."
-            )
+    if not below and whole:
         raise NoRows("Nothing follows the header. Send the file with its customers.")
     return Dialect(
         encoding=encoding,
         bom=bom,
         delimiter=delimiter,
         quote=quote,
-        blank_before_quotes=_blank_before_quotes(text, delimiter, quote, records),
+        blank_before_quotes=_blank_before_quotes(sample, delimiter, quote, records),
         carriage_return=carriage_return,
-        header_row=header.first_line,
+        header_row=header.row - (1 if announced else 0),
         lines_before_data=header.last_line,
-        headers=tuple(_printable(cell) for cell in header.cells),
+        headers=tuple(_printable(cell) for cell in (*_row_names(header, below), *header.cells)),
         decimal=_decimal(below, delimiter),
+        rows_in_quotes=rows_in_quotes,
     )
 
 
-def _encoding(head: bytes, *, whole: bool) -> tuple[Encoding, bytes]:
+def _first_line(text: str) -> str:
+    """Return what there is of a first line that is longer than the head, if it can be a header at all.
+
+    Raises:
+        TooManyColumns: it has more than `MAX_COLUMNS` names.
+        RecordTooLong: it has not.
+    """
+    columns = max(map(text.count, DELIMITERS)) + 1
+    if columns > MAX_COLUMNS:
+        raise TooManyColumns(f"It has at least {columns:,} columns; the limit is {MAX_COLUMNS:,}.")
+    raise RecordTooLong(
+        f"The first line is longer than {HEAD_BYTES:,} bytes. Check that the file has line breaks."
+    )
+
+
+def _rows_in_quotes(text: str) -> bool:
+    """Return whether each row is one quoted cell that holds the cells of the row."""
+    wrapped = others = 0
+    for line in islice(io.StringIO(text), _SAMPLED_ROWS):
+        row = line.rstrip("\r\n").rstrip("".join(DELIMITERS))
+        if len(row) < 2 or not row.startswith('"') or not row.endswith('"'):
+            others += bool(row)
+        elif '"' in row[1:-1].replace('""', "") or not any(delimiter in row for delimiter in DELIMITERS):
+            return False  # the quotes enclose single cells
+        else:
+            wrapped += 1
+    # The header, and titles above it, may be without quotes.
+    return wrapped > 0 and wrapped >= _MOST * (wrapped + max(others - 1, 0))
+
+
+def unwrap_rows(text: bytes) -> bytes:
+    """Make rows of quoted cells that each hold a row: `"a,""b"",c"` is `a,"b",c`.
+
+    Args:
+        text: complete lines in UTF-8.
+    """
+    return b"\n".join(map(_unwrap, text.split(b"\n")))
+
+
+def _unwrap(line: bytes) -> bytes:
+    row = line.rstrip(b"\r").rstrip("".join(DELIMITERS).encode())
+    if len(row) < 2 or not row.startswith(b'"') or not row.endswith(b'"'):
+        return line
+    return row[1:-1].replace(b'""', b'"')
+
+
+def _row_names(header: _Record, below: Sequence[_Record]) -> tuple[str, ...]:
+    """Return a blank name for a column of row numbers that the header leaves out, as R writes them.
+
+    Raises:
+        NotACsv: the rows have one cell more than the header, and it cannot be known which one.
+    """
+    longer = [record.cells for record in below if len(record.cells) == len(header.cells) + 1]
+    if len(longer) < _MOST * len(below) or len(longer) < 2 or not any(cells[-1] for cells in longer):
+        return ()
+    numbers = [cells[0] for cells in longer]
+    if numbers in ([str(n + start) for n in range(len(numbers))] for start in (0, 1)):
+        return ("",)
+    raise NotACsv(
+        f"The header has {len(header.cells):,} column names, but the rows have {len(header.cells) + 1:,} "
+        "cells. Add the missing column name, or remove the row names (in R: row.names = FALSE), or put "
+        "quotes around cells that contain the delimiter."
+    )
+
+
+def _encoding(head: bytes, *, whole: bool) -> tuple[str, bytes]:
+    _refuse_other_formats(head)
+    for bom, encoding in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
+        if head.startswith(bom):
+            return encoding, bom
+    if (utf16 := _utf16_without_bom(head)) is not None:
+        return utf16, b""
+    if any(escape in head for escape in _ISO_2022):
+        raise UnreadableEncoding("It is probably ISO-2022. Save it as UTF-8 and upload it again.")
+    if len(head) - len(head.translate(None, _CONTROL)) > 0.01 * len(head):
+        raise NotACsv(
+            "It contains binary data. Open it in the program that created it and save the table as CSV."
+        )
+    if _is_mostly_utf8(head, whole=whole):
+        return "utf-8", b""
+    sample = WordSample()
+    sample.add(head)
+    try:
+        return legacy_encoding(sample.words), b""
+    except UncertainEncoding as error:
+        raise UnreadableEncoding(describe_uncertain(error)) from error
+
+
+def _refuse_other_formats(head: bytes) -> None:
     for signature, what in _SIGNATURES:
         if head.startswith(signature):
             raise NotACsv(f"It is {what}. Open it, save the table as CSV and upload that file.")
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise UnreadableEncoding("It is UTF-32. Save it as UTF-8 and upload it again.")
-    boms: tuple[tuple[bytes, Encoding], ...] = (
-        (codecs.BOM_UTF8, "utf-8"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"),
-    )
-    for bom, encoding in boms:
-        if head.startswith(bom):
-            return encoding, bom
-    if (utf16 := _utf16_without_bom(head)) is not None:
-        return utf16, b""
-    if len(_CONTROL.findall(head)) > 0.01 * len(head):
-        raise NotACsv(
-            "It contains binary data. Open it in the program that created it and save the table as CSV."
-        )
-    return ("utf-8" if _is_mostly_utf8(head, whole=whole) else "windows-1252"), b""
+
+
+def describe_uncertain(error: UncertainEncoding) -> str:
+    """Say which encodings a file may have and what to do."""
+    if error.candidates:
+        likely = " or ".join(error.candidates)
+        return f"It is not UTF-8; it may be {likely}. Save it as UTF-8 and upload it again."
+    return "It is not UTF-8, nor any other encoding that we recognise. Save it as UTF-8 and upload it again."
 
 
 def _is_mostly_utf8(data: bytes, *, whole: bool) -> bool:
@@ -239,7 +343,7 @@ def _is_mostly_utf8(data: bytes, *, whole: bool) -> bool:
     return tally.is_mostly_utf8
 
 
-def _utf16_without_bom(head: bytes) -> Encoding | None:
+def _utf16_without_bom(head: bytes) -> str | None:
     # In UTF-16, Latin text has a zero in every second byte: after the letter in little endian.
     pairs = max(len(head) // 2, 1)
     if head[1::2].count(0) > 0.4 * pairs and head[0::2].count(0) < 0.1 * pairs:
@@ -249,18 +353,13 @@ def _utf16_without_bom(head: bytes) -> Encoding | None:
     return None
 
 
-def _text(data: bytes, encoding: Encoding, *, whole: bool) -> str:
-    if encoding == "windows-1252" and (undefined := _UNDEFINED_IN_1252.search(data)):
-        raise UnreadableEncoding(
-            f"Byte {undefined.start() + 1:,} is valid in neither UTF-8 nor Windows-1252. "
-            "Save the file as UTF-8 and upload it again."
-        )
+def _text(data: bytes, encoding: str, *, offset: int, whole: bool) -> str:
     errors = "replace" if encoding == "utf-8" and _is_mostly_utf8(data, whole=whole) else "strict"
     try:
         text = codecs.getincrementaldecoder(encoding)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise UnreadableEncoding(
-            f"The file starts as {encoding.upper()}, but byte {error.start + 1:,} is invalid. "
+            f"The file starts as {encoding.upper()}, but byte {offset + error.start + 1:,} is invalid. "
             "Save the file as UTF-8 and upload it again."
         ) from error
     if not text.strip("\ufeff \t\r\n\0"):
@@ -282,61 +381,84 @@ def _carriage_return(text: str) -> Literal["\n", " "]:
 
 
 def _most_alike(text: str) -> float:
-    shares = [0.0]
-    for delimiter in DELIMITERS:
-        with suppress(RecordTooLong):
-            shares.append(_alike(text, delimiter, '"')[0])
-    return max(shares)
+    sample = _Sample(text)
+    return max(_alike(sample.records(delimiter, '"'))[0] for delimiter in DELIMITERS)
 
 
-def _alike(text: str, delimiter: str, quote: str) -> tuple[float, int]:
+def _alike(records: Sequence[_Record]) -> tuple[float, int]:
     """Return the share of the rows that have the most frequent number of cells, and that number."""
-    widths = Counter(len(record.cells) for record in _records(text, delimiter, quote))
+    widths = Counter(len(record.cells) for record in records)
     count, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
     return count / max(widths.total(), 1), width
 
 
-def _records(text: str, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Iterator[_Record]:
-    """Yield the first records that are not blank, with their line numbers."""
-    # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
-    lines = (line + "\n" for line in text.split("\n"))
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=blank_before_quotes)
-    previous = found = 0
-    try:
-        for row in islice(reader, _SAMPLED_RECORDS):
-            cells = tuple(cell.strip() for cell in row)
+class _Sample:
+    """The first rows of a text, read once for each way to read them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._read: dict[tuple[str, str, bool], Sequence[_Record]] = {}
+
+    def records(self, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Sequence[_Record]:
+        """Return the first records that are not blank."""
+        how = (delimiter, quote, blank_before_quotes)
+        if how not in self._read:
+            self._read[how] = list(self._records(*how))
+        return self._read[how]
+
+    @cached_property
+    def has_quotes(self) -> bool:
+        return '"' in self._text or "'" in self._text
+
+    @cached_property
+    def _lines(self) -> Sequence[str]:
+        # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
+        return list(islice(io.StringIO(self._text, newline="\n"), _SAMPLED_ROWS * _MAX_ROW_LINES))
+
+    def _records(self, delimiter: str, quote: str, blank_before_quotes: bool) -> Iterator[_Record]:
+        line = cells_read = 0
+        reader = self._reader(line, delimiter, quote, blank_before_quotes)
+        for row_number in range(1, _SAMPLED_ROWS + 1):
+            before = reader.line_num
+            row = next(reader, None)
+            if row is None or cells_read > _SAMPLED_CELLS:
+                break
+            lines = reader.line_num - before
+            cells_read += len(row)
+            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, row)) > MAX_RECORD_BYTES):
+                # A quote is not closed. It costs its line, and reading on from there as much as many cells.
+                row = self._lines[line].split(delimiter)
+                lines = 1
+                cells_read += _SAMPLED_CELLS // 4
+                reader = self._reader(line + 1, delimiter, quote, blank_before_quotes)
+            cells = tuple([cell.strip() for cell in row])
             if any(cells):
-                found += 1
-                yield _Record(previous + 1, reader.line_num, cells)
-            previous = reader.line_num
-    except csv.Error as error:  # the field size limit of the csv module, 131,072 characters
-        if found > 1:  # enough to detect the dialect; reading the rest will report that row
-            return
-        raise RecordTooLong(
-            f"The row that starts in line {previous + 1:,} is longer than {MAX_RECORD_BYTES:,} characters. "
-            "Check its quotes."
-        ) from error
+                yield _Record(row_number, line + 1, line + lines, cells)
+            line += lines
+
+    def _reader(self, line: int, delimiter: str, quote: str, blank_before_quotes: bool) -> "Reader":
+        return csv.reader(
+            islice(self._lines, line, None),
+            delimiter=delimiter,
+            quotechar=quote,
+            skipinitialspace=blank_before_quotes,
+        )
 
 
-def _delimiter(text: str, quote: str) -> str:
+def _delimiter(sample: _Sample) -> str:
     """Pick the delimiter that gives most rows the same width below a header; of equals, the most cells."""
     scores: dict[str, tuple[float, int]] = {}
-    too_long: RecordTooLong | None = None
     for delimiter in DELIMITERS:
-        try:
-            share, width = _alike(text, delimiter, quote)
-        except RecordTooLong as error:
-            too_long = error  # not final: with the wrong delimiter, a row may be a single long cell
-            continue
+        share, width = _alike(sample.records(delimiter, '"'))
         if width:
             scores[delimiter] = (round(share, 1), width)
     if not scores:
-        raise too_long or NotACsv(_NO_DELIMITER)
+        raise NotACsv(_NO_DELIMITER)
     ranked = sorted(scores, key=lambda delimiter: scores[delimiter], reverse=True)
     # Decimal commas split rows as evenly as semicolons do, but then there is no header above them.
     for delimiter in ranked:
         with suppress(NotACsv):
-            _header(list(_records(text, delimiter, quote)))
+            _header(sample.records(delimiter, '"'))
             return delimiter
     return ranked[0]
 
@@ -348,12 +470,11 @@ def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
     return quoted > 0.5 * len(cells)
 
 
-def _blank_before_quotes(text: str, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
+def _blank_before_quotes(sample: _Sample, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
     """Return whether the rows change if no blanks may precede a quote that opens a cell."""
-    try:
-        return records != list(_records(text, delimiter, quote, blank_before_quotes=False))
-    except RecordTooLong:  # the quotes were read differently, and one was not closed
-        return True
+    if not sample.has_quotes:
+        return False
+    return records != sample.records(delimiter, quote, blank_before_quotes=False)
 
 
 def _header(records: Sequence[_Record]) -> _Record:
@@ -401,8 +522,10 @@ def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
     """Find the columns with numbers in most of these rows, and for each whether the numbers are years."""
     columns = {}
     for position, cells in enumerate(zip(*rows, strict=True)):
-        if sum(1 for cell in cells if _NUMBER.fullmatch(cell)) > 0.5 * len(cells):
-            columns[position] = sum(1 for cell in cells if _PERIOD.fullmatch(cell)) > 0.5 * len(cells)
+        if sum(map(_is_number, cells)) > 0.5 * len(cells):
+            columns[position] = sum(1 for cell in cells if _PERIOD.fullmatch(cell[:_MAX_NUMBER])) > 0.5 * len(
+                cells
+            )
     return columns
 
 
@@ -414,6 +537,9 @@ def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[in
     numbers = names = 0
     for position, of_years in numeric.items():
         cell = record.cells[position] if position < len(record.cells) else ""
+        if len(cell) > _MAX_NUMBER:
+            names += 1
+            continue
         if not of_years and _PERIOD.fullmatch(cell):
             names += 1
         elif _PLAIN_NUMBER.fullmatch(cell):
@@ -423,6 +549,10 @@ def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[in
     return numbers, names
 
 
+def _is_number(cell: str) -> bool:
+    return len(cell) <= _MAX_NUMBER and _NUMBER.fullmatch(cell) is not None
+
+
 def _printable(text: str) -> str:
     """Fold a header to one printable line, since messages and summaries repeat it."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
@@ -430,7 +560,7 @@ def _printable(text: str) -> str:
 
 def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:
     """Find the decimal sign, from the cells that can be read in only one way."""
-    cells = [cell for record in records for cell in record.cells if _NUMBER.fullmatch(cell)]
+    cells = [cell for record in records for cell in record.cells if _is_number(cell)]
     commas = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
     points = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
     if commas == points == 0:

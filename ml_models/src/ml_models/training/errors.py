@@ -13,6 +13,10 @@ class VersionTaken(TrainingFailed):
     """Another model with this name and version exists; a released model never changes."""
 
 
+class TrainingNeeded(TrainingFailed):
+    """What the model reads has changed, so a new card alone would not fit it. Train again."""
+
+
 class ProtectedAttributesMatter(TrainingFailed):
     """Not reading the protected attributes costs more than `findings.PROTECTED_LIMIT`."""
 

@@ -1,6 +1,7 @@
 """One training from the data to the artifact."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -26,14 +27,16 @@ from ml_models.telco_churn import (
     ID_ALIASES,
     LABEL,
     NAME,
+    OUTCOME,
     PROTECTED,
     SPECIFICATION,
     TOTAL_CHARGES,
+    TRADE,
     VERSION,
 )
 from ml_models.training import export
 from ml_models.training.data import TrainingSet, read_training_set
-from ml_models.training.errors import VersionTaken
+from ml_models.training.errors import TrainingNeeded, VersionTaken
 from ml_models.training.evaluation import (
     ALTERNATIVES,
     SHIPPED,
@@ -129,9 +132,64 @@ def train(
                 shapes_picture=SHAPES_FILE,
             ).encode(),
             MODEL_FILE: onnx_file,
-            CARD_FILE: (card.model_dump_json(indent=1) + "\n").encode(),
+            CARD_FILE: _card_file(card),
         },
     )
+
+
+def _card_file(card: Card) -> bytes:
+    return (card.model_dump_json(indent=1) + "\n").encode()
+
+
+def update_card(output: Path) -> Path:
+    """Write what `telco_churn.py` says now into the installed card, without a training.
+
+    Headers, spellings, wording and limits of what is possible are people's knowledge. What was learnt from
+    the data (statistics, required columns, terms, evaluation) is taken from the present card, and the model's
+    file is not touched.
+
+    Returns:
+        The directory of the artifact.
+
+    Raises:
+        TrainingNeeded: there is no card, or what the model reads has changed: the features, their order,
+            their units or their categories.
+    """
+    directory = output / NAME / VERSION
+    path = directory / CARD_FILE
+    try:
+        # Not as a Card: the present file may lack what a card has by now.
+        present = json.loads(path.read_bytes())
+        features = {feature["name"]: feature for feature in present["features"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingNeeded(f"{path} is not a card, so there is nothing to update") from error
+    if [_inputs(feature) for feature in features.values()] != [
+        _inputs(feature.model_dump()) for feature in SPECIFICATION
+    ]:
+        raise TrainingNeeded("the features, their units or their categories have changed: train the model")
+    learnt = ("statistics", "required")
+    card = Card.model_validate(
+        {
+            **present,
+            "description": DESCRIPTION,
+            "trade": TRADE,
+            "features": [
+                {**feature.model_dump(), **{key: features[feature.name][key] for key in learnt}}
+                for feature in SPECIFICATION
+            ],
+            "id_aliases": ID_ALIASES,
+            "outcome": OUTCOME.model_dump(),
+            "excluded_columns": [column.model_dump() for column in EXCLUDED_COLUMNS],
+        }
+    )
+    return _write(directory, {CARD_FILE: _card_file(card)})
+
+
+def _inputs(feature: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what the model's input column depends on."""
+    categories = feature.get("categories")
+    ordered = tuple(categories) if isinstance(categories, list | tuple) else None
+    return feature["name"], feature["kind"], feature.get("unit"), ordered
 
 
 def _evaluation(data: TrainingSet, folds: Folds, predictions: Mapping[str, OutOfFold]) -> Evaluation:
@@ -161,6 +219,7 @@ def _card(
         name=NAME,
         version=VERSION,
         description=DESCRIPTION,
+        trade=TRADE,
         features=tuple(
             describe(feature, data.features[:, column], required=feature.name in required)
             for column, feature in enumerate(data.specification)
@@ -171,6 +230,7 @@ def _card(
         ),
         intercept=float(np.float32(model.intercept)),
         id_aliases=ID_ALIASES,
+        outcome=OUTCOME,
         excluded_columns=EXCLUDED_COLUMNS,
         evaluation=evaluation,
         training_data=TrainingData(

@@ -26,16 +26,20 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         *,
         mapping: dict[str, str] | None = None,
         reasons: int = 3,
+        confirmed: frozenset[str] = frozenset(),
         block_bytes: int = ScoringLimits().block_bytes,
         max_bytes: int = ScoringLimits().max_bytes,
+        max_written_bytes: int = ScoringLimits().max_written_bytes,
         cancelled: threading.Event | None = None,
     ) -> tuple[ScoringReport, Path]:
         folder = tmp_path / str(next(runs))
         folder.mkdir()
         source = folder / "upload"
         source.write_bytes(content.encode() if isinstance(content, str) else content)
-        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons)
-        limits = ScoringLimits(max_bytes=max_bytes, block_bytes=block_bytes)
+        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons, confirmed)
+        limits = ScoringLimits(
+            max_bytes=max_bytes, block_bytes=block_bytes, max_written_bytes=max_written_bytes
+        )
         report = score_file(
             source, folder, model, request, limits=limits, cancelled=cancelled or threading.Event()
         )

@@ -292,17 +292,17 @@ ODD_FILES: tuple[OddFile, ...] = (
     OddFile(
         "charges that are words",
         changed("MonthlyCharges", "a lot", "too much").encode(),
-        says="Rows whose Monthly charge is not a number or not possible: 2.",
+        says="Monthly charge is not a number, or an impossible one, in 20.0% of the rows.",
     ),
     OddFile(
         "negative charges",
         changed("MonthlyCharges", "-5", "(5.00)").encode(),
-        says="Rows whose Monthly charge is not a number or not possible: 2.",
+        says="Monthly charge is not a number, or an impossible one, in 20.0% of the rows.",
     ),
     OddFile(
         "a percentage of money",
         changed("MonthlyCharges", "12 %").encode(),
-        says="Rows whose Monthly charge is not a number or not possible: 1.",
+        says="Monthly charge is not a number, or an impossible one, in 10.0% of the rows.",
     ),
     # Words
     same(
@@ -317,8 +317,8 @@ ODD_FILES: tuple[OddFile, ...] = (
     ),
     OddFile(
         "words for missing",
-        changed("OnlineBackup", "N/A", "null", "-", "", "#N/A", "unknown").encode(),
-        says="Online backup is missing in 60.0% of the rows",
+        changed("PaymentMethod", "N/A", "null", "-", "", "#N/A", "unknown").encode(),
+        says="Payment method is missing in 60.0% of the rows",
     ),
     OddFile(
         "a category never seen",
@@ -388,8 +388,9 @@ ODD_FILES: tuple[OddFile, ...] = (
     failing(
         "too many columns", ",".join([*HEADERS, *(f"c{n}" for n in range(1000))]) + "\n", _F.TOO_MANY_COLUMNS
     ),
-    failing("a row of a megabyte", PLAIN + "x" * 1_000_000 + "\n", _F.LINE_TOO_LONG, "Row 11"),
-    failing("one line without end", "a,b," * 100_000, _F.LINE_TOO_LONG),
+    rejecting("a row of a megabyte", PLAIN + "x" * 1_000_000 + "\n", _R.WRONG_CELL_COUNT, scored=10),
+    same("a note of a megabyte", changed("gender", "", "x" * 1_000_000)),
+    failing("one line without end", "a,b," * 100_000, _F.TOO_MANY_COLUMNS),
     failing("utf-32", PLAIN.encode("utf-32"), _F.UNREADABLE_ENCODING),
     failing("bytes of no encoding", PLAIN.encode().replace(b"Female", b"\x81\x8d"), _F.UNREADABLE_ENCODING),
     failing("half of a utf-16 character", PLAIN.encode("utf-16")[:-1], _F.UNREADABLE_ENCODING),

@@ -23,7 +23,7 @@ def test_odd_files_are_scored(odd: OddFile, score: ScoreBytes):
     report, folder = score(odd.content, mapping=odd.mapping)
     scores = pl.read_parquet(folder / "scores.parquet")
     rejected = pl.read_csv(
-        folder / "rejected.csv", separator=report.summary.source.delimiter, infer_schema=False
+        folder / "rejected.csv", separator=report.manifest.csv.delimiter, infer_schema=False
     )
     assert (report.rows.scored, report.rows.rejected) == (odd.scored, odd.rejected)
     assert (scores.height, rejected.height) == (odd.scored, odd.rejected)
@@ -31,7 +31,9 @@ def test_odd_files_are_scored(odd: OddFile, score: ScoreBytes):
     assert odd.says in " ".join(report.summary.quality.sentences)
     if odd.same_scores:
         _, plain = score(PLAIN)
-        assert scores.equals(pl.read_parquet(plain / "scores.parquet"))
+        # Blank rows count, and what is said about the file as a whole may differ.
+        of_the_file = ("row_number", "data_quality")
+        assert scores.drop(of_the_file).equals(pl.read_parquet(plain / "scores.parquet").drop(of_the_file))
 
 
 @pytest.mark.parametrize("odd", FAILING, ids=named)

@@ -9,7 +9,7 @@ from consumer_worker.scoring import duplicates
 from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.quality import FeatureTally
-from consumer_worker.scoring.values import read_values
+from consumer_worker.scoring.values import Notation, read_values
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.results import QualityGrade
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
@@ -18,7 +18,7 @@ from tests.unit.consumer_worker.scoring.corpus import changed, customers, table
 
 def tally_of(model: ChurnModel, name: str, texts: list[str]) -> FeatureTally:
     tally = FeatureTally(model.card.feature(name))
-    tally.add(read_values(pl.DataFrame({name: texts}), model.card, {}, ".")[name])
+    tally.add(read_values(pl.DataFrame({name: texts}), model.card, Notation("."))[name])
     return tally
 
 
@@ -80,7 +80,7 @@ def test_tallies_add_up_over_chunks(model: ChurnModel):
     parts = FeatureTally(model.card.feature("Contract"))
     for start in range(0, len(texts), 7):
         chunk = pl.DataFrame({"Contract": texts[start : start + 7]})
-        parts.add(read_values(chunk, model.card, {}, ".")["Contract"])
+        parts.add(read_values(chunk, model.card, Notation("."))["Contract"])
     assert parts.quality() == whole.quality()
     assert parts.unseen_values == whole.unseen_values
 
@@ -96,7 +96,7 @@ def test_a_file_as_in_training_is_good(score: ScoreBytes, model: ChurnModel):
 
 def test_a_file_of_another_business_is_poor(score: ScoreBytes):
     rows = [dict(row, Contract="Freemium", PaymentMethod="Crypto") for row in customers(200)]
-    quality = score(table(rows))[0].summary.quality
+    quality = score(table(rows), confirmed=frozenset({"Contract"}))[0].summary.quality
     assert quality.grade == QualityGrade.POOR
     sentences = " ".join(quality.sentences)
     assert (
@@ -108,7 +108,8 @@ def test_scores_without_a_required_feature_are_poor_and_say_so_once(score: Score
     for feature in map(model.card.feature, model.card.required):
         half = score(changed(feature.name, *["N/A"] * 5))[0].summary.quality
         assert "not reliable" not in " ".join(half.sentences)
-        quality = score(changed(feature.name, *["N/A"] * 6))[0].summary.quality
+        content = changed(feature.name, *["N/A"] * 6)
+        quality = score(content, confirmed=frozenset({feature.name}))[0].summary.quality
         assert quality.grade == QualityGrade.POOR
         assert [sentence for sentence in quality.sentences if feature.label in sentence] == [
             f"{feature.label} is missing or unknown to the model in 60.0% of the rows. "
@@ -117,7 +118,8 @@ def test_scores_without_a_required_feature_are_poor_and_say_so_once(score: Score
 
 
 def test_unseen_values_of_a_required_feature_are_named_in_its_one_sentence(score: ScoreBytes):
-    quality = score(changed("Contract", *["Weekly"] * 3, *["", "n/a", "null"]))[0].summary.quality
+    content = changed("Contract", *["Weekly"] * 3, *["", "n/a", "null"])
+    quality = score(content, confirmed=frozenset({"Contract"}))[0].summary.quality
     assert quality.grade == QualityGrade.POOR
     assert [sentence for sentence in quality.sentences if "Contract" in sentence] == [
         "Contract is missing or unknown to the model (“Weekly”) in 60.0% of the rows. "

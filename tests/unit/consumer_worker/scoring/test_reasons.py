@@ -5,21 +5,27 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring.reasons import find_reasons
-from consumer_worker.scoring.values import FeatureValues, read_values
+from consumer_worker.scoring.values import FeatureValues, Notation, read_values
 from ml_models.card import LOWERS, RAISES
 from ml_models.runtime import ChurnModel
+
+ADD_ONS = (
+    *("OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies"),
+)
 
 
 @pytest.fixture
 def values(model: ChurnModel) -> dict[str, FeatureValues]:
     texts = pl.DataFrame(
         {
-            "tenure": ["1", "24", "", "2.5"],
+            "tenure": ["1", "24", "3", "2.5"],
             "MonthlyCharges": ["29.85", "70", "N/A", "1234.5"],
-            "Contract": ["Month-to-month", "two year", "", "Weekly"],
+            "Contract": ["Month-to-month", "two year", "One year", "one year"],
+            "InternetService": ["DSL", "No", "DSL", "Fiber optic"],
+            "PaymentMethod": ["Mailed check", "mailed check", "", "Barter"],
         }
     )
-    return read_values(texts, model.card, {}, ".")
+    return read_values(texts, model.card, Notation("."))
 
 
 def test_reasons_are_the_largest_effects_worded_as_the_card_words_them(
@@ -29,9 +35,12 @@ def test_reasons_are_the_largest_effects_worded_as_the_card_words_them(
     contributions = np.random.default_rng(7).normal(size=(4, len(card.terms))).astype(np.float32)
     reasons = find_reasons(contributions, values, card, 3)
     cells: dict[str, list[Any]] = {
-        "tenure": [1.0, 24.0, None, 2.5],
+        "tenure": [1.0, 24.0, 3.0, 2.5],
         "MonthlyCharges": [29.85, 70.0, None, 1234.5],
-        "Contract": ["Month-to-month", "Two year", None, "Weekly"],
+        "Contract": ["Month-to-month", "Two year", "One year", "One year"],
+        "InternetService": ["DSL", "No", "DSL", "Fiber optic"],
+        "PaymentMethod": ["Mailed check", "Mailed check", None, "Barter"],
+        **{name: [None, "No internet service", None, None] for name in ADD_ONS},
     }
     for row in range(4):
         largest = sorted(range(len(card.terms)), key=lambda term: -abs(contributions[row, term]))[:3]
@@ -77,3 +86,37 @@ def test_there_are_no_more_reasons_than_terms(model: ChurnModel, values: dict[st
     contributions = np.ones((4, len(model.card.terms)), np.float32)
     assert len(find_reasons(contributions, values, model.card, 99).terms) == len(model.card.terms)
     assert find_reasons(contributions, values, model.card, 0).columns() == {}
+
+
+def test_unknown_required_value_takes_the_place_of_the_weakest_reason(model: ChurnModel):
+    texts = pl.DataFrame(
+        {
+            "tenure": ["1", "", "", ""],
+            "Contract": ["One year", "One year", "Weekly", "One year"],
+            "InternetService": ["DSL"] * 4,
+        }
+    )
+    values = read_values(texts, model.card, Notation("."))
+    features = [term.features[0] for term in model.card.terms]
+    contributions = np.zeros((4, len(features)), np.float32)
+    contributions[:, features.index("InternetService")] = 0.25
+    contributions[:, features.index("PhoneService")] = -0.5
+    contributions[:, features.index("MultipleLines")] = 0.75
+    reasons = find_reasons(contributions, values, model.card, 3)
+
+    def shown(row: int) -> list[tuple[str, float, str | None]]:
+        return [(reason.feature, reason.effect, reason.value) for reason in reasons.of_row(row)]
+
+    lines, phone = ("MultipleLines", 0.75, None), ("PhoneService", -0.5, None)
+    assert shown(0) == [lines, phone, ("InternetService", 0.25, "DSL")]
+    assert shown(1) == [lines, phone, ("tenure", 0.0, None)]
+    assert shown(2) == [lines, ("tenure", 0.0, None), ("Contract", 0.0, "Weekly")]
+    texts_of_row = [reason.text for reason in reasons.of_row(2)[1:]]
+    assert texts_of_row == [
+        "Unknown tenure: scored as average in this respect",
+        "Unfamiliar contract “Weekly”: scored as average in this respect",
+    ]
+    assert reasons.columns()["reason_3_text"][1] == "Unknown tenure: scored as average in this respect"
+    assert [reason.feature for reason in find_reasons(contributions, values, model.card, 1).of_row(2)] == [
+        "MultipleLines"
+    ]

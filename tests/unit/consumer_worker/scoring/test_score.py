@@ -46,17 +46,18 @@ def test_half_bad_rows_are_scored_and_one_more_is_not(score: ScoreBytes):
     with pytest.raises(ScoringFailed) as caught:
         score(changed("tenure", "1", *["Doe"] * 6))
     assert caught.value.detail == (
-        "6 of 10 rows cannot be scored (not a number in “tenure”: 6, first in row 2). "
+        "6 of 10 rows cannot be scored (not a number in “tenure”: 6, first in row 3: “D*** (3 characters)”). "
         "Enter a plain number of months."
     )
 
 
 def test_too_many_bad_rows_fail_with_the_hint_of_the_most_frequent_cause(score: ScoreBytes):
     with pytest.raises(ScoringFailed) as caught:
-        score(changed("tenure", "Doe", "Doe", *["-1"] * 4))
+        score(changed("tenure", "Doe", "Doe", *["-1"] * 4), confirmed=frozenset({"tenure"}))
     assert caught.value.detail == (
-        "6 of 10 rows cannot be scored (out of range in “tenure”: 4, first in row 3; "
-        "not a number in “tenure”: 2, first in row 1). Enter a value from 0 to 1,200 months."
+        "6 of 10 rows cannot be scored (out of range in “tenure”: 4, first in row 4: “-1”; "
+        "not a number in “tenure”: 2, first in row 2: “D*** (3 characters)”). "
+        "Enter a value from 0 to 1,200 months."
     )
 
 
@@ -132,7 +133,7 @@ def test_summary_covers_all_rows(score: ScoreBytes):
 def test_first_rows_are_listed_of_customers_with_the_same_risk(score: ScoreBytes):
     twins = [dict(customers(1)[0], customerID=str(number)) for number in range(60)]
     highest = score(table(twins), block_bytes=2_000)[0].summary.highest_risk
-    assert [customer.row_number for customer in highest] == [1, 2, 3, 4, 5]
+    assert [customer.row_number for customer in highest] == [2, 3, 4, 5, 6]
 
 
 def test_drivers_are_ranked_by_their_weight_over_the_file(score: ScoreBytes, model: ChurnModel):
@@ -153,7 +154,8 @@ def test_drivers_are_ranked_by_their_weight_over_the_file(score: ScoreBytes, mod
 
 
 def test_summary_says_how_the_file_was_read(score: ScoreBytes):
-    headers = table(customers(3), delimiter=";").replace("tenure", "Tenure (years)").encode("utf-16")
+    rows = [dict(row, tenure=str(years)) for years, row in enumerate(customers(3))]
+    headers = table(rows, delimiter=";").replace("tenure", "Tenure (years)").encode("utf-16")
     report, _ = score(headers)
     source = report.summary.source
     assert (source.encoding, source.delimiter, source.header_row) == ("utf-16-le", ";", 1)

@@ -7,6 +7,7 @@ import pytest
 from consumer_worker.scoring.values import (
     CategoricalValues,
     NotANumber,
+    Notation,
     NumericValues,
     is_missing,
     parse_number,
@@ -118,7 +119,7 @@ def test_impossible_values_are_marked_and_not_read(tenure: NumericFeature):
 
 def test_categories_have_codes_and_so_have_missing_and_unseen_ones(model: ChurnModel):
     texts = pl.DataFrame({"Contract": ["Two year", "MONTH_TO_MONTH", "n/a", "Weekly", "", "Weekly", "m2m"]})
-    contract = read_values(texts, model.card, {}, ".")["Contract"]
+    contract = read_values(texts, model.card, Notation("."))["Contract"]
     assert isinstance(contract, CategoricalValues)
     expected = [2, 0, np.nan, UNSEEN_CODE, np.nan, UNSEEN_CODE, 0]
     np.testing.assert_array_equal(contract.encoded, np.array(expected, np.float32))
@@ -129,7 +130,7 @@ def test_categories_have_codes_and_so_have_missing_and_unseen_ones(model: ChurnM
 
 
 def test_a_feature_without_a_column_is_missing_everywhere(model: ChurnModel):
-    values = read_values(pl.DataFrame({"tenure": ["1", "2"]}), model.card, {}, ".")
+    values = read_values(pl.DataFrame({"tenure": ["1", "2"]}), model.card, Notation("."))
     assert list(values) == [feature.name for feature in model.card.features]
     assert isinstance(values["tenure"], NumericValues)
     assert all(of_rows.missing.all() for name, of_rows in values.items() if name != "tenure")
@@ -144,7 +145,7 @@ def test_a_word_is_read_with_the_feature_that_makes_it_certain(model: ChurnModel
             "MultipleLines": ["No", "No", "", "No", "no"],
         }
     )
-    values = read_values(texts, model.card, {}, ".")
+    values = read_values(texts, model.card, Notation("."))
 
     def words(name):
         of_feature = values[name]
@@ -153,7 +154,9 @@ def test_a_word_is_read_with_the_feature_that_makes_it_certain(model: ChurnModel
 
     none = "No internet service"
     assert words("OnlineSecurity") == [none, none, "Yes", "No", "No"]
-    assert words("MultipleLines") == ["No phone service", "No", None, "No", "No phone service"]
+    assert words("MultipleLines") == [
+        *("No phone service", "No", "No phone service", "No", "No phone service")
+    ]
     security = model.card.feature("OnlineSecurity")
     assert isinstance(security, CategoricalFeature)
     assert values["OnlineSecurity"].encoded.tolist() == [
@@ -167,3 +170,8 @@ def test_a_number_with_a_sign_is_no_word_for_yes_or_no(model: ChurnModel, text):
         feature = model.card.feature(name)
         assert isinstance(feature, CategoricalFeature)
         assert feature.category(text) is None
+
+
+def test_currency_is_removed_on_either_side_of_blanks():
+    assert parse_number("-  $ 5", ".") == -5
+    assert parse_number("$" + " " * 20 + "5" + " " * 20 + "€", ".") == 5

@@ -1,0 +1,154 @@
+"""Twice the uploads the API can take: reads stay quick, refusals are honest, SIGTERM answers everything."""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from deploy.local.ports import HOST
+from tests.faults.files import customers
+from tests.faults.oracle import Oracle
+from tests.faults.probe import probing
+from tests.faults.report import Report
+from tests.faults.stack import Backends, FaultStack, open_stack
+from tests.faults.tenants import NoAnswer, Tenant
+
+FILE = customers(600, seed=4)
+CALIBRATION_CLIENTS = 16
+CALIBRATION_SECONDS = 5.0
+OVERLOAD_SECONDS = 10.0
+OVER = 2.0
+MAX_OPEN = 300
+"""Uploads under way at once; more would measure the generator."""
+
+DRAIN_SECONDS = 150.0
+ANSWER_SECONDS = 20.0
+
+
+@dataclass
+class Load:
+    """What was sent and what came back."""
+
+    stack: FaultStack
+    tenants: list[Tenant]
+    answers: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    unanswered: list[str] = field(default_factory=list)
+
+    async def upload(self) -> bool:
+        """Upload one file; whether it was accepted."""
+        tenant = self.tenants[self.sent % len(self.tenants)]
+        self.sent += 1
+        try:
+            answer = await tenant.upload(FILE, seconds=ANSWER_SECONDS)
+        except NoAnswer as error:
+            self.answers["none"] += 1
+            self.unanswered.append(str(error))
+            return False
+        self.answers[f"{answer.status} {answer.body.get('code', '')}".strip()] += 1
+        if answer.status == 202:
+            self.stack.note(answer.prediction_id, tenant, "overload")
+        return answer.status == 202
+
+
+async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
+    """Find the rate the API can take, send twice of it, then SIGTERM it under that load."""
+    async with open_stack("overload", backends) as stack:
+        api = await stack.start_api()
+        await stack.start_worker()
+        await stack.start_worker()
+        await oracle.learn(stack, {"overload": FILE})
+        tenants = [stack.tenant(f"tenant-{number}") for number in range(6)]
+        rate = await _calibrate(Load(stack, tenants))
+        reader = stack.tenant("reader")
+        read = await stack.upload(reader, FILE, "overload")
+        path = f"/v1/predictions/{read.prediction_id}"
+        port = int(api.url.rpartition(":")[2])
+        async with probing(HOST, port, path, reader.token) as reads, probing(HOST, port, "/readyz") as ready:
+            load = Load(stack, tenants)
+            await asyncio.sleep(1)
+            began = time.time()
+            await _send(load, OVER * rate, OVERLOAD_SECONDS)
+            median, p99 = (reads.quantile_ms(share, began) for share in (0.5, 0.99))
+            report.read_p99_ms_under_overload = p99
+            report.say(
+                stack.name,
+                f"the API takes {rate:.0f} uploads/s; at {OVER:.0f} times that: {dict(load.answers)}, "
+                f"reads p50 {median:.0f} ms, p99 {p99:.0f} ms, {reads.failed(began)} of {len(reads.trips)} "
+                f"unanswered, readiness p99 {ready.quantile_ms(0.99, began):.0f} ms",
+            )
+            for count in (len(load.unanswered), reads.failed(began)):
+                if count:
+                    report.stop_other(stack.name, f"{count} requests got no answer under overload")
+        await _stop_under_load(stack, report, tenants, rate)
+        await api.start()
+        await stack.wait_final(stack.accepted, DRAIN_SECONDS)
+        report.say(stack.name, await oracle.judge(stack, report))
+
+
+async def _calibrate(load: Load) -> float:
+    """Return the uploads a second that are accepted from a few clients, each sending one after the other."""
+    end = time.monotonic() + CALIBRATION_SECONDS
+    accepted = 0
+
+    async def client() -> None:
+        nonlocal accepted
+        while time.monotonic() < end:
+            taken = await load.upload()
+            accepted += taken
+
+    await asyncio.gather(*(client() for _ in range(CALIBRATION_CLIENTS)))
+    return max(1.0, accepted / CALIBRATION_SECONDS)
+
+
+async def _send(load: Load, rate: float, seconds: float) -> None:
+    """Send uploads at a rate, whether the ones before were answered or not."""
+    began = time.monotonic()
+    open_now: set[asyncio.Task[bool]] = set()
+    sent = 0
+    while (now := time.monotonic() - began) < seconds:
+        while sent < now * rate:
+            sent += 1
+            if len(open_now) < MAX_OPEN:
+                task = asyncio.create_task(load.upload())
+                open_now.add(task)
+                task.add_done_callback(open_now.discard)
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*open_now, return_exceptions=True)
+
+
+async def _stop_under_load(stack: FaultStack, report: Report, tenants: list[Tenant], rate: float) -> None:
+    """SIGTERM while clients upload: each request on a connection that was taken is answered."""
+    load = Load(stack, tenants)
+    sending = asyncio.create_task(_send(load, rate, 4.0))
+    await asyncio.sleep(2)
+    stack.api.send_signal(signal.SIGTERM)
+    said_no = await _readiness_says_no(stack)
+    code = await stack.api.child.wait()
+    await sending
+    # Once it has ended nobody listens: that is a refused connection, not a request without an answer.
+    cut = [text for text in load.unanswered if "ClientConnectorError" not in text]
+    report.say(
+        stack.name,
+        f"SIGTERM under load: ended with {code}, {dict(load.answers)}, {len(cut)} cut off, readiness "
+        + ("said no before the socket closed" if said_no else "never said no"),
+    )
+    if cut:
+        report.stop_other(stack.name, f"{len(cut)} requests were cut off by a SIGTERM, as: {cut[0]}")
+    if not said_no:
+        report.stop_other(stack.name, "readiness did not say no before the socket closed")
+
+
+async def _readiness_says_no(stack: FaultStack) -> bool:
+    timeout = aiohttp.ClientTimeout(total=3)
+    while stack.api.child.running:
+        try:
+            async with stack.session.get(f"{stack.api.url}/readyz", timeout=timeout) as answer:
+                if answer.status == 503:
+                    return True
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+    return False
