@@ -1,8 +1,21 @@
 """What happens to one message, in the order of the file: decode, claim, attempt, settle an error.
 
 A message asks for one prediction. The handler claims it, fetches and scores its file, stores the results and
-completes the prediction; the outcome it returns says what the consumer does with the message. A prediction
-becomes FAILED only when its message dies.
+completes the prediction; the outcome it returns says what the consumer does with the message.
+
+How an attempt can end, by what was raised:
+
+| raised | the prediction | the message | costs an attempt |
+|---|---|---|---|
+| a failure that no attempt can fix (`_PERMANENT`) | FAILED, with its code | deleted | |
+| `DependencyUnavailable` | waits, as if it had not been claimed | released by the open breaker | no |
+| `FenceLost` | another worker's | retried | no |
+| a cancellation: drain, lost lease | waits, as if it had not been claimed | released | no |
+| nothing: the worker died | waits until its lease lapses, then is a suspect | visible again | no |
+| any other error | retried; FAILED after the last of `max_attempts` | retried or deleted | yes |
+
+A suspect (`crashes` above 0) is scored in a child process. If that dies too, or after MAX_CRASHES, the
+prediction is FAILED as `worker_crashed`.
 """
 
 import asyncio
@@ -10,34 +23,52 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Never, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from consumer_worker.objects import Objects, UploadChanged, UploadMissing
-from consumer_worker.scoring import ScoringFailed, ScoringRequest, score_file
+from consumer_worker.errors import DependencyUnavailable
+from consumer_worker.isolation import ScoringProcessDied
+from consumer_worker.objects import RESULTS_PREFIX, Objects, UploadChanged, UploadMissing
+from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
 from consumer_worker.scoring_pool import ScoringPool
-from consumer_worker.scratch import attempt_folder
+from consumer_worker.scratch import attempt_folder, scratch_errors
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
-from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Retry
-from consumer_worker.store import AlreadyFinal, Claim, FenceLost, HeldElsewhere, Store, UnknownPrediction
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Retry, Unavailable
+from consumer_worker.store import (
+    AlreadyFinal,
+    Claim,
+    FenceLost,
+    ForgedRequest,
+    HeldElsewhere,
+    Refused,
+    Store,
+    UnknownPrediction,
+)
+from consumer_worker.subject import read_subject
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.codec import decode
 from retainwise_contracts.envelope import Envelope
-from retainwise_contracts.errors import MalformedMessage, UnsupportedVersion
+from retainwise_contracts.errors import ContractError, MalformedMessage, UnsupportedVersion
 from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 from retainwise_contracts.status import PredictionStatus
 
 Request = Envelope[PredictionRequestedV1]
+
+LEASE_MARGIN_SECONDS = 2.0
+"""By so much the lease on the row ends before the message's: the delivery after a crash finds it lapsed."""
+
+MAX_CRASHES = 10
+"""Workers that may die while they hold one prediction. If its own file kills them, its child process dies
+next and ends it; so many crashes are those of other files, or of the child's parent."""
 
 HELD_ELSEWHERE_MARGIN_SECONDS = 1.0
 """Added to what is left of another worker's lease before its message is delivered again."""
@@ -77,6 +108,7 @@ _PERMANENT: Mapping[type[Exception], Callable[..., Failure]] = MappingProxyType(
         ScoringFailed: lambda error: Failure.of(error.code, error.detail),
         UploadMissing: lambda _: Failure.of(FailureCode.UPLOAD_MISSING),
         UploadChanged: lambda _: Failure.of(FailureCode.UPLOAD_CHANGED),
+        ScoringProcessDied: lambda _: Failure.of(FailureCode.WORKER_CRASHED),
     }
 )
 """Errors that no further attempt can fix, and the failure each becomes. All others are transient."""
@@ -112,12 +144,42 @@ class PredictionHandler:
         self._max_receive_count = max_receive_count
         self._scratch = scratch
         self._running: dict[UUID, Delivery] = {}
+        self._orphaned: dict[UUID, UUID] = {}
+        """Claims that could not be released, or whose answer was lost, each with its token."""
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Handle one delivery; the consumer treats whatever this raises as transient."""
-        message = _decode_request(delivery)
-        if isinstance(message, Park):
-            return message
+        try:
+            try:
+                message = decode(delivery.body)
+            except (MalformedMessage, UnsupportedVersion) as error:
+                return await self._park(delivery, error)
+            if not isinstance(message.data, PredictionRequestedV1):
+                return Park(f"UnexpectedMessage: {message.type} does not belong in this queue")
+            return await self._handle(delivery, cast("Request", message))
+        except DependencyUnavailable as error:
+            return Unavailable(error.dependency, str(error))
+
+    async def probe_database(self) -> None:
+        """Check that the database is back, and release the claims that it could not be asked to release.
+
+        Raises:
+            DatabaseUnavailable: it is not.
+        """
+        await self._store.probe()
+        if orphaned := dict(self._orphaned):
+            await self._store.release_orphaned_claims(orphaned)
+            for prediction_id, token in orphaned.items():
+                if self._orphaned.get(prediction_id) == token:
+                    del self._orphaned[prediction_id]
+
+    async def _park(self, delivery: Delivery, error: ContractError) -> Park:
+        """Park a message that cannot be read; the prediction that it names is not taken for lost."""
+        if subject := read_subject(delivery.body):
+            await self._store.mark_parked(subject.prediction_id, subject.tenant_id)
+        return Park(f"{type(error).__name__}: {error}")
+
+    async def _handle(self, delivery: Delivery, message: Request) -> Outcome:
         fields: dict[str, object] = {
             LogField.PREDICTION_ID: str(message.data.prediction_id),
             LogField.TENANT_ID: message.data.tenant_id,
@@ -125,7 +187,7 @@ class PredictionHandler:
         delivery.notes |= fields
         with bound_contextvars(**{LogField.MESSAGE_ID: delivery.message_id}, **fields):
             with _timed(delivery, "claim_seconds"):
-                claimed = await self._claim(message.data.prediction_id)
+                claimed = await self._claim(delivery, message.data)
             match claimed:
                 case AlreadyFinal(status):
                     log.info("prediction_already_final", status=status)
@@ -138,14 +200,23 @@ class PredictionHandler:
                     if delivery.receive_count < self._max_receive_count:
                         return Retry(reason="no such prediction yet")
                     return Park("UnknownPrediction: there is no row with this id")
+                case ForgedRequest(field):
+                    log.error("request_forged", field=field)
+                    return Park(f"ForgedRequest: {field} is not the prediction's")
                 case Claim() as claim:
-                    log.info("prediction_claimed", fence=claim.fence, attempt=claim.attempt)
+                    log.info(
+                        "prediction_claimed", fence=claim.fence, attempt=claim.attempt, crashes=claim.crashes
+                    )
                     delivery.notes |= {"fence": claim.fence, "attempt": claim.attempt}
                     return await self._attempt(Attempt(delivery, message, claim))
 
-    async def _claim(self, prediction_id: UUID) -> Claim | HeldElsewhere | AlreadyFinal | UnknownPrediction:
+    async def _claim(self, delivery: Delivery, request: PredictionRequestedV1) -> Claim | Refused:
         """Claim the prediction; if cancelled meanwhile, release what may have been claimed by then."""
-        claiming = asyncio.ensure_future(self._store.claim_prediction(prediction_id))
+        # One for each delivery: a second delivery of the same message must not pass for the first.
+        token = uuid4()
+        claiming = asyncio.ensure_future(
+            self._store.claim_prediction(request, token, lease_seconds=_lease_seconds(delivery))
+        )
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -154,6 +225,9 @@ class PredictionHandler:
                 async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                     if isinstance(claimed := await claiming, Claim):
                         await self._release(claimed)
+            raise
+        except DependencyUnavailable:
+            self._orphaned[request.prediction_id] = token
             raise
 
     async def _attempt(self, attempt: Attempt) -> Outcome:
@@ -166,23 +240,24 @@ class PredictionHandler:
         except FenceLost:
             log.warning("prediction_overtaken", fence=claim.fence)
             return Retry(reason="overtaken by another worker")
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, DependencyUnavailable):
             await self._release(claim)
             raise
         finally:
             del self._running[claim.prediction_id]
 
     async def _score_or_end(self, attempt: Attempt) -> Outcome:
-        deadline = attempt.message.data.deadline
-        if deadline is not None and datetime.now(UTC) >= deadline:
+        claim = attempt.claim
+        if claim.is_overdue:
             await self._end(attempt, PredictionStatus.EXPIRED)
-        elif attempt.claim.attempt > self._max_attempts:
-            # Each attempt before this one died with its worker, so that none could record a failure.
+        elif claim.crashes >= MAX_CRASHES:
+            await self._fail(attempt, Failure.of(FailureCode.WORKER_CRASHED))
+        elif claim.attempt > self._max_attempts:  # the setting was lowered
             await self._fail(attempt, Failure.of(FailureCode.ATTEMPTS_EXHAUSTED))
         else:
             try:
                 await self._score_in_time(attempt)
-            except FenceLost:
+            except (FenceLost, DependencyUnavailable):
                 raise
             except Exception as error:  # an unknown one is transient
                 return await self._settle_error(attempt, error)
@@ -196,7 +271,7 @@ class PredictionHandler:
         except TimeoutError as error:
             if limit.expired():
                 raise TookTooLong(f"not done after {self._max_handling_seconds} s") from error
-            raise  # a timeout of the database or of S3
+            raise
 
     async def _score(self, attempt: Attempt) -> None:
         """Fetch the file, score it, store the results under this claim's fence, complete the prediction."""
@@ -204,28 +279,14 @@ class PredictionHandler:
         model = self._models.get(str(request.model))
         if model is None:
             raise ModelNotInstalled(str(request.model))
-        score = partial(
-            score_file,
-            model=model,
-            request=ScoringRequest(
-                prediction_id=request.prediction_id,
-                input_sha256=request.upload.sha256,
-                mapping=request.mapping,
-                reasons=request.options.reasons,
-                confirmed=frozenset(request.options.confirmed),
-            ),
-        )
         async with attempt_folder(self._scratch) as folder:
             with _timed(delivery, "fetching_seconds"):
                 await self._objects.download(request.upload, folder / "upload")
-            with _timed(delivery, "scoring_seconds"):
-                report = await self._scoring_pool.run(
-                    lambda cancelled: score(folder / "upload", folder, cancelled=cancelled),
-                    size_bytes=request.upload.size_bytes,
-                )
+            with _timed(delivery, "scoring_seconds"), scratch_errors():
+                report = await self._score_file(attempt, model, folder)
             with _timed(delivery, "storing_seconds"):
                 # The fence is part of the key: an overtaken worker writes beside the result, never over it.
-                prefix = f"results/{request.tenant_id}/{request.prediction_id}/{claim.fence}"
+                prefix = f"{RESULTS_PREFIX}{request.tenant_id}/{request.prediction_id}/{claim.fence}"
                 result = await self._objects.store_results(folder, report.files, prefix)
                 await self._store.complete_prediction(
                     claim, attempt.message, rows=report.rows, summary=report.summary, result=result
@@ -237,6 +298,25 @@ class PredictionHandler:
             rejected=report.rows.rejected,
         )
 
+    async def _score_file(self, attempt: Attempt, model: ChurnModel, folder: Path) -> ScoringReport:
+        """Score in a thread, or in a child process if the file may have killed a worker before."""
+        request = attempt.message.data
+        source = folder / "upload"
+        asked = ScoringRequest(
+            prediction_id=request.prediction_id,
+            input_sha256=request.upload.sha256,
+            mapping=request.mapping,
+            reasons=request.options.reasons,
+            confirmed=frozenset(request.options.confirmed),
+        )
+        if attempt.claim.crashes:
+            log.info("scoring_suspect", crashes=attempt.claim.crashes)
+            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
+        return await self._scoring_pool.run(
+            lambda cancelled: score_file(source, folder, model, asked, cancelled=cancelled),
+            size_bytes=request.upload.size_bytes,
+        )
+
     async def _settle_error(self, attempt: Attempt, error: Exception) -> Outcome:
         """Decide by the error's type: permanent, the last attempt, or one more."""
         permanent = _PERMANENT.get(type(error))
@@ -246,8 +326,7 @@ class PredictionHandler:
         claim = attempt.claim
         code = _TRANSIENT.get(type(error), FailureCode.ATTEMPTS_EXHAUSTED)
         log.warning("attempt_failed", attempt=claim.attempt, error=repr(error), exc_info=error)
-        last_delivery = attempt.delivery.receive_count >= self._max_receive_count
-        if claim.attempt >= self._max_attempts or last_delivery:
+        if claim.attempt >= self._max_attempts:
             await self._fail(attempt, Failure.of(code))
             return Ack()
         delay = full_jitter(claim.attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
@@ -262,19 +341,27 @@ class PredictionHandler:
         log.info("prediction_ended", status=status, failure=failure.code if failure else None)
 
     async def _release(self, claim: Claim) -> None:
-        """Release the claim of a handler that is being cancelled, so that the next worker need not wait."""
-        # Where this fails, for whatever reason, the lease lapses by itself.
-        with suppress(Exception):
+        """Release the claim of a handler that is stopped, so that the next delivery need not wait.
+
+        Where the database cannot be asked now, the probe does it later, or the lease lapses by itself.
+        """
+        try:
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                 await self._store.release_prediction(
                     claim, retry_reason="interrupted", retry_seconds=0, interrupted=True
                 )
-                log.info("prediction_released", fence=claim.fence)
+        except FenceLost:
+            return
+        except Exception as error:  # the handler's own end is the one to report
+            log.warning("release_failed", fence=claim.fence, error=repr(error))
+            self._orphaned[claim.prediction_id] = claim.token
+        else:
+            log.info("prediction_released", fence=claim.fence)
 
     async def _renew_lease(self, attempt: Attempt, _granted_seconds: float) -> None:
         """Renew the lease on the row; the consumer calls this after each extension of the message's."""
         try:
-            await self._store.renew_lease(attempt.claim)
+            await self._store.renew_lease(attempt.claim, _lease_seconds(attempt.delivery))
         except FenceLost:
             attempt.delivery.stop_handler(Retry(reason="overtaken by another worker"))
 
@@ -295,14 +382,10 @@ class PredictionHandler:
                     delivery.stop_handler(Ack())
 
 
-def _decode_request(delivery: Delivery) -> Request | Park:
-    try:
-        message = decode(delivery.body)
-    except (MalformedMessage, UnsupportedVersion) as error:
-        return Park(f"{type(error).__name__}: {error}")
-    if not isinstance(message.data, PredictionRequestedV1):
-        return Park(f"UnexpectedMessage: {message.type} does not belong in this queue")
-    return cast("Request", message)
+def _lease_seconds(delivery: Delivery) -> float:
+    """Return how long a claim may last: a little less than the message stays invisible."""
+    left = delivery.lease_seconds_left()
+    return max(left - LEASE_MARGIN_SECONDS, left / 2)  # the latter for very short leases
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumer_worker.errors import StartRefused
+from consumer_worker.errors import DatabaseUnavailable, StartRefused
 from consumer_worker.objects import STALLED_AFTER_SECONDS, Objects
 from consumer_worker.scoring_pool import ScoringPool
 from consumer_worker.scratch import open_scratch
@@ -119,14 +119,10 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise StartRefused(describe_database_error(error, address)) from error
     try:
-        store = Store(
-            pool,
-            lease_owner=f"{socket.gethostname()}:{os.getpid()}",
-            lease_seconds=settings.visibility_timeout_seconds,
-        )
+        store = Store(pool, lease_owner=f"{socket.gethostname()}:{os.getpid()}")
         try:
             revision = await store.read_schema_revision()
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, DatabaseUnavailable) as error:
             raise StartRefused(
                 f"the database at {address} has no readable schema: run the migrations ({_describe(error)})"
             ) from error

@@ -1,11 +1,15 @@
-"""Threads that score files, so that the event loop never does."""
+"""Where files are scored, so that the event loop never does: threads, and a process for a suspect."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
+
+from consumer_worker.isolation import score_in_child
+from consumer_worker.scoring import ScoringReport, ScoringRequest
 
 ResultT = TypeVar("ResultT")
 
@@ -24,6 +28,7 @@ class ScoringPool:
             raise ValueError("at least two threads are needed: one is kept for small files")
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
         self._large = asyncio.Semaphore(threads - 1)
+        self._child = asyncio.Semaphore(1)
 
     async def run(self, score: Callable[[threading.Event], ResultT], *, size_bytes: int) -> ResultT:
         """Run `score` in a thread and return what it returns or raise what it raises.
@@ -43,6 +48,16 @@ class ScoringPool:
                     await asyncio.wait([result])
                     result.exception()  # or asyncio would warn that nobody read it
                 raise
+
+    async def run_alone(
+        self, source: Path, destination: Path, model: str, request: ScoringRequest
+    ) -> ScoringReport:
+        """Score a suspect in a child process, one at a time: there is memory for one beside the threads.
+
+        It raises what `score_in_child` raises.
+        """
+        async with self._child:
+            return await score_in_child(source, destination, model, request)
 
     def close(self) -> None:
         """Stop the threads; no job may be running."""

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     aws_region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The AWS region, as eu-central-1")
 
     visibility_timeout_seconds: int = Field(
-        default=300,
+        default=60,
         ge=2,
         le=MAX_VISIBILITY_SECONDS - HANDLING_MARGIN_SECONDS,
         description="How long a received message, and the lease on its row, stay hidden without a heartbeat",
@@ -67,10 +67,21 @@ class Settings(BaseSettings):
         description="Files scored at once; one of them is always kept for a small file",
     )
     max_attempts: int = Field(
-        default=5, ge=1, le=100, description="Claims of one prediction before it becomes FAILED"
+        default=5,
+        ge=1,
+        le=100,
+        description="Attempts that may fail by themselves before a prediction becomes FAILED",
     )
     reconcile_seconds: float = Field(
         default=60, ge=0.1, le=3_600, description="How often to look for predictions that nobody will end"
+    )
+    sweep_seconds: float = Field(
+        default=300, ge=0.1, le=86_400, description="How often to remove what ended attempts left behind"
+    )
+    unused_results_seconds: float = Field(
+        default=86_400,
+        ge=0,
+        description="Age at which result files are removed that no prediction names",
     )
     shutdown_grace_seconds: float = Field(
         default=110,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from uuid import UUID
 import aiosql
 import asyncpg
 
+from consumer_worker.errors import DatabaseUnavailable
+from consumer_worker.retrying import retry_unavailable
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.failures import Failure, FailureCode
@@ -23,16 +26,31 @@ from retainwise_contracts.prediction_requested import ModelReference, Prediction
 from retainwise_contracts.results import RowCounts, Summary
 from retainwise_contracts.status import PredictionStatus
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The oldest revision of the schema this release can work with; newer ones stay compatible by rule."""
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 """For each statement, acquiring a connection included: far above a healthy database, far below a lease."""
 
+CLAIM_RETRY_SECONDS = 2.0
+"""For how long a claim and a release are repeated: a lost answer is one, an outage the breaker's."""
+
+RESULT_RETRY_SECONDS = 30.0
+"""For how long the end of a prediction is repeated: what was scored for an hour is worth a wait."""
+
+MAX_DOUBLINGS = 5
+"""A message that seems lost is sent again after up to 2^5 times the first wait: an hour, at the defaults."""
+
 SWEEP_ROWS = 100
 """Predictions of each kind that one sweep of the reconciler takes up, so that it stays short."""
 
 _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_text("utf-8"), "asyncpg")
+
+
+_UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+_READ_ONLY = "25006"
+"""SQLSTATE classes of errors that concern every statement (connections, logins, no such database, deadlocks
+and other rollbacks, resources, the server's state, shutdowns, the system), and one code."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,12 @@ class Claim:
     prediction_id: UUID
     fence: int
     attempt: int
+    """Those that failed, and this one."""
+    token: UUID
+    crashes: int = 0
+    """Workers that died while they held it."""
+    is_overdue: bool = False
+    """Whether its deadline has passed, by the database's clock."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +87,27 @@ class UnknownPrediction:
     """There is no such row: not yet, on a replica that lags, or never."""
 
 
+@dataclass(frozen=True)
+class ForgedRequest:
+    """The message says something else than the row it names: somebody but the API has written it."""
+
+    field: str
+
+
+Refused = HeldElsewhere | AlreadyFinal | UnknownPrediction | ForgedRequest
+"""Why there is nothing to claim."""
+
+
 class FenceLost(Exception):
     """Another worker has claimed the prediction since; nothing was written."""
+
+
+@dataclass(frozen=True)
+class FinishedPrediction:
+    """What says which files of a prediction that has ended are of use."""
+
+    tenant_id: str
+    result: ResultLocation | None
 
 
 @dataclass(frozen=True)
@@ -80,50 +123,84 @@ class ParkedOutcome(Enum):
     """The outcome for a prediction whose message is parked in the dead-letter queue."""
 
     FAILED = "failed"
+    SENT_AGAIN = "sent again"
     ALREADY_FINAL = "already final"
     STILL_OPEN = "still open"
-    """A worker is working on it or soon will be, or there is no such row."""
+    """A worker is working on it or soon will be, there is no such row, or the message is forged."""
 
 
 class Store:
     """Predictions in PostgreSQL.
 
-    Every method may raise `asyncpg.PostgresError`, `OSError` or `TimeoutError` where the database cannot be
-    reached or refuses; the handler treats these as transient.
+    Every method raises DatabaseUnavailable where the database cannot be used; claims, releases and ends are
+    first repeated for a while, and do no harm if only the answer was lost.
     """
 
-    def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", *, lease_owner: str, lease_seconds: float
-    ) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, lease_owner: str) -> None:
         self._pool = pool
         self._lease_owner = lease_owner
-        self._lease_seconds = lease_seconds
 
     async def read_schema_revision(self) -> str:
         """Return the revision of the database's schema."""
         async with self._connection() as connection:
             return str(await _queries.read_schema_revision(connection))
 
-    async def claim_prediction(
-        self, prediction_id: UUID
-    ) -> Claim | HeldElsewhere | AlreadyFinal | UnknownPrediction:
-        """Take a prediction that is neither final nor held under a live lease."""
+    async def probe(self) -> None:
+        """Check that the database can be written to. Raises DatabaseUnavailable."""
         async with self._connection() as connection:
-            row = await _queries.claim_prediction(
-                connection,
-                prediction_id=prediction_id,
-                lease_owner=self._lease_owner,
-                lease_seconds=self._lease_seconds,
-            )
+            if not await _queries.probe_database(connection):
+                raise DatabaseUnavailable("it is read-only")
+
+    async def claim_prediction(
+        self, request: PredictionRequestedV1, token: UUID, *, lease_seconds: float
+    ) -> Claim | Refused:
+        """Take a prediction that is neither final nor held under a live lease, if the request is the row's.
+
+        A claim that is already held under `token` is returned again.
+        """
+        claim = partial(self._claim, request, token, lease_seconds)
+        return await retry_unavailable(claim, within_seconds=CLAIM_RETRY_SECONDS)
+
+    async def _claim(
+        self, request: PredictionRequestedV1, token: UUID, lease_seconds: float
+    ) -> Claim | Refused:
+        asked = _identity(request)
+        async with self._connection() as connection:
+            try:
+                row = await _queries.claim_prediction(
+                    connection,
+                    prediction_id=request.prediction_id,
+                    **asked,
+                    lease_token=token,
+                    lease_owner=self._lease_owner,
+                    lease_seconds=lease_seconds,
+                )
+            except asyncpg.DataError:
+                return ForgedRequest("a value that no row can hold")
             if row is not None:
-                return Claim(prediction_id, fence=row["fence"], attempt=row["attempt"])
-            row = await _queries.read_claim(connection, prediction_id=prediction_id)
+                return Claim(request.prediction_id, **row, token=token)
+            row = await _queries.read_prediction(connection, prediction_id=request.prediction_id)
         if row is None:
             return UnknownPrediction()
+        for field, value in asked.items():
+            if row[field] != value:
+                return ForgedRequest(field)
         status = PredictionStatus(row["status"])
         if status.is_final:
             return AlreadyFinal(status)
         return HeldElsewhere(max(0.0, row["lease_seconds_left"] or 0.0))
+
+    async def release_orphaned_claims(self, tokens: Mapping[UUID, UUID]) -> None:
+        """Release the claims held under these tokens, by prediction; none of them counts as an attempt."""
+        async with self._connection() as connection:
+            await _queries.release_orphaned_claims(
+                connection, prediction_ids=list(tokens), lease_tokens=list(tokens.values())
+            )
+
+    async def mark_parked(self, prediction_id: UUID, tenant_id: str) -> None:
+        """Note that the prediction's message is parked, so that it is not taken for lost."""
+        async with self._connection() as connection:
+            await _queries.mark_parked(connection, prediction_id=prediction_id, tenant_id=tenant_id)
 
     async def find_ended(self, prediction_ids: Collection[UUID]) -> tuple[UUID, ...]:
         """Return which of these predictions have ended, whoever ended them."""
@@ -131,14 +208,14 @@ class Store:
             ended = _queries.find_ended(connection, prediction_ids=list(prediction_ids))
             return _ids([row async for row in ended])
 
-    async def renew_lease(self, claim: Claim) -> None:
-        """Keep the claim for another lease. Raises FenceLost."""
+    async def renew_lease(self, claim: Claim, lease_seconds: float) -> None:
+        """Keep the claim for so long from now. Raises FenceLost."""
         async with self._connection() as connection:
             kept = await _queries.renew_lease(
                 connection,
                 prediction_id=claim.prediction_id,
                 fence=claim.fence,
-                lease_seconds=self._lease_seconds,
+                lease_seconds=lease_seconds,
             )
         if not kept:
             raise FenceLost
@@ -148,8 +225,14 @@ class Store:
     ) -> None:
         """Release the claim and store when and why it is tried again. Raises FenceLost.
 
-        An attempt that was `interrupted` by the worker's own stop does not count as one.
+        An attempt that was `interrupted`, by the worker's own stop or an outage, does not count as one.
         """
+        release = partial(self._release, claim, retry_reason, retry_seconds, interrupted=interrupted)
+        await retry_unavailable(release, within_seconds=CLAIM_RETRY_SECONDS)
+
+    async def _release(
+        self, claim: Claim, retry_reason: str, retry_seconds: float, *, interrupted: bool
+    ) -> None:
         async with self._connection() as connection:
             released = await _queries.release_prediction(
                 connection,
@@ -159,8 +242,10 @@ class Store:
                 retry_seconds=retry_seconds,
                 interrupted=interrupted,
             )
-        if not released:
-            raise FenceLost
+            if not released:
+                row = await _queries.read_prediction(connection, prediction_id=claim.prediction_id)
+                if row is None or row["fence"] != claim.fence or PredictionStatus(row["status"]).is_final:
+                    raise FenceLost
 
     async def complete_prediction(
         self,
@@ -171,7 +256,18 @@ class Store:
         summary: Summary,
         result: ResultLocation,
     ) -> None:
-        """Store a result and its event in one transaction. Raises FenceLost."""
+        """Store a result and its event in one transaction; does nothing if that is done. Raises FenceLost."""
+        complete = partial(self._complete, claim, message, rows, summary, result)
+        await retry_unavailable(complete, within_seconds=RESULT_RETRY_SECONDS)
+
+    async def _complete(
+        self,
+        claim: Claim,
+        message: Envelope[PredictionRequestedV1],
+        rows: RowCounts,
+        summary: Summary,
+        result: ResultLocation,
+    ) -> None:
         async with self._connection() as connection, connection.transaction():
             row = await _queries.complete_prediction(
                 connection,
@@ -184,7 +280,8 @@ class Store:
                 result=result.model_dump_json(),
             )
             if row is None:
-                raise FenceLost
+                await self._require_ended(connection, claim, PredictionStatus.COMPLETED)
+                return
             event = PredictionCompletedV1(
                 prediction_id=claim.prediction_id,
                 tenant_id=message.data.tenant_id,
@@ -205,43 +302,91 @@ class Store:
         status: PredictionStatus,
         failure: Failure | None,
     ) -> None:
-        """End a prediction as FAILED or EXPIRED, with its event, in one transaction. Raises FenceLost."""
-        async with self._connection() as connection, connection.transaction():
-            await self._end(
-                connection,
-                {"prediction_id": claim.prediction_id, "fence": claim.fence},
-                status,
-                failure,
-                message.traceparent,
-            )
+        """End a prediction as FAILED or EXPIRED, with its event, in one transaction; does nothing if it has.
 
-    async def fail_parked_prediction(
-        self, prediction_id: UUID, failure: Failure, *, died_after_seconds: float
-    ) -> ParkedOutcome:
-        """End the prediction of a parked message, unless it has ended or a worker may still finish it."""
+        Raises:
+            FenceLost: another worker has claimed the prediction since, or it has ended in another way.
+        """
+        end = partial(self._end_claimed, claim, message, status, failure)
+        await retry_unavailable(end, within_seconds=RESULT_RETRY_SECONDS)
+
+    async def _end_claimed(
+        self,
+        claim: Claim,
+        message: Envelope[PredictionRequestedV1],
+        status: PredictionStatus,
+        failure: Failure | None,
+    ) -> None:
+        held = {"prediction_id": claim.prediction_id, "fence": claim.fence}
         async with self._connection() as connection, connection.transaction():
-            parked = await _queries.find_parked_prediction(
-                connection, prediction_id=prediction_id, silent_seconds=died_after_seconds
-            )
-            if parked is not None:
+            try:
+                await self._end(connection, held, status, failure, message.traceparent)
+            except FenceLost:
+                await self._require_ended(connection, claim, status)
+
+    async def _require_ended(
+        self,
+        connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+        claim: Claim,
+        status: PredictionStatus,
+    ) -> None:
+        """Check that this claim itself has ended the prediction, in a try whose answer was lost."""
+        row = await _queries.read_prediction(connection, prediction_id=claim.prediction_id)
+        if row is None or (row["fence"], row["status"]) != (claim.fence, status.value):
+            raise FenceLost
+
+    async def settle_parked_prediction(
+        self, request: PredictionRequestedV1, *, max_attempts: int, silent_seconds: float
+    ) -> ParkedOutcome:
+        """Have the message of a parked one's prediction sent again; fail it if no attempt is left.
+
+        Nothing happens if it has ended, if a worker may still finish it, or if the message is not the row's.
+        """
+        async with self._connection() as connection, connection.transaction():
+            try:
+                parked = await _queries.lock_parked_prediction(
+                    connection,
+                    prediction_id=request.prediction_id,
+                    **_identity(request),
+                    silent_seconds=silent_seconds,
+                )
+            except asyncpg.DataError:  # no row can hold such a value
+                return ParkedOutcome.STILL_OPEN
+            if parked is not None and parked["failed_attempts"] >= max_attempts:
+                failure = Failure.of(FailureCode.ATTEMPTS_EXHAUSTED)
                 await self._end(connection, parked, PredictionStatus.FAILED, failure)
                 return ParkedOutcome.FAILED
-            row = await _queries.read_claim(connection, prediction_id=prediction_id)
+            if parked is not None:
+                await _queries.send_again(connection, prediction_id=request.prediction_id)
+                return ParkedOutcome.SENT_AGAIN
+            row = await _queries.read_prediction(connection, prediction_id=request.prediction_id)
         final = row is not None and PredictionStatus(row["status"]).is_final
         return ParkedOutcome.ALREADY_FINAL if final else ParkedOutcome.STILL_OPEN
+
+    async def find_finished(self, prediction_ids: Collection[UUID]) -> Mapping[UUID, FinishedPrediction]:
+        """Return those of these predictions that have ended."""
+        async with self._connection() as connection:
+            found = _queries.find_finished(connection, prediction_ids=list(prediction_ids))
+            return {
+                row["prediction_id"]: FinishedPrediction(
+                    row["tenant_id"],
+                    ResultLocation.model_validate_json(row["result"]) if row["result"] else None,
+                )
+                async for row in found
+            }
 
     async def reconcile_predictions(
         self,
         *,
-        max_attempts: int,
-        died_after_seconds: float,
-        lost_after_seconds: float,
+        queue_is_empty: bool,
+        lost_seconds: float,
+        retention_seconds: float,
         unsendable_after_seconds: float,
     ) -> Reconciled | None:
         """End or requeue what nobody is working on any more; None if another replica is doing so.
 
-        A worker counts as dead `died_after_seconds` after its lease lapsed, a message as lost when its
-        prediction was not touched for `lost_after_seconds`, and as unsendable when sending it was tried for
+        A message can be lost once its prediction was not touched for `lost_seconds`; the queue keeps none for
+        longer than `retention_seconds`, and one is unsendable when sending it was tried for
         `unsendable_after_seconds`.
         """
         async with self._connection() as connection, connection.transaction():
@@ -253,17 +398,6 @@ class Store:
                 PredictionStatus.EXPIRED,
                 None,
             )
-            exhausted = await self._end_each(
-                connection,
-                _queries.find_exhausted_predictions(
-                    connection,
-                    max_attempts=max_attempts,
-                    silent_seconds=died_after_seconds,
-                    at_most=SWEEP_ROWS,
-                ),
-                PredictionStatus.FAILED,
-                Failure.of(FailureCode.ATTEMPTS_EXHAUSTED),
-            )
             unsendable = await self._end_each(
                 connection,
                 _queries.find_unsendable_predictions(
@@ -274,10 +408,15 @@ class Store:
             )
             await _queries.give_up_messages(connection, prediction_ids=list(unsendable))
             lost = _queries.requeue_lost_predictions(
-                connection, silent_seconds=lost_after_seconds, at_most=SWEEP_ROWS
+                connection,
+                queue_is_empty=queue_is_empty,
+                lost_seconds=lost_seconds,
+                retention_seconds=retention_seconds,
+                max_doublings=MAX_DOUBLINGS,
+                at_most=SWEEP_ROWS,
             )
             requeued = _ids([row async for row in lost])
-        return Reconciled(expired=expired, failed=exhausted + unsendable, requeued=requeued)
+        return Reconciled(expired=expired, failed=unsendable, requeued=requeued)
 
     async def _end_each(
         self,
@@ -341,8 +480,37 @@ class Store:
 
     @asynccontextmanager
     async def _connection(self) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
-        async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
-            yield connection
+        try:
+            async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
+                yield connection
+        except Exception as error:
+            if not _is_unavailable(error):
+                raise
+            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+
+
+def _is_unavailable(error: Exception) -> bool:
+    """Return whether an error concerns the database, not the one statement that met it."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return state[:2] in _UNAVAILABLE_CLASSES or state == _READ_ONLY
+    if isinstance(error, asyncpg.InterfaceError):  # a ValueError among them is about an argument
+        return not isinstance(error, ValueError)
+    return isinstance(error, asyncpg.InternalClientError | OSError)  # a TimeoutError is an OSError
+
+
+def _identity(request: PredictionRequestedV1) -> Mapping[str, Any]:
+    """Return what a request says of its prediction, by the names of the columns that must say the same."""
+    return {
+        "tenant_id": request.tenant_id,
+        "bucket": request.upload.bucket,
+        "object_key": request.upload.key,
+        "version_id": request.upload.version_id,
+        "size_bytes": request.upload.size_bytes,
+        "sha256": request.upload.sha256,
+        "model_name": request.model.name,
+        "model_version": request.model.version,
+    }
 
 
 def _ids(rows: list[asyncpg.Record]) -> tuple[UUID, ...]:

@@ -2,21 +2,26 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from typing import Never
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from consumer_worker.errors import SideTaskFailed
+from consumer_worker.errors import DatabaseUnavailable, ScratchUnavailable, SideTaskFailed, StorageUnavailable
 from consumer_worker.handler import PredictionHandler
 from consumer_worker.health import NotHealthy, serve_health
 from consumer_worker.reconciler import Reconciler, ReconcilerSettings
 from consumer_worker.resources import Resources, open_resources
+from consumer_worker.scratch import probe_scratch
 from consumer_worker.settings import Settings
+from consumer_worker.sqs.breaker import Probe
 from consumer_worker.sqs.consumer import Consumer
 from consumer_worker.sqs.telemetry import ConsumerMetrics
+from consumer_worker.sweeper import Sweeper
 from retainwise_contracts.logs import StartupEvent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -28,7 +33,7 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         StartRefused: something the worker needs is missing.
         QueueRefused: the queue is gone, or access to it is denied.
-        SideTaskFailed: the reconciler or the watch for cancellations ended.
+        SideTaskFailed: the reconciler, the sweeper or the watch for cancellations ended.
     """
     async with open_resources(settings) as resources:
         handler = build_handler(resources, settings)
@@ -38,10 +43,14 @@ async def run_worker(settings: Settings) -> None:
             settings.health_port,
             live={"loops": lambda: _require(consumer.live, "a loop of the consumer hangs")},
             ready={
-                "consumer": lambda: _require(consumer.ready, "starting or draining"),
-                "database": resources.store.read_schema_revision,
+                "consumer": lambda: _require(
+                    consumer.ready or bool(consumer.unavailable), "starting or draining"
+                ),
                 "queue": resources.queues.requests.count_messages,
-                "bucket": resources.objects.probe,
+                **{
+                    name: partial(_require_available, consumer, name, probe)
+                    for name, probe in build_probes(handler, resources).items()
+                },
             },
         ):
             _drain_on_signal(consumer)
@@ -49,7 +58,10 @@ async def run_worker(settings: Settings) -> None:
             async with _run_alongside(
                 consumer,
                 watch_cancellations=handler.watch_cancellations(),
-                reconciler=build_reconciler(resources, settings).run(),
+                reconciler=build_reconciler(
+                    resources, settings, is_paused=lambda: bool(consumer.unavailable)
+                ).run(),
+                sweeper=build_sweeper(resources, settings).run(),
             ):
                 await consumer.run()
     log.info("worker_stopped")
@@ -99,6 +111,15 @@ def build_handler(resources: Resources, settings: Settings) -> PredictionHandler
     )
 
 
+def build_probes(handler: PredictionHandler, resources: Resources) -> Mapping[str, Probe]:
+    """Build the check of each thing that every message needs, by the names the handler gives them."""
+    return {
+        DatabaseUnavailable.dependency: handler.probe_database,
+        StorageUnavailable.dependency: resources.objects.probe,
+        ScratchUnavailable.dependency: partial(asyncio.to_thread, probe_scratch, resources.scratch),
+    }
+
+
 def build_consumer(
     handler: PredictionHandler,
     resources: Resources,
@@ -111,12 +132,17 @@ def build_consumer(
         resources.queues.requests,
         handler,
         settings.consumer,
+        probes=build_probes(handler, resources),
         metrics=ConsumerMetrics(registry, prefix="retainwise_consumer"),
     )
 
 
 def build_reconciler(
-    resources: Resources, settings: Settings, *, registry: CollectorRegistry = REGISTRY
+    resources: Resources,
+    settings: Settings,
+    *,
+    is_paused: Callable[[], bool] = lambda: False,
+    registry: CollectorRegistry = REGISTRY,
 ) -> Reconciler:
     """Build the reconciler."""
     return Reconciler(
@@ -129,6 +155,18 @@ def build_reconciler(
             max_attempts=settings.max_attempts,
         ),
         registry,
+        is_paused=is_paused,
+    )
+
+
+def build_sweeper(resources: Resources, settings: Settings) -> Sweeper:
+    """Build the sweeper."""
+    return Sweeper(
+        resources.store,
+        resources.objects,
+        resources.scratch,
+        sweep_seconds=settings.sweep_seconds,
+        results_age=timedelta(seconds=settings.unused_results_seconds),
     )
 
 
@@ -148,3 +186,9 @@ def _drain_on_signal(consumer: Consumer) -> None:
 async def _require(healthy: bool, problem: str) -> None:
     if not healthy:
         raise NotHealthy(problem)
+
+
+async def _require_available(consumer: Consumer, dependency: str, probe: Probe) -> None:
+    """Check what the consumer waits for by what handlers met, all else by its probe."""
+    await _require(dependency not in consumer.unavailable, consumer.unavailable.get(dependency, ""))
+    await probe()

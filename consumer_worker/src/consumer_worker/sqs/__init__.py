@@ -3,9 +3,10 @@
 README.md beside this file says what it guarantees and shows an example.
 """
 
+from consumer_worker.sqs.breaker import Probe
 from consumer_worker.sqs.consumer import Consumer, Handler
 from consumer_worker.sqs.delivery import Delivery, State
-from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry, Unavailable
 from consumer_worker.sqs.queue import (
     Message,
     Queue,
@@ -28,6 +29,7 @@ __all__ = [
     "Message",
     "Outcome",
     "Park",
+    "Probe",
     "Queue",
     "QueueError",
     "QueueRefused",
@@ -36,5 +38,6 @@ __all__ = [
     "Retry",
     "SqsQueue",
     "State",
+    "Unavailable",
     "client_config",
 ]

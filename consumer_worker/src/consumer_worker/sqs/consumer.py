@@ -12,8 +12,10 @@ the message, unless SQS delivers it twice. For that, and for a paused process, a
 import asyncio
 import contextvars
 import math
+import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -21,9 +23,10 @@ from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
 from consumer_worker.sqs.backoff import full_jitter
+from consumer_worker.sqs.breaker import TRIAL, Breakers, Probe
 from consumer_worker.sqs.delivery import EXTENDED_STATES, TIME_FIELDS, Clock, Delivery, OnExtended, State
 from consumer_worker.sqs.flow import SLACK_SECONDS, Batcher, FairBuffer, Permits
-from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry, Unavailable
 from consumer_worker.sqs.queue import (
     BATCH_SIZE,
     MAX_VISIBILITY_SECONDS,
@@ -51,6 +54,8 @@ _BUSY_POLL_SECONDS = 1.0
 class Consumer:
     """Runs `handler` on each message of `queue` until `drain`; it keeps nothing from one message to the next.
 
+    `probes` has a check for each dependency that the handler names in `Unavailable`.
+
     `drain` and `release` are called in the event loop's thread, from a signal handler for example.
     """
 
@@ -60,6 +65,7 @@ class Consumer:
         handler: Handler,
         settings: ConsumerSettings,
         *,
+        probes: Mapping[str, Probe] = MappingProxyType({}),
         clock: Clock = time.monotonic,
         metrics: ConsumerMetrics | None = None,
     ) -> None:
@@ -85,6 +91,9 @@ class Consumer:
         self._processing: set[asyncio.Task[None]] = set()
         self._deletes = Batcher(self._delete, settings.ack_wait_seconds, self._tasks, clock)
         self._visibilities = Batcher(self._change_visibility, settings.ack_wait_seconds, self._tasks, clock)
+        self._breakers = Breakers(
+            probes, settings, self._tasks, self._metrics, clock, on_open=self._release_until_available
+        )
         self._started = False
         self._draining = asyncio.Event()
         self._blank_context = contextvars.copy_context()
@@ -100,15 +109,20 @@ class Consumer:
     def live(self) -> bool:
         """Whether the receive, heartbeat and ack loops make progress."""
         now = self._clock()
-        receives = bool(self._receivers) or not self.ready
+        receives = bool(self._receivers) or not self._started or self._draining.is_set()
         return receives and all(
             now <= due for due in (*self._due.values(), self._deletes.due, self._visibilities.due)
         )
 
     @property
     def ready(self) -> bool:
-        """Whether it takes messages: it has started and does not drain."""
-        return self._started and not self._draining.is_set()
+        """Whether it takes messages: it has started, does not drain, and nothing it needs is unavailable."""
+        return self._started and not self._draining.is_set() and not self.unavailable
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """The dependencies for which it waits, each with the reason."""
+        return self._breakers.unavailable
 
     def drain(self) -> None:
         """Stop: receive no more, release what has not begun, let running handlers finish within the grace."""
@@ -116,6 +130,7 @@ class Consumer:
             _log.info("consumer_draining", queue=self._queue.name, held=len(self._deliveries))
             self._draining.set()
             self._permits.close()
+            self._breakers.stop()
 
     def release(self) -> None:
         """Stop now (at a second signal): cancel polls and handlers, and release every message."""
@@ -159,11 +174,11 @@ class Consumer:
             # return soon waits on an empty queue: a released message then wakes it, or another consumer's.
             busy = min(_BUSY_POLL_SECONDS, self.settings.poll_drain_seconds)
             await self._wait_for_polls(timeout=busy)
-            self._release_buffered()
+            self._release_buffered(_STOPPING.reason)
             await self._wait_for_polls(timeout=self.settings.poll_drain_seconds - busy)
             self._abandon_polls()
             await self._wait_for_polls()
-            self._release_buffered()
+            self._release_buffered(_STOPPING.reason)
             while self._processing:  # messages being released, and running handlers with their acks
                 await asyncio.wait(self._processing)
         finally:
@@ -173,10 +188,13 @@ class Consumer:
         if self._receivers:
             await asyncio.wait(self._receivers, timeout=timeout)
 
-    def _release_buffered(self) -> None:
+    def _release_buffered(self, reason: str, spread_seconds: int = 0) -> None:
         for delivery in self._buffer.clear():
             self._move(delivery, State.RELEASED)
-            self._start_processing(delivery, self._release(delivery, _STOPPING))
+            self._start_processing(delivery, self._release(delivery, reason, spread_seconds))
+
+    def _release_until_available(self, reason: str) -> None:
+        self._release_buffered(reason, self.settings.release_spread_seconds)
 
     def _abandon_polls(self) -> None:
         for receiver in self._receivers:
@@ -206,10 +224,12 @@ class Consumer:
         A full batch starts another receiver; after less than half a batch this one ends, but not the last.
         """
         failures = 0
-        while asked := await self._permits.reserve(BATCH_SIZE, self.settings.full_batch_wait_seconds):
-            got = 0
+        while reserved := await self._permits.reserve(BATCH_SIZE, self.settings.full_batch_wait_seconds):
+            admitted = asked = got = 0
             try:
-                got = await self._poll(asked)
+                admitted = await self._breakers.admit()
+                if asked := min(reserved, admitted):
+                    got = await self._poll(asked)
             except QueueUnavailable as error:
                 failures += 1
                 pause = self._request_pause(failures)
@@ -222,8 +242,10 @@ class Consumer:
             else:
                 failures = 0
             finally:
-                self._permits.give_back(asked - got)
-            if got == asked and self._polling < self.settings.max_receivers:
+                self._permits.give_back(reserved - got)
+                if admitted == TRIAL:
+                    self._breakers.end_trial()  # unless a message has it
+            if got == asked == reserved and self._polling < self.settings.max_receivers:
                 self._start_receiver()
             elif got < asked / 2 and self._polling > 1:
                 self._polling -= 1  # at once, or receivers whose polls end together would all end
@@ -253,6 +275,7 @@ class Consumer:
             self._deliveries[delivery.receipt_handle] = delivery
             self._in_flight[State.BUFFERED].inc()
             self._buffer.add(delivery.group_id, delivery)
+        self._breakers.received([message.receipt_handle for message in messages])
         self._start_handlers()
         return len(messages)
 
@@ -297,6 +320,8 @@ class Consumer:
         finally:
             self._running -= 1
             self._buffer.finished(delivery.group_id)
+        if outcome is not None:
+            self._breakers.report(delivery.receipt_handle, outcome)
         self._start_handlers()
         if outcome is not None:
             await self._settle(delivery, outcome)
@@ -353,9 +378,13 @@ class Consumer:
             case Retry():
                 self._move(delivery, State.BACKOFF)
                 await self._back_off(delivery, outcome)
-            case Release():
+            case Release(reason):
                 self._move(delivery, State.RELEASED)
-                await self._release(delivery, outcome)
+                await self._release(delivery, reason)
+            case Unavailable(dependency, reason):
+                self._move(delivery, State.RELEASED)
+                reason = f"{dependency} is unavailable: {reason}"
+                await self._release(delivery, reason, self.settings.release_spread_seconds)
             case Park(reason):
                 self._move(delivery, State.PARKED)
                 await self._park(delivery, reason)
@@ -371,8 +400,9 @@ class Consumer:
     async def _back_off(self, delivery: Delivery, retry: Retry) -> None:
         await self._make_visible(delivery, self._backoff_seconds(delivery, retry), retry.reason)
 
-    async def _release(self, delivery: Delivery, release: Release) -> None:
-        await self._make_visible(delivery, 0, release.reason)
+    async def _release(self, delivery: Delivery, reason: str, spread_seconds: int = 0) -> None:
+        seconds = random.randint(0, spread_seconds)  # noqa: S311  # spreads load, protects no secret
+        await self._make_visible(delivery, seconds, reason)
 
     async def _make_visible(self, delivery: Delivery, seconds: int, reason: str) -> None:
         delivery.notes |= {"retry_seconds": seconds, "reason": reason}
@@ -551,6 +581,7 @@ class Consumer:
         self._ended[state].inc()
         delivery.state = state
         self._permits.give_back(1)
+        self._breakers.end_trial(delivery.receipt_handle)
         # The one line that every delivery writes.
         _log.info(
             "message_ended",

@@ -33,4 +33,16 @@ class Release:
     reason: str
 
 
-Outcome = Ack | Retry | Park | Release
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Handling needs `dependency`, which is unavailable: the message is not at fault.
+
+    It is released, as is everything that waits, and nothing is received until the dependency is back.
+    """
+
+    dependency: str
+    """As the consumer's `probes` name it."""
+    reason: str
+
+
+Outcome = Ack | Retry | Park | Release | Unavailable

@@ -7,7 +7,7 @@ from consumer_worker.sqs.queue import BATCH_SIZE, MAX_LONG_POLL_SECONDS, MAX_VIS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
-    """How much is held at once and for how long; the defaults suit a visibility timeout of 300 seconds.
+    """How much is held at once and for how long; the defaults suit a visibility timeout of 60 seconds.
 
     `ConsumerSettings.for_visibility` derives the lease's times from another timeout.
 
@@ -25,13 +25,13 @@ class ConsumerSettings:
     max_receivers: int = 6
     """Receive requests at the same time."""
 
-    visibility_seconds: int = 300
+    visibility_seconds: int = 60
     """The lease: how long SQS hides a received or extended message from other consumers."""
-    heartbeat_seconds: float = 15.0
+    heartbeat_seconds: float = 3.0
     """Time between two looks at all leases."""
-    extend_below_seconds: float = 150.0
+    extend_below_seconds: float = 30.0
     """A lease with less left is extended."""
-    lease_margin_seconds: float = 30.0
+    lease_margin_seconds: float = 6.0
     """A lease with less left counts as lost; a cancelled handler has this long to stop."""
     max_handling_seconds: float = 3_600.0
     """From the receive. A handler that still runs `lease_margin_seconds` before the end is cancelled, and its
@@ -52,6 +52,17 @@ class ConsumerSettings:
     request_retry_base_seconds: float = 0.5
     request_retry_cap_seconds: float = 30.0
     """The same for a failed request to the queue, by the number of failures in a row."""
+
+    probe_base_seconds: float = 0.5
+    probe_cap_seconds: float = 5.0
+    """An unavailable dependency is probed after a random time up to min(cap, base · 2^(failures - 1))."""
+    probe_timeout_seconds: float = 5.0
+    """A probe that takes longer has failed."""
+    trial_seconds: float = 30.0
+    """A half-open breaker closes if the message it let through has found nothing unavailable by then."""
+    release_spread_seconds: int = 2
+    """What an open breaker gives back becomes visible at random within this time, so that it does not all
+    reach the next consumer at once."""
 
     grace_seconds: float = 30.0
     """The longest time from `drain` to the end of `run`: what the platform allows before it kills."""
@@ -99,6 +110,15 @@ class ConsumerSettings:
                 not 0 < self.request_retry_base_seconds <= self.request_retry_cap_seconds,
                 "request_retry_base_seconds must be above 0 and at most request_retry_cap_seconds",
             ),
+            (
+                not 0 < self.probe_base_seconds <= self.probe_cap_seconds,
+                "probe_base_seconds must be above 0 and at most probe_cap_seconds",
+            ),
+            (
+                min(self.probe_timeout_seconds, self.trial_seconds) <= 0,
+                "probe_timeout_seconds and trial_seconds must be above 0",
+            ),
+            (self.release_spread_seconds < 0, "release_spread_seconds must not be negative"),
             (
                 not 0 <= self.grace_margin_seconds < self.grace_seconds,
                 "grace_margin_seconds must be below grace_seconds",

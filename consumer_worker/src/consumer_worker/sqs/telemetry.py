@@ -60,6 +60,15 @@ class ConsumerMetrics:
             buckets=_LEASE_SECONDS,
             registry=registry,
         )
+        self.unavailable = Gauge(
+            name("dependency_unavailable"),
+            "1 while a dependency's breaker is open or half open",
+            ["dependency"],
+            registry=registry,
+        )
+        self.breakers_opened = Counter(
+            name("breakers_opened"), "Outages of a dependency", ["dependency"], registry=registry
+        )
         self.ack_batch = Histogram(
             name("ack_batch_messages"), "Messages per delete request", buckets=_BATCH_SIZES, registry=registry
         )

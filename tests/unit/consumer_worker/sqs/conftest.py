@@ -9,6 +9,7 @@ from aiobotocore.session import get_session
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from consumer_worker.sqs.breaker import Probe
 from consumer_worker.sqs.consumer import Consumer, Handler
 from consumer_worker.sqs.queue import client_config
 from consumer_worker.sqs.settings import ConsumerSettings
@@ -63,13 +64,14 @@ def consuming(queue, metrics):
     """Run a consumer on `queue` while the block runs, then drain it and check that it holds nothing."""
 
     @asynccontextmanager
-    async def run(handler: Handler, **settings: Any):
+    async def run(handler: Handler, *, probes: Mapping[str, Probe] | None = None, **settings: Any):
         defaults = {"prefetch": 100, "max_handlers": 100, "visibility_seconds": 60, "poll_drain_seconds": 1.0}
         settings = defaults | settings
         consumer = RunningConsumer(
             queue,
             handler,
             ConsumerSettings.for_visibility(settings.pop("visibility_seconds"), **settings),
+            probes=probes or {},
             clock=asyncio.get_running_loop().time,
             metrics=metrics,
         )

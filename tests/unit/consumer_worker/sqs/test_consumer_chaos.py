@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry
+from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Release, Retry, Unavailable
 from consumer_worker.sqs.queue import Entry, QueueUnavailable
 from tests.unit.consumer_worker.sqs.fake_queue import Action, FakeQueue, Fault
 from tests.unit.consumer_worker.sqs.virtual_time import now
@@ -38,9 +39,17 @@ def outcome(dice: random.Random) -> Outcome:
             return Release("chaos")
         case x if x < 0.2:
             return Park("chaos")
+        case x if x < 0.24:
+            return Unavailable(dice.choice(["database", "disk"]), "chaos")
         case x if x < 0.3:
             return Retry(dice.uniform(0, 20))
     return Ack()
+
+
+async def probe(dice: random.Random) -> None:
+    await asyncio.sleep(dice.uniform(0, 2))
+    if dice.random() < 0.5:
+        raise OSError("chaos")
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -73,6 +82,7 @@ async def test_messages_are_settled_once_through_random_faults_and_stops(queue, 
     for _ in range(40):
         async with consuming(
             handle,
+            probes={"database": partial(probe, dice)},
             visibility_seconds=30,
             max_handlers=12,
             prefetch=14,
