@@ -64,13 +64,13 @@ def check(case: Case, answer: Answer, model: Model) -> Verdict:
 
 def _check_refusal(case: Case, refusal: tuple[str, str]) -> Verdict:
     code, text = refusal
-    told = f"{code}: {text}"
+    described = f"{code}: {text}"
     expected = [outcome for outcome in case.outcomes if isinstance(outcome, Refused)]
     if not expected:
-        return Verdict("unclear", ("was refused and can be scored",), told)
+        return Verdict("unclear", ("was refused and can be scored",), described)
     fitting = [outcome for outcome in expected if code in outcome.codes]
     if not fitting:
-        return Verdict("unclear", (f"refused with {code} and not with {_codes(case)}",), told)
+        return Verdict("unclear", (f"refused with {code} and not with {_codes(case)}",), described)
     lacking = min(
         ([pattern for pattern in outcome.says if not re.search(pattern, text)] for outcome in fitting),
         key=len,
@@ -79,7 +79,7 @@ def _check_refusal(case: Case, refusal: tuple[str, str]) -> Verdict:
     if not re.search(REMEDY, text, re.IGNORECASE):
         problems.append("the refusal has no remedy")
     problems += [f"the refusal repeats “{secret}”" for secret in _secrets(case) if secret in text]
-    return Verdict("unclear", tuple(problems), told) if problems else Verdict("refused")
+    return Verdict("unclear", tuple(problems), described) if problems else Verdict("refused")
 
 
 def _codes(case: Case) -> str:

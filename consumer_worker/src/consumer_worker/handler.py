@@ -11,7 +11,7 @@ How an attempt can end, by what was raised:
 | `DependencyUnavailable` | waits, as if it had not been claimed | released by the open breaker | no |
 | `FenceLost` | another worker's | retried | no |
 | a cancellation: drain, lost lease | waits, as if it had not been claimed | released | no |
-| nothing: the worker died | waits until its lease lapses, then is a suspect | visible again | no |
+| nothing: the worker died | waits until its lease expires, then is a suspect | visible again | no |
 | any other error | retried; FAILED after the last of `max_attempts` | retried or deleted | yes |
 
 A suspect (`crashes` above 0) is scored in a child process. If that dies too, or after MAX_CRASHES, the
@@ -64,20 +64,20 @@ from retainwise_contracts.status import PredictionStatus
 Request = Envelope[PredictionRequestedV1]
 
 LEASE_MARGIN_SECONDS = 2.0
-"""By so much the lease on the row ends before the message's: the delivery after a crash finds it lapsed."""
+"""The lease on the row ends this much before the message's: the delivery after a crash finds it expired."""
 
 MAX_CRASHES = 10
 """Workers that may die while they hold one prediction. If its own file kills them, its child process dies
 next and ends it; so many crashes are those of other files, or of the child's parent."""
 
 HELD_ELSEWHERE_MARGIN_SECONDS = 1.0
-"""Added to what is left of another worker's lease before its message is delivered again."""
+"""If another worker holds the claim, the message is delivered again this long after its lease ends."""
 
 CANCELLATION_CHECK_SECONDS = 0.5
-"""Between checks whether a running prediction was cancelled: one small query for all that run."""
+"""Time between two checks for cancelled predictions: one small query for all that are running."""
 
 RELEASE_TIMEOUT_SECONDS = 2.0
-"""For releasing a claim while the handler is being cancelled: the process may have to exit soon."""
+"""The limit for releasing a claim while the handler is cancelled: the process may have to exit soon."""
 
 RETRY_BASE_SECONDS = 2.0
 RETRY_CAP_SECONDS = 300.0
@@ -220,7 +220,7 @@ class PredictionHandler:
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            # Where this fails the lease lapses by itself.
+            # If this fails, the lease expires by itself.
             with suppress(Exception):
                 async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
                     if isinstance(claimed := await claiming, Claim):
@@ -343,7 +343,7 @@ class PredictionHandler:
     async def _release(self, claim: Claim) -> None:
         """Release the claim of a handler that is stopped, so that the next delivery need not wait.
 
-        Where the database cannot be asked now, the probe does it later, or the lease lapses by itself.
+        If the database is unavailable, the probe releases it later, or the lease expires by itself.
         """
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
@@ -358,7 +358,7 @@ class PredictionHandler:
         else:
             log.info("prediction_released", fence=claim.fence)
 
-    async def _renew_lease(self, attempt: Attempt, _granted_seconds: float) -> None:
+    async def _renew_lease(self, attempt: Attempt, _seconds_left: float) -> None:
         """Renew the lease on the row; the consumer calls this after each extension of the message's."""
         try:
             await self._store.renew_lease(attempt.claim, _lease_seconds(attempt.delivery))

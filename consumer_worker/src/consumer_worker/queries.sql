@@ -9,7 +9,7 @@ select not current_setting('transaction_read_only')::bool;
 -- name: claim_prediction(prediction_id, tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version, lease_token, lease_owner, lease_seconds)^
 -- Take a prediction that nobody holds: the fence rises, so that whoever held it before can no longer write. What
 -- the message says of it must be what the row says. Under the token that holds it already, the claim is the same
--- one: its answer was lost. A lapsed lease is that of a worker that died; the attempt it began is not counted.
+-- one: its answer was lost. An expired lease is that of a worker that died; the attempt it began is not counted.
 update predictions
 set status = 'RUNNING',
     fence = fence + (lease_token is distinct from :lease_token)::int,
@@ -60,7 +60,7 @@ where prediction_id = :prediction_id and fence = :fence and lease_until is not n
 returning true;
 
 -- name: release_prediction(prediction_id, fence, interrupted, retry_reason, retry_seconds)$
--- Release a claim at once, so that the next attempt need not wait for the lease to lapse.
+-- Release a claim at once, so that the next attempt need not wait for the lease to expire.
 update predictions
 set lease_token = null,
     lease_owner = null,

@@ -177,7 +177,7 @@ def _drain_on_signal(consumer: Consumer) -> None:
     def stop(number: int) -> None:
         received.append(number)
         log.info("signal_received", signal=signal.Signals(number).name, times=len(received))
-        (consumer.drain if len(received) == 1 else consumer.release)()
+        (consumer.drain if len(received) == 1 else consumer.stop_now)()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

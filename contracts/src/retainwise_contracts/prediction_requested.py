@@ -54,5 +54,6 @@ class PredictionRequestedV1(Contract):
     options: ScoringOptions
     requested_at: UtcDatetime
     deadline: UtcDatetime | None = Field(
-        description="If no worker has started by then, the prediction is EXPIRED; null: it never expires"
+        description="No attempt starts after this time; the prediction is then EXPIRED. "
+        "Null: it never expires"
     )

@@ -302,8 +302,8 @@ class ScoringModel(Contract):
 class CsvFormat(Contract):
     """How `scores.csv` and `rejected.csv` are written: as the spreadsheet writes that the upload came from.
 
-    UTF-8 with a byte order mark. Delimiter and decimal sign are the upload's; but where the decimal sign is a
-    comma, cells are never separated by commas but by semicolons.
+    UTF-8 with a byte order mark. Delimiter and decimal separator are the upload's; but where the decimal
+    separator is a comma, cells are separated by semicolons, never by commas.
     """
 
     encoding: Literal["utf-8-sig"] = "utf-8-sig"

@@ -1,4 +1,4 @@
-"""The statuses of a prediction and the allowed moves between them."""
+"""The statuses of a prediction and the allowed transitions between them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,9 +18,9 @@ class PredictionStatus(OpenEnum):
     FAILED = "FAILED"
     """It will not be retried; the failure code says why."""
     CANCELLED = "CANCELLED"
-    """The tenant cancelled it."""
+    """It was cancelled."""
     EXPIRED = "EXPIRED"
-    """Its deadline passed before a worker started it."""
+    """Its deadline passed before an attempt started."""
     UNKNOWN = "UNKNOWN"
     """A status newer than this reader. Never written."""
 
@@ -39,7 +39,7 @@ _FINAL = frozenset(
     }
 )
 
-ALLOWED_MOVES: Mapping[PredictionStatus, frozenset[PredictionStatus]] = MappingProxyType(
+ALLOWED_TRANSITIONS: Mapping[PredictionStatus, frozenset[PredictionStatus]] = MappingProxyType(
     {
         PredictionStatus.QUEUED: frozenset(
             {
@@ -54,7 +54,7 @@ ALLOWED_MOVES: Mapping[PredictionStatus, frozenset[PredictionStatus]] = MappingP
         **{status: frozenset() for status in _FINAL},
     }
 )
-"""The statuses each status may move to. The database enforces the same table (deploy/migrations)."""
+"""The statuses that may follow each status. The database enforces the same table (deploy/migrations)."""
 
 
 class PredictionPhase(OpenEnum):

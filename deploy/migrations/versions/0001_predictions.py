@@ -8,7 +8,7 @@ branch_labels = ("pre_release",)
 depends_on = None
 
 STATEMENTS = (
-    # The customer's file. Written once by the API, read by no service: the message has all it needs.
+    # The customer's file. The API writes it once; the message has all that a worker needs of it.
     """
     create table uploads (
         upload_id    uuid primary key,
@@ -97,7 +97,7 @@ STATEMENTS = (
     "create index outbox_unsent on outbox (destination, attempts, outbox_id) where sent_at is null",
     "create index outbox_sent on outbox (sent_at) where sent_at is not null",
     "create index outbox_by_prediction on outbox (prediction_id)",
-    # The moves of retainwise_contracts.status.ALLOWED_MOVES; a test proves that both agree.
+    # The transitions of retainwise_contracts.status.ALLOWED_TRANSITIONS; a test proves that both agree.
     """
     create function require_allowed_move() returns trigger language plpgsql as $$
     begin

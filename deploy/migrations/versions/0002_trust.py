@@ -1,4 +1,4 @@
-"""Claims that know themselves, crashes apart from attempts, and rows that nobody may forge or rewrite."""
+"""Lease token and crash count; tenant foreign keys; final predictions; row-level security on the outbox."""
 
 from alembic import op
 

@@ -184,8 +184,8 @@ class NumberedCategories(_Frozen):
     """Whole number to category: `12` → `One year`."""
     telling: tuple[str, ...] = ()
     """Numbers that hardly mean anything else. If a column has one of them and no number that is not among the
-    `categories`, the unit is certain although the header does not name it. 12 tells months; 1 and 2 may be
-    years or codes."""
+    `categories`, the unit is certain although the header does not name it. 12 can only be months; 1 and 2 may
+    be years or codes."""
 
 
 class Gate(_Frozen):

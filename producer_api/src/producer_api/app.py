@@ -12,11 +12,10 @@ from producer_api.cors import allow_origins
 from producer_api.errors import answer_problems
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, hide_software, observe_requests
-from producer_api.uploads import continue_when_read
+from producer_api.uploads import defer_continue
 
 MAX_REQUEST_BODY_BYTES = 65_536
-"""For a body that is read into memory at once, which no handler does. Uploads are streamed and bounded by
-`MAX_UPLOAD_BYTES`."""
+"""A safety limit: no handler reads a whole body into memory. Uploads are limited by `MAX_UPLOAD_BYTES`."""
 
 
 def create_app(
@@ -38,13 +37,13 @@ def create_app(
     app[METRICS] = ApiMetrics(registry)
     app[health.REGISTRY] = registry
     app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
-    app.cleanup_ctx.extend([*resources.PROVEN, *resources.RUNNING])
+    app.cleanup_ctx.extend([*resources.CHECKED_AT_START, *resources.RUNNING])
     app.add_routes(
         [
             web.post(
                 "/v1/predictions",
                 predictions.create_prediction,
-                expect_handler=continue_when_read,
+                expect_handler=defer_continue,
             ),
             web.get("/v1/predictions/{prediction_id}", predictions.get_prediction),
             web.get("/v1/predictions/{prediction_id}/result", predictions.get_result),

@@ -20,7 +20,7 @@ from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
     NotACsv,
-    RecordTooLong,
+    RowTooLong,
     TooManyColumns,
     UnreadableEncoding,
 )
@@ -204,12 +204,13 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     NoRows: _file(FailureCode.NO_ROWS),
     UnreadableEncoding: _file(FailureCode.UNREADABLE_ENCODING),
     TooManyColumns: _file(FailureCode.TOO_MANY_COLUMNS),
-    RecordTooLong: _file(FailureCode.LINE_TOO_LONG),
+    RowTooLong: _file(FailureCode.LINE_TOO_LONG),
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
 }
-"""Where every error gets its HTTP status. An exception that is not listed is `internal_error`."""
+"""Where every error raised by our code gets its HTTP status; aiohttp's are in `HTTP_PROBLEMS`. An exception
+that is not listed is `internal_error`."""
 
 INTERNAL_ERROR = _file(FailureCode.INTERNAL_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR)
 

@@ -33,7 +33,7 @@ SWEEP_SECONDS = 1.0
 """How often the outbox is read without a nudge: other replicas and the workers write to it too."""
 
 MAX_BACKOFF_SECONDS = 30.0
-"""The longest pause after failures, and so the longest delay of a message once the receiver is back."""
+"""The longest pause after failures, and so the longest delay of a message once the destination is back."""
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 
@@ -46,7 +46,7 @@ PURGE_BATCH_SIZE = 1_000
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class ReceiverUnavailable(Exception):
+class DestinationUnavailable(Exception):
     """A request to SQS or SNS failed as a whole; the text says why. Wait before the next request."""
 
 
@@ -68,7 +68,7 @@ class Sender(Protocol):
     destination: Destination
 
     async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
+        """Send up to `BATCH_SIZE` messages. Raises DestinationUnavailable."""
 
 
 class QueueSender:
@@ -81,7 +81,7 @@ class QueueSender:
         self._queue_url = queue_url
 
     async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
+        """Send up to `BATCH_SIZE` messages. Raises DestinationUnavailable."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 answer = await self._client.send_message_batch(
@@ -97,7 +97,7 @@ class QueueSender:
                     ],
                 )
         except (ClientError, BotoCoreError, OSError) as error:  # OSError includes TimeoutError
-            raise ReceiverUnavailable(_describe(error)) from error
+            raise DestinationUnavailable(_describe(error)) from error
         return _send_result(messages, answer)
 
 
@@ -111,7 +111,7 @@ class TopicSender:
         self._topic_arn = topic_arn
 
     async def send(self, messages: tuple[OutboxMessage, ...]) -> SendResult:
-        """Send up to `BATCH_SIZE` messages. Raises ReceiverUnavailable."""
+        """Send up to `BATCH_SIZE` messages. Raises DestinationUnavailable."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 answer = await self._client.publish_batch(
@@ -126,7 +126,7 @@ class TopicSender:
                     ],
                 )
         except (ClientError, BotoCoreError, OSError) as error:
-            raise ReceiverUnavailable(_describe(error)) from error
+            raise DestinationUnavailable(_describe(error)) from error
         return _send_result(messages, answer)
 
 
@@ -158,7 +158,7 @@ class OutboxRelay:
                 if not self.paused:
                     await self.send_pending()
                 self.failures = 0
-            except (ReceiverUnavailable, BatchRefused, DatabaseUnavailable, DatabaseBusy) as error:
+            except (DestinationUnavailable, BatchRefused, DatabaseUnavailable, DatabaseBusy) as error:
                 self._fail(error)
                 log.warning("outbox_sweep_failed", destination=self.sender.destination, reason=str(error))
             except Exception as error:
@@ -170,7 +170,7 @@ class OutboxRelay:
         """Send all unsent messages, a batch at a time.
 
         Raises:
-            ReceiverUnavailable, BatchRefused: no message of a batch was accepted; all stay in the outbox.
+            DestinationUnavailable, BatchRefused: no message of a batch was accepted; all stay in the outbox.
             DatabaseUnavailable: the outbox cannot be read or marked.
         """
         more = True
@@ -179,13 +179,13 @@ class OutboxRelay:
 
     async def _send_batch(self) -> bool:
         """Send one batch; return whether there may be more to send."""
-        unavailable: ReceiverUnavailable | None = None
+        unavailable: DestinationUnavailable | None = None
         async with self.store.lock_unsent(self.sender.destination, at_most=BATCH_SIZE) as batch:
             if not batch.messages:
                 return False
             try:
                 result = await self.sender.send(batch.messages)
-            except ReceiverUnavailable as error:
+            except DestinationUnavailable as error:
                 unavailable = error  # raised once the reason is stored
                 result = SendResult({}, dict.fromkeys(batch.messages, str(error)))
             await batch.mark_sent(result.sent)
@@ -205,7 +205,7 @@ class OutboxRelay:
             log.info(
                 "message_sent",
                 destination=destination,
-                received_as=message_id,
+                sqs_message_id=message_id,
                 **_context(message),
             )
         for message, reason in result.failed.items():
@@ -219,8 +219,8 @@ class OutboxRelay:
     def _fail(self, error: Exception) -> None:
         self.failures += 1
         self.problem = _describe(error)
-        # While the receiver is unavailable, uploads must not cause requests to it. But a refused message does
-        # not block others, and a nudge means that there is a new one.
+        # While the destination is unavailable, uploads must not cause requests to it. But a refused message
+        # does not block others, and a nudge means that there is a new one.
         self._wakes_on_nudge = isinstance(error, BatchRefused)
 
     async def _wait(self) -> None:
@@ -237,7 +237,7 @@ class OutboxRelay:
         self._nudged.clear()
 
 
-class Outbox:
+class OutboxTasks:
     """The relays and the purge, which run as long as the API does."""
 
     def __init__(self, store: Store, relays: tuple[OutboxRelay, ...], metrics: ApiMetrics) -> None:
@@ -267,7 +267,7 @@ class Outbox:
         return self._running is not None and not self._running.done()
 
     def check(self) -> Check:
-        """Return the relays' health. It is degraded while the receiver is unavailable: uploads still work."""
+        """Return the relays' health. It is degraded while a destination fails: uploads still work."""
         if not self.alive:
             return Check(name="outbox", state=HealthState.FAILED, detail="the relay has stopped")
         if any(relay.paused for relay in self._relays):
@@ -296,7 +296,7 @@ class Outbox:
             await asyncio.sleep(PURGE_INTERVAL_SECONDS)
 
 
-OUTBOX = web.AppKey("outbox", Outbox)
+OUTBOX = web.AppKey("outbox", OutboxTasks)
 
 
 def _attributes(message: OutboxMessage) -> dict[str, Any]:

@@ -72,12 +72,12 @@ async def _create_prediction(request: web.Request, tenant_id: str) -> Prediction
 
 
 async def get_prediction(request: web.Request) -> web.Response:
-    """Answer a prediction's status."""
+    """Return a prediction's status."""
     return _answer(_resource(await _read_prediction(request)))
 
 
 async def get_result(request: web.Request) -> web.Response:
-    """Answer a download link for each file of a prediction's result."""
+    """Return a download link for each file of a prediction's result."""
     prediction = await _read_prediction(request)
     status = PredictionStatus(prediction.status)
     if not status.is_final:

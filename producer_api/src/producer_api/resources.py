@@ -1,6 +1,6 @@
-"""What the API holds for its whole life, proven to work before the first request is taken.
+"""What the API holds for its whole life, checked before the first request is taken.
 
-One context per resource, in the order of `PROVEN`; each fills the app key that its user reads it by.
+One context for each resource, in the order of `CHECKED_AT_START`; each fills the app key that its users read.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from producer_api.health import PROBES, create_probes
 from producer_api.key_set import KeysUnavailable
 from producer_api.models import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
-from producer_api.outbox import OUTBOX, Outbox, OutboxRelay, QueueSender, TopicSender
+from producer_api.outbox import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
 from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
 from producer_api.store import SCHEMA_REVISION, STORE, DatabaseUnavailable, Store, open_pools
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
 
 CHECK_TIMEOUT_SECONDS = 10.0
-"""For each proof at start: a service that cannot answer in this time is not one to start on."""
+"""For each check at start: a service that cannot answer in this time is not one to start on."""
 
 OTHER_STORAGE_CONNECTIONS = 2
 """Besides one for each upload: the probe and the sweep of uploads."""
@@ -95,7 +95,7 @@ async def load_models(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_database(app: web.Application) -> AsyncIterator[None]:
-    """Open the connections and prove the schema's revision. Raises StartRefused."""
+    """Open the connections and check the schema's revision. Raises StartRefused."""
     url = app[SETTINGS].database_url.get_secret_value()
     address = database_address(url)
     async with AsyncExitStack() as stack:
@@ -120,14 +120,14 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_bucket(app: web.Application) -> AsyncIterator[None]:
-    """Open the S3 client and prove that the bucket is there. Raises StartRefused."""
+    """Open the S3 client and check that the bucket is there. Raises StartRefused."""
     settings = app[SETTINGS]
     connections = settings.max_concurrent_uploads + OTHER_STORAGE_CONNECTIONS
     config = _client_config(connections, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
         AioConfig(signature_version="s3v4")  # presigned links come out in the old form without it
     )
     async with app[AWS].create_client("s3", region_name=settings.aws_region, config=config) as client:
-        async with _proving(app, "s3:ListBucket", settings.bucket_name):
+        async with _checking(app, "s3:ListBucket", settings.bucket_name):
             await client.head_bucket(Bucket=settings.bucket_name)
         log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
         app[OBJECTS] = Objects(client, settings.bucket_name)
@@ -135,7 +135,7 @@ async def open_bucket(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_queue(app: web.Application) -> AsyncIterator[None]:
-    """Open the SQS client and prove that the queue is there, unless publishing is paused.
+    """Open the SQS client and check that the queue is there, unless sending is paused.
 
     Raises:
         StartRefused: it is not there, or access to it is denied.
@@ -145,7 +145,7 @@ async def open_queue(app: web.Application) -> AsyncIterator[None]:
     async with app[AWS].create_client("sqs", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
             queue_url = hide_credentials(settings.predictions_queue_url)
-            async with _proving(app, "sqs:GetQueueAttributes", queue_url):
+            async with _checking(app, "sqs:GetQueueAttributes", queue_url):
                 await client.get_queue_attributes(
                     QueueUrl=settings.predictions_queue_url, AttributeNames=["QueueArn"]
                 )
@@ -164,7 +164,7 @@ async def open_topic(app: web.Application) -> AsyncIterator[None]:
     config = _client_config(RELAY_CONNECTIONS, attempts=1)
     async with app[AWS].create_client("sns", region_name=settings.aws_region, config=config) as client:
         if settings.enable_sqs:
-            async with _proving(app, "sns:GetTopicAttributes", settings.prediction_events_topic_arn):
+            async with _checking(app, "sns:GetTopicAttributes", settings.prediction_events_topic_arn):
                 await client.get_topic_attributes(TopicArn=settings.prediction_events_topic_arn)
             log.info(StartupEvent.SNS_CLIENT_INITIALIZED, topic_arn=settings.prediction_events_topic_arn)
         app[TOPIC] = client
@@ -202,7 +202,7 @@ async def run_outbox(app: web.Application) -> AsyncIterator[None]:
     relays = tuple(
         OutboxRelay(app[STORE], sender, app[METRICS], paused=not settings.enable_sqs) for sender in senders
     )
-    outbox = Outbox(app[STORE], relays, app[METRICS])
+    outbox = OutboxTasks(app[STORE], relays, app[METRICS])
     if not settings.enable_sqs:
         log.warning("sending_paused", setting="ENABLE_SQS")
     app[OUTBOX] = outbox
@@ -235,16 +235,16 @@ async def run_inspectors(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-PROVEN = (load_models, open_database, open_bucket, open_queue, open_topic, open_verifier)
+CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_topic, open_verifier)
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
 RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep)
-"""What works on its own once everything is proven."""
+"""What works on its own once everything is checked."""
 
 
 async def check_resources(settings: Settings) -> None:
-    """Open and prove all that the API needs, and close it again.
+    """Open and check all that the API needs, and close it again.
 
     Raises:
         StartRefused: something cannot be used.
@@ -252,7 +252,7 @@ async def check_resources(settings: Settings) -> None:
     app = web.Application()
     app[SETTINGS] = settings
     app[AWS] = get_session()
-    app.cleanup_ctx.extend(PROVEN)
+    app.cleanup_ctx.extend(CHECKED_AT_START)
     runner = web.AppRunner(app)
     try:
         await runner.setup()
@@ -325,7 +325,7 @@ async def _running(work: Coroutine[object, object, None], name: str) -> AsyncIte
 
 
 @asynccontextmanager
-async def _proving(app: web.Application, action: str, resource: str) -> AsyncIterator[None]:
+async def _checking(app: web.Application, action: str, resource: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             yield

@@ -60,7 +60,9 @@ CHUNK_BYTES = 65_536
 """How much of a form's part is read at a time."""
 
 UPLOAD_SECONDS = 3_600.0
-"""For one upload in total, even if data keeps arriving. A file that takes longer is better split."""
+"""For one upload in total, even if data keeps arriving."""
+
+TOOK_TOO_LONG = "An upload may take an hour. Split the file, or upload it over a faster connection."
 
 MAX_FILE_NAME_CHARACTERS = 255
 
@@ -94,8 +96,8 @@ class Upload:
     options: PredictionOptions
 
 
-async def continue_when_read(_: web.Request) -> None:
-    """Answer `Expect: 100-continue` only when the body is read, so that a refused file is not sent."""
+async def defer_continue(_: web.Request) -> None:
+    """Defer the answer to `Expect: 100-continue` until the body is read: a refused file is not sent."""
 
 
 async def create_upload(request: web.Request) -> Upload:
@@ -103,12 +105,16 @@ async def create_upload(request: web.Request) -> Upload:
 
     Raises:
         ApiError, UnreadableFile, MappingError, ModelNotFound: the upload is refused, and nothing is stored.
+        StorageUnavailable: S3 cannot be used.
     """
     settings = request.app[SETTINGS]
     upload_id = uuid4()
     key = f"uploads/{request[CALLER].tenant_id}/{upload_id}.csv"
     with structlog.contextvars.bound_contextvars(**{LogField.UPLOAD_ID: str(upload_id)}):
-        async with _time_limit(UPLOAD_SECONDS), request.app[OBJECTS].create_object(key) as writer:
+        async with (
+            _time_limit(UPLOAD_SECONDS, TOOK_TOO_LONG),
+            request.app[OBJECTS].create_object(key) as writer,
+        ):
             receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
             file_name, options = await receive(request, writer, settings)
             stored = await writer.complete()
@@ -123,8 +129,9 @@ def refuse_by_headers(request: web.Request) -> None:
         ContentEncodingUnsupported, MediaTypeUnsupported, MalformedMultipart, FileTooLarge: why.
     """
     settings = request.app[SETTINGS]
+    # Before anything parses it.
     if len(request.headers.get(hdrs.CONTENT_TYPE, "")) > MAX_CONTENT_TYPE_CHARACTERS:
-        raise MediaTypeUnsupported  # before anything parses it
+        raise MediaTypeUnsupported
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
         raise ContentEncodingUnsupported
     if request.content_type not in RAW_MEDIA_TYPES and request.content_type != FORM_MEDIA_TYPE:
@@ -349,12 +356,12 @@ def _translate_body_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _time_limit(seconds: float) -> AsyncIterator[None]:
+async def _time_limit(seconds: float, detail: str | None = None) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise UploadStalled from error
+        raise UploadStalled(detail) from error
 
 
 def _clean_file_name(name: str | None) -> str | None:

@@ -261,7 +261,7 @@ def run_worker_here(worker_settings):
                 yield consumer, resources
             finally:
                 watching.cancel()
-                consumer.release()
+                consumer.stop_now()
                 await running
 
     return run

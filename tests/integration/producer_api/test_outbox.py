@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from producer_api.outbox import (
     RETENTION_SECONDS,
     BatchRefused,
+    DestinationUnavailable,
     OutboxRelay,
     QueueSender,
-    ReceiverUnavailable,
     TopicSender,
 )
 from producer_api.store import Store, open_pools
@@ -156,7 +156,7 @@ async def test_relay_waits_for_an_outage_to_end(create_relay, owner, aws, unused
     once = AioConfig(retries={"total_max_attempts": 1})
     async with aws_session.create_client("sqs", endpoint_url=dead, config=once) as unreachable:
         relay = create_relay(QueueSender(unreachable, aws.queue_url))
-        with pytest.raises(ReceiverUnavailable, match="Could not connect"):
+        with pytest.raises(DestinationUnavailable, match="Could not connect"):
             await relay.send_pending()
         rows = await owner.fetch("select * from outbox")
         assert [row["attempts"] for row in rows] == [1, 1, 1]

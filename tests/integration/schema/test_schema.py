@@ -5,7 +5,7 @@ import uuid
 import asyncpg
 import pytest
 
-from retainwise_contracts.status import ALLOWED_MOVES, PredictionStatus
+from retainwise_contracts.status import ALLOWED_TRANSITIONS, PredictionStatus
 
 KNOWN = [status for status in PredictionStatus if status is not PredictionStatus.UNKNOWN]
 
@@ -49,7 +49,7 @@ async def test_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
                 uuid.uuid4(),
                 before,
             )
-            if before == after or after in ALLOWED_MOVES[before]:
+            if before == after or after in ALLOWED_TRANSITIONS[before]:
                 await owner.execute("update moves set status = $1", after)
             else:
                 with pytest.raises(asyncpg.CheckViolationError, match=f"from {before} to {after}"):

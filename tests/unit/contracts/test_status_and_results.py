@@ -10,16 +10,16 @@ from retainwise_contracts.results import (
     risk_level,
     score_columns,
 )
-from retainwise_contracts.status import ALLOWED_MOVES, PredictionStatus
+from retainwise_contracts.status import ALLOWED_TRANSITIONS, PredictionStatus
 
 KNOWN = [status for status in PredictionStatus if status is not PredictionStatus.UNKNOWN]
 
 
 def test_final_statuses_have_no_moves_and_others_can_end():
     for status in KNOWN:
-        assert status.is_final is (not ALLOWED_MOVES[status])
-    assert PredictionStatus.COMPLETED in ALLOWED_MOVES[PredictionStatus.RUNNING]
-    assert PredictionStatus.COMPLETED not in ALLOWED_MOVES[PredictionStatus.QUEUED]
+        assert status.is_final is (not ALLOWED_TRANSITIONS[status])
+    assert PredictionStatus.COMPLETED in ALLOWED_TRANSITIONS[PredictionStatus.RUNNING]
+    assert PredictionStatus.COMPLETED not in ALLOWED_TRANSITIONS[PredictionStatus.QUEUED]
 
 
 def test_every_failure_code_has_a_sentence():

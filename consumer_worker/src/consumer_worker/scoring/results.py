@@ -114,7 +114,7 @@ def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
 
 def csv_format(dialect: Dialect) -> CsvFormat:
     """Return how to write CSV for who uploaded a file: as its own spreadsheet does."""
-    # Where the comma is the decimal sign, spreadsheets split at semicolons only.
+    # Where the comma is the decimal separator, spreadsheets split at semicolons only.
     is_ambiguous = dialect.decimal == "," and dialect.delimiter == ","
     return CsvFormat(delimiter=";" if is_ambiguous else dialect.delimiter, decimal=dialect.decimal)
 
@@ -145,7 +145,7 @@ class ResultWriter:
             reasons: number of reasons per customer.
             headers: the original columns of `rejected.csv`.
             csv: how CSV is written.
-            numeric: names of the numeric features, whose values have a decimal sign.
+            numeric: names of the numeric features, whose values have a decimal separator.
             max_bytes: the most that the files and their parts may take up.
         """
         self._folder = folder
@@ -200,7 +200,7 @@ class ResultWriter:
         self._check_size()
 
     def _with_decimal_sign(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Write the numbers that are text with the file's decimal sign: the values of numeric features."""
+        """Write numbers that are text, the values of numeric features, with the file's decimal separator."""
         if self._csv.decimal == ".":
             return frame
         return frame.with_columns(

@@ -90,7 +90,7 @@ def find_rejections(
 
     Args:
         table: the rows.
-        ids: the customer ids of the rows, without surrounding blanks.
+        ids: the customer ids of the rows, without surrounding spaces.
         features: the features of the rows.
         mapping: which column is which feature.
     """

@@ -28,7 +28,7 @@ from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
     NotACsv,
-    RecordTooLong,
+    RowTooLong,
     TooManyColumns,
     UnreadableEncoding,
     UnreadableFile,
@@ -73,7 +73,7 @@ _CODES: Mapping[type[UnreadableFile], FailureCode] = {
     NoRows: FailureCode.NO_ROWS,
     UnreadableEncoding: FailureCode.UNREADABLE_ENCODING,
     TooManyColumns: FailureCode.TOO_MANY_COLUMNS,
-    RecordTooLong: FailureCode.LINE_TOO_LONG,
+    RowTooLong: FailureCode.LINE_TOO_LONG,
 }
 
 
@@ -288,7 +288,7 @@ class Source:
             first_row: the number of the first row.
         """
         end = self._end_of_rows(buffer, window)
-        if end and not self.dialect.blank_before_quotes:  # to Polars, such quotes would be part of the cell
+        if end and not self.dialect.space_before_quotes:  # to Polars, such quotes would be part of the cell
             with suppress(pl.exceptions.PolarsError):
                 block = self._read_with_polars(buffer, end, lines, first_row)
                 if block is not None:
@@ -430,7 +430,7 @@ class Source:
             lines,
             delimiter=self.dialect.delimiter,
             quotechar=self.dialect.quote,
-            skipinitialspace=self.dialect.blank_before_quotes,
+            skipinitialspace=self.dialect.space_before_quotes,
             strict=strict,
         )
 

@@ -49,7 +49,7 @@ class Breakers:
     metrics: ConsumerMetrics
     clock: Callable[[], float]
     on_open: Callable[[str], None]
-    """Called with a reason when the first breaker opens: what is held has to be given back."""
+    """Called with a reason when the first breaker opens: what is held has to be released."""
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
     """Those that are not closed, by dependency."""
     _probing: set[asyncio.Task[None]] = field(default_factory=set)

@@ -1,9 +1,9 @@
 """The consumer: it receives, keeps leases alive, runs the handler and settles each message by its outcome.
 
-A message's life reads downward in `Consumer`: RESERVED → BUFFERED → RUNNING → ACK_PENDING → DELETED. From
-RUNNING a failure goes to BACKOFF (delivered again later) or PARKED (moved to the dead-letter queue). A lease
-that ended goes to LEASE_LOST, and a message that a draining consumer did not finish to RELEASED (visible at
-once).
+`Consumer` has a message's life in order, from top to bottom: BUFFERED → RUNNING → ACK_PENDING → DELETED. A
+permit is reserved before the receive. From RUNNING a failure goes to BACKOFF (delivered again later) or
+PARKED (moved to the dead-letter queue). A lease that ended goes to LEASE_LOST, and a message that a draining
+consumer did not finish to RELEASED (visible at once).
 
 The local deadline of a lease is never later than the one SQS keeps. Until it passes, no other consumer has
 the message, unless SQS delivers it twice. For that, and for a paused process, a handler needs a fence.
@@ -56,7 +56,7 @@ class Consumer:
 
     `probes` has a check for each dependency that the handler names in `Unavailable`.
 
-    `drain` and `release` are called in the event loop's thread, from a signal handler for example.
+    `drain` and `stop_now` are called in the event loop's thread, from a signal handler for example.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Consumer:
             self._permits.close()
             self._breakers.stop()
 
-    def release(self) -> None:
+    def stop_now(self) -> None:
         """Stop now (at a second signal): cancel polls and handlers, and release every message."""
         self.drain()
         self._abandon_polls()
@@ -156,7 +156,7 @@ class Consumer:
                 await self._draining.wait()
                 await self._drain()
             except asyncio.CancelledError:
-                self.release()
+                self.stop_now()
                 await self._drain()
                 raise
             finally:
@@ -168,7 +168,7 @@ class Consumer:
 
     async def _drain(self) -> None:
         grace = self.settings.grace_seconds - self.settings.grace_margin_seconds
-        end_of_grace = asyncio.get_running_loop().call_later(grace, self.release)
+        end_of_grace = asyncio.get_running_loop().call_later(grace, self.stop_now)
         try:
             # Polls end first, or they would receive the messages that are released. A poll that does not
             # return soon waits on an empty queue: a released message then wakes it, or another consumer's.
@@ -210,7 +210,7 @@ class Consumer:
             self.fatal = error
             self.drain()
 
-    # RESERVED: a receive holds a permit for each message it asks for
+    # Before the receive: a permit is reserved for each message that it asks for
 
     def _start_receiver(self) -> None:
         self._polling += 1
@@ -316,7 +316,7 @@ class Consumer:
 
     async def _process(self, delivery: Delivery) -> None:
         try:
-            outcome = await self._handle(delivery) if await self._has_lease_to_start(delivery) else None
+            outcome = await self._handle(delivery) if await self._ensure_lease_to_start(delivery) else None
         finally:
             self._running -= 1
             self._buffer.finished(delivery.group_id)
@@ -326,7 +326,7 @@ class Consumer:
         if outcome is not None:
             await self._settle(delivery, outcome)
 
-    async def _has_lease_to_start(self, delivery: Delivery) -> bool:
+    async def _ensure_lease_to_start(self, delivery: Delivery) -> bool:
         """Extend a lease that could end before the next heartbeat; if that fails, drop the message."""
         enough = self.settings.lease_margin_seconds + self.settings.heartbeat_seconds
         if delivery.lease_seconds_left() < enough:
@@ -520,26 +520,26 @@ class Consumer:
         return due
 
     def _extension_seconds(self, delivery: Delivery) -> int:
-        """Return the visibility to ask for; SQS refuses a longer one than is left of its 12 hours."""
+        """Return the visibility to ask for; at most until `max_handling_seconds` after the receive."""
         ends_at = delivery.received_at + self.settings.max_handling_seconds
         return int(min(self.settings.visibility_seconds, ends_at - self._clock()))
 
     async def _extend(self, batch: Sequence[Delivery]) -> None:
         asked_at = self._clock()
-        seconds = [self._extension_seconds(delivery) for delivery in batch]
+        asked = [self._extension_seconds(delivery) for delivery in batch]
         try:
             entries = await self._change_visibility(
-                [(delivery.receipt_handle, granted) for delivery, granted in zip(batch, seconds, strict=True)]
+                [(delivery.receipt_handle, seconds) for delivery, seconds in zip(batch, asked, strict=True)]
             )
         finally:
             for delivery in batch:
                 delivery.extension = None
-        for delivery, granted, entry in zip(batch, seconds, entries, strict=True):
+        for delivery, seconds, entry in zip(batch, asked, entries, strict=True):
             self._metrics.extensions.labels(entry.value).inc()
             if delivery.receipt_handle not in self._deliveries:
                 continue
             if entry is Entry.DONE:
-                delivery.lease_deadline = asked_at + granted
+                delivery.lease_deadline = asked_at + seconds
                 if delivery.state is State.RUNNING and delivery.on_extended is not None:
                     self._heartbeat_tasks.create_task(self._report_extension(delivery, delivery.on_extended))
             elif entry is Entry.GONE:

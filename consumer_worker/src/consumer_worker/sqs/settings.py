@@ -61,8 +61,8 @@ class ConsumerSettings:
     trial_seconds: float = 30.0
     """A half-open breaker closes if the message it let through has found nothing unavailable by then."""
     release_spread_seconds: int = 2
-    """What an open breaker gives back becomes visible at random within this time, so that it does not all
-    reach the next consumer at once."""
+    """What an open breaker releases becomes visible at random within this time, so that it does not all reach
+    the next consumer at once."""
 
     grace_seconds: float = 30.0
     """The longest time from `drain` to the end of `run`: what the platform allows before it kills."""

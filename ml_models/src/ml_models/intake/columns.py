@@ -1,6 +1,6 @@
 """Maps a customer's columns to the features of a model.
 
-A header is matched by its exact name, then ignoring case, blanks and punctuation, then by the feature's
+A header is matched by its exact name, then ignoring case, spaces and punctuation, then by the feature's
 aliases in the card. A header that is certainly a misspelt name fills an optional feature; a required one, or
 the id, is never filled by likeness: it is proposed, and a mapping in the request confirms it. Such a mapping
 takes precedence over everything else.
@@ -67,7 +67,7 @@ _DATE_WORDS = frozenset(
 )  # fmt: skip
 """Words of headers that hold dates, from which a number of months can be counted."""
 
-_MIN_SIMILARITY_NAMED = 65.0
+_MIN_SIMILARITY_SUGGESTED = 65.0
 """Similarity out of 100 from which a header is suggested for a missing column."""
 
 _MAX_HEADERS_COMPARED = 200
@@ -82,8 +82,9 @@ _MAX_SHOWN = 60
 _DAYS_PER_MONTH = 365.25 / 12
 
 _UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
-    # Unit of the feature: unit in the header: factor and spellings, normalised. Mostly plurals: the singular
-    # may also be a part of a date. In English, German, French, Spanish, Portuguese, Italian and Dutch.
+    # Unit of the feature: unit in the header: factor and spellings, normalised. Of quarters and thousands no
+    # singular, since `quarter` may be a part of a date. In English, German, French, Spanish, Portuguese,
+    # Italian and Dutch.
     "months": {
         "days": (
             1 / _DAYS_PER_MONTH,
@@ -273,7 +274,7 @@ class _Reading:
 class _Header:
     position: int
     text: str
-    """As in the file, without surrounding blanks."""
+    """As in the file, without surrounding spaces."""
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -564,7 +565,7 @@ def map_columns(
     """Find the column of each feature, of the customer's id and of the outcome.
 
     Args:
-        headers: the file's headers in order; blank ones are never mapped.
+        headers: the file's headers in order; empty ones are never mapped.
         card: the card of the model that will score.
         explicit: feature name (or `CUSTOMER_ID`, or the outcome's name) to header; takes precedence over
             every other match.
@@ -635,7 +636,7 @@ class _Mapper:
             if target is None:
                 raise InvalidMapping(
                     f"The mapping names “{_shown(name)}”, which is not a feature of {self._card.ref}. "
-                    f"Its features are: {', '.join(self._vocabulary.targets)}."
+                    f"You can map: {', '.join(self._vocabulary.targets)}."
                 )
             candidates = (*named.get(wanted.strip(), ()), *named.get(_compact(wanted), ()))
             same = [header for header in candidates if header.position in self._free]
@@ -749,7 +750,7 @@ class _Mapper:
         scores: dict[str, float] = {}
         for spelling in {_compact(text) for text in (*target.names, *target.aliases)}:
             near = process.extract(
-                spelling, headers, scorer=fuzz.ratio, score_cutoff=_MIN_SIMILARITY_NAMED, limit=3
+                spelling, headers, scorer=fuzz.ratio, score_cutoff=_MIN_SIMILARITY_SUGGESTED, limit=3
             )
             for _, score, text in near:
                 scores[text] = max(score, scores.get(text, 0.0))

@@ -1,7 +1,7 @@
 """Detects how a customer's file is written, from its first bytes and independent of any model.
 
-`detect_dialect` finds the encoding, the delimiters of rows and cells, the line of the header and the decimal
-sign. It needs only the head of the file, so that an upload can be refused while it arrives.
+`detect_dialect` finds the encoding, the delimiters of rows and cells, the row of the header and the decimal
+separator. It needs only the head of the file, so that an upload can be refused while it arrives.
 """
 
 import codecs
@@ -27,8 +27,8 @@ HEAD_BYTES = 262_144
 MAX_COLUMNS = 1_000
 """Wider tables are refused: the memory for a block of rows grows with its cells."""
 
-MAX_RECORD_BYTES = 131_072
-"""Longer rows are not read: a cell has more than a table of customers holds, or a quote is not closed."""
+_MAX_CELL_CHARACTERS = 131_072
+"""A cell of several lines that is longer has a quote that is not closed."""
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -68,7 +68,9 @@ csv.field_size_limit(max(csv.field_size_limit(), HEAD_BYTES))
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _CONTROL = bytes([*range(0x09), *range(0x0E, 0x20), 0x7F])
 _ISO_2022 = (b"\x1b$", b"\x1b(")
-_PERIOD = re.compile(r"(?:19|20)\d\d(?:[-. ]?(?:0?[1-9]|1[0-2]))?|(?:0?[1-9]|1[0-2])[-. ](?:19|20)\d\d")
+_YEAR_OR_MONTH = re.compile(
+    r"(?:19|20)\d\d(?:[-. ]?(?:0?[1-9]|1[0-2]))?|(?:0?[1-9]|1[0-2])[-. ](?:19|20)\d\d"
+)
 _PLAIN_NUMBER = re.compile(r"[\d.,' -]+")
 _NUMBER = re.compile(r"\D{0,4}\d[\d.,' \u00a0\u202f]*\D{0,4}")
 _DECIMAL_COMMA = re.compile(
@@ -82,7 +84,7 @@ class UnreadableFile(ValueError):
 
 
 class EmptyFile(UnreadableFile):
-    """The file is empty or has only blanks."""
+    """The file is empty or has only whitespace."""
 
 
 class NotACsv(UnreadableFile):
@@ -101,8 +103,8 @@ class TooManyColumns(UnreadableFile):
     """The table is wider than `MAX_COLUMNS`."""
 
 
-class RecordTooLong(UnreadableFile):
-    """A row is longer than `MAX_RECORD_BYTES`."""
+class RowTooLong(UnreadableFile):
+    """The first line is longer than `HEAD_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,10 @@ class Dialect:
     """The byte order mark at the start of the file, empty if there is none."""
     delimiter: str
     quote: str
-    blank_before_quotes: bool
-    """Whether blanks may precede the quote that opens a cell: `"a", "b"`."""
+    space_before_quotes: bool
+    """Whether spaces may precede the quote that opens a cell: `"a", "b"`."""
     carriage_return: Literal["\n", " "]
-    """What a carriage return without a line feed means: the end of a line, or a blank within a cell."""
+    """What a carriage return without a line feed means: the end of a line, or a space within a cell."""
     header_row: int
     """The row of the header as a spreadsheet shows it, from 1: titles and blank rows count, a quoted cell of
     several lines is in one row, and a line `sep=;` is not shown. The first row of data is the next one."""
@@ -185,12 +187,12 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         whole: whether `head` is the whole file.
 
     Raises:
-        EmptyFile: the file has only blanks.
+        EmptyFile: the file has only whitespace.
         NotACsv: the file is a workbook, an archive, JSON, prose, …, or has no header.
         NoRows: nothing follows the header.
         UnreadableEncoding: the bytes are not valid text, or could be text in several encodings.
         TooManyColumns: more than `MAX_COLUMNS`.
-        RecordTooLong: the head ends within its first row.
+        RowTooLong: the head ends within its first line.
     """
     encoding, bom = _encoding(head, whole=whole)
     text = _text(head[len(bom) :], encoding, offset=len(bom), whole=whole)
@@ -218,7 +220,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         bom=bom,
         delimiter=delimiter,
         quote=quote,
-        blank_before_quotes=_blank_before_quotes(sample, delimiter, quote, records),
+        space_before_quotes=_space_before_quotes(sample, delimiter, quote, records),
         carriage_return=carriage_return,
         header_row=header.row - (1 if announced else 0),
         lines_before_data=header.last_line,
@@ -233,12 +235,12 @@ def _first_line(text: str) -> str:
 
     Raises:
         TooManyColumns: it has more than `MAX_COLUMNS` names.
-        RecordTooLong: it has not.
+        RowTooLong: it has not.
     """
     columns = max(map(text.count, DELIMITERS)) + 1
     if columns > MAX_COLUMNS:
         raise TooManyColumns(f"It has at least {columns:,} columns; the limit is {MAX_COLUMNS:,}.")
-    raise RecordTooLong(
+    raise RowTooLong(
         f"The first line is longer than {HEAD_BYTES:,} bytes. Check that the file has line breaks."
     )
 
@@ -275,7 +277,7 @@ def _unwrap(line: bytes) -> bytes:
 
 
 def _row_names(header: _Record, below: Sequence[_Record]) -> tuple[str, ...]:
-    """Return a blank name for a column of row numbers that the header leaves out, as R writes them.
+    """Return an empty name for a column of row numbers that the header leaves out, as R writes them.
 
     Raises:
         NotACsv: the rows have one cell more than the header, and it cannot be known which one.
@@ -363,7 +365,7 @@ def _text(data: bytes, encoding: str, *, offset: int, whole: bool) -> str:
             "Save the file as UTF-8 and upload it again."
         ) from error
     if not text.strip("\ufeff \t\r\n\0"):
-        raise EmptyFile("It contains only blanks. Export it again and check that it contains your customers.")
+        raise EmptyFile("It contains only whitespace. Export it again and check that it has your customers.")
     start = text.lstrip()[:200]
     if re.match(r'\{\s*["}]|\[\s*[\[{"]', start):
         raise NotACsv("It is JSON. Upload the customers as a CSV table with one row per customer.")
@@ -373,19 +375,21 @@ def _text(data: bytes, encoding: str, *, offset: int, whole: bool) -> str:
 
 
 def _carriage_return(text: str) -> Literal["\n", " "]:
-    """Decide what lone carriage returns mean: line ends, unless more rows have the same width with blanks."""
+    """Return what a lone carriage return means: a line end, unless more rows have one width if it is a space."""
     if not _LONE_RETURN.search(text):
         return "\n"
-    as_blanks, as_line_ends = (_most_alike(_LONE_RETURN.sub(replacement, text)) for replacement in " \n")
-    return " " if as_blanks > as_line_ends else "\n"
+    as_spaces = _best_width_share(_LONE_RETURN.sub(" ", text))
+    as_line_ends = _best_width_share(_LONE_RETURN.sub("\n", text))
+    return " " if as_spaces > as_line_ends else "\n"
 
 
-def _most_alike(text: str) -> float:
+def _best_width_share(text: str) -> float:
+    """Return the largest share of rows of one width that any delimiter gives."""
     sample = _Sample(text)
-    return max(_alike(sample.records(delimiter, '"'))[0] for delimiter in DELIMITERS)
+    return max(_width_share(sample.records(delimiter, '"'))[0] for delimiter in DELIMITERS)
 
 
-def _alike(records: Sequence[_Record]) -> tuple[float, int]:
+def _width_share(records: Sequence[_Record]) -> tuple[float, int]:
     """Return the share of the rows that have the most frequent number of cells, and that number."""
     widths = Counter(len(record.cells) for record in records)
     count, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
@@ -399,9 +403,9 @@ class _Sample:
         self._text = text
         self._read: dict[tuple[str, str, bool], Sequence[_Record]] = {}
 
-    def records(self, delimiter: str, quote: str, *, blank_before_quotes: bool = True) -> Sequence[_Record]:
+    def records(self, delimiter: str, quote: str, *, space_before_quotes: bool = True) -> Sequence[_Record]:
         """Return the first records that are not blank."""
-        how = (delimiter, quote, blank_before_quotes)
+        how = (delimiter, quote, space_before_quotes)
         if how not in self._read:
             self._read[how] = list(self._records(*how))
         return self._read[how]
@@ -415,9 +419,9 @@ class _Sample:
         # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
         return list(islice(io.StringIO(self._text, newline="\n"), _SAMPLED_ROWS * _MAX_ROW_LINES))
 
-    def _records(self, delimiter: str, quote: str, blank_before_quotes: bool) -> Iterator[_Record]:
+    def _records(self, delimiter: str, quote: str, space_before_quotes: bool) -> Iterator[_Record]:
         line = cells_read = 0
-        reader = self._reader(line, delimiter, quote, blank_before_quotes)
+        reader = self._reader(line, delimiter, quote, space_before_quotes)
         for row_number in range(1, _SAMPLED_ROWS + 1):
             before = reader.line_num
             row = next(reader, None)
@@ -425,31 +429,31 @@ class _Sample:
                 break
             lines = reader.line_num - before
             cells_read += len(row)
-            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, row)) > MAX_RECORD_BYTES):
+            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, row)) > _MAX_CELL_CHARACTERS):
                 # A quote is not closed. It costs its line, and reading on from there as much as many cells.
                 row = self._lines[line].split(delimiter)
                 lines = 1
                 cells_read += _SAMPLED_CELLS // 4
-                reader = self._reader(line + 1, delimiter, quote, blank_before_quotes)
+                reader = self._reader(line + 1, delimiter, quote, space_before_quotes)
             cells = tuple([cell.strip() for cell in row])
             if any(cells):
                 yield _Record(row_number, line + 1, line + lines, cells)
             line += lines
 
-    def _reader(self, line: int, delimiter: str, quote: str, blank_before_quotes: bool) -> "Reader":
+    def _reader(self, line: int, delimiter: str, quote: str, space_before_quotes: bool) -> "Reader":
         return csv.reader(
             islice(self._lines, line, None),
             delimiter=delimiter,
             quotechar=quote,
-            skipinitialspace=blank_before_quotes,
+            skipinitialspace=space_before_quotes,
         )
 
 
 def _delimiter(sample: _Sample) -> str:
-    """Pick the delimiter that gives most rows the same width below a header; of equals, the most cells."""
+    """Return the delimiter with which most rows have the same width, below a header; if equal, the widest."""
     scores: dict[str, tuple[float, int]] = {}
     for delimiter in DELIMITERS:
-        share, width = _alike(sample.records(delimiter, '"'))
+        share, width = _width_share(sample.records(delimiter, '"'))
         if width:
             scores[delimiter] = (round(share, 1), width)
     if not scores:
@@ -470,17 +474,17 @@ def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
     return quoted > 0.5 * len(cells)
 
 
-def _blank_before_quotes(sample: _Sample, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
-    """Return whether the rows change if no blanks may precede a quote that opens a cell."""
+def _space_before_quotes(sample: _Sample, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
+    """Return whether the rows change if no spaces may precede a quote that opens a cell."""
     if not sample.has_quotes:
         return False
-    return records != sample.records(delimiter, quote, blank_before_quotes=False)
+    return records != sample.records(delimiter, quote, space_before_quotes=False)
 
 
 def _header(records: Sequence[_Record]) -> _Record:
-    """Find the header: of the rows above the data that fill most of the used columns, the fullest.
+    """Return the header: the fullest of the rows that are above the data and fill most of the columns in use.
 
-    Rows above the header are title rows, even with many cells.
+    What stands above it are title rows, even if they have many cells.
     """
     widths = Counter(len(record.cells) for record in records if len(record.cells) > 1)
     if not widths:  # the delimiter occurs only within quotes
@@ -507,7 +511,7 @@ def _header(records: Sequence[_Record]) -> _Record:
                     f"Line {header.first_line:,} should have the column names but has data. Add a header row."
                 )
             break
-        # Data can also have more cells than a header with blank names, but its values repeat across columns.
+        # Data can also have more cells than a header with empty names, but its values repeat across columns.
         is_fuller = record.filled > header.filled and record.is_distinct
         if is_fuller and names > 0.5 * len(numeric):
             header = record
@@ -523,9 +527,8 @@ def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
     columns = {}
     for position, cells in enumerate(zip(*rows, strict=True)):
         if sum(map(_is_number, cells)) > 0.5 * len(cells):
-            columns[position] = sum(1 for cell in cells if _PERIOD.fullmatch(cell[:_MAX_NUMBER])) > 0.5 * len(
-                cells
-            )
+            years = sum(1 for cell in cells if _YEAR_OR_MONTH.fullmatch(cell[:_MAX_NUMBER]))
+            columns[position] = years > 0.5 * len(cells)
     return columns
 
 
@@ -540,7 +543,7 @@ def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[in
         if len(cell) > _MAX_NUMBER:
             names += 1
             continue
-        if not of_years and _PERIOD.fullmatch(cell):
+        if not of_years and _YEAR_OR_MONTH.fullmatch(cell):
             names += 1
         elif _PLAIN_NUMBER.fullmatch(cell):
             numbers += 1
@@ -559,11 +562,11 @@ def _printable(text: str) -> str:
 
 
 def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:
-    """Find the decimal sign, from the cells that can be read in only one way."""
+    """Find the decimal separator, from the cells that can be read in only one way."""
     cells = [cell for record in records for cell in record.cells if _is_number(cell)]
     commas = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
     points = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
     if commas == points == 0:
-        # Spreadsheets separate cells by semicolons where the comma is the decimal sign.
+        # Spreadsheets separate cells by semicolons where the comma is the decimal separator.
         return "," if delimiter == ";" else "."
     return "," if commas > points else "."

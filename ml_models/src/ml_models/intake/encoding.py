@@ -194,7 +194,7 @@ def _is_odd_letter(letter: str, before: str, own: str, after: str) -> bool:
         return before == "Ll" or (before == "Lu" and after == "Ll")
     if own == "Lo":  # a Chinese character between two letters with case
         return before in {"Lu", "Ll"} and after in {"Lu", "Ll"}
-    # Only beside letters with case: in Chinese and Japanese, punctuation has no blanks around it.
+    # Only beside letters with case: in Chinese and Japanese, punctuation has no spaces around it.
     return own[0] in "SPN" and letter not in _IN_WORDS and not {before, after}.isdisjoint({"Lu", "Ll"})
 
 

@@ -165,7 +165,7 @@ async def test_trial_that_is_slow_closes_the_breaker(queue, consuming, database)
     async with consuming(database.handle, probes={"database": database.probe}) as consumer:
         await asyncio.sleep(60)
         assert len(consumer._deliveries) == 10
-        consumer.release()
+        consumer.stop_now()
 
 
 async def test_lost_trial_lets_another_message_be_tried(queue, consuming, database):

@@ -94,7 +94,7 @@ async def test_messages_are_settled_once_through_random_faults_and_stops(queue, 
             consumer.drain()
             if dice.random() < 0.3:
                 await asyncio.sleep(dice.uniform(0, 3))
-                consumer.release()
+                consumer.stop_now()
         if not queue.messages:
             break
     assert not queue.messages

@@ -177,7 +177,7 @@ async def test_release_gives_everything_back_and_ends_the_run(queue, consuming):
         await asyncio.sleep(1)
         consumer.drain()
         await asyncio.sleep(0.3)
-        consumer.release()
+        consumer.stop_now()
         assert await stopped(consumer) < 1.5
     assert queue.deleted == []
     assert len(queue.visible()) == 40
@@ -196,7 +196,7 @@ async def test_handler_that_finishes_although_cancelled_is_acknowledged(queue, c
 
     async with consuming(handle) as consumer:
         await asyncio.sleep(1)
-        consumer.release()
+        consumer.stop_now()
         await stopped(consumer)
     assert queue.deleted == ["one"]
 

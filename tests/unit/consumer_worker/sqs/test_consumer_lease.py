@@ -234,7 +234,7 @@ async def test_handler_that_outlives_its_lease_is_not_acknowledged(queue, consum
         assert queue.asked("delete") == []
         assert sample("leases_lost_total") == 1
         assert sample("in_flight", state="ack_pending") == 0
-        consumer.release()
+        consumer.stop_now()
 
 
 async def test_short_lease_is_extended_before_the_handler_starts(queue, consuming):
@@ -306,7 +306,7 @@ async def test_visibility_stays_within_twelve_hours_of_the_receive(queue, consum
         assert queue.violations == []
         last = queue.asked("change_visibility")[-2]
         assert last.what[0][1] < 5_000  # asked for what was left, no more
-        consumer.release()
+        consumer.stop_now()
 
 
 async def test_handler_is_cancelled_at_its_maximum_time_and_retried(queue, consuming, sample):
@@ -321,7 +321,7 @@ async def test_handler_is_cancelled_at_its_maximum_time_and_retried(queue, consu
         assert 290 <= cancelled[2] <= 300
         assert sample("deliveries_total", state="backoff") == 1
         assert sample("leases_lost_total") == 0
-        consumer.release()
+        consumer.stop_now()
 
 
 @pytest.mark.parametrize("delay", [40_000.0, 43_200.0])

@@ -9,7 +9,7 @@ from ml_models.intake.dialect import (
     EmptyFile,
     NoRows,
     NotACsv,
-    RecordTooLong,
+    RowTooLong,
     TooManyColumns,
     UnreadableEncoding,
     UnreadableFile,
@@ -249,7 +249,7 @@ def test_decimal_commas_do_not_pass_for_delimiters():
 )
 def test_quotes_behind_a_blank_are_quotes(text: str, blank: bool):
     dialect = detect(text)
-    assert dialect.blank_before_quotes is blank
+    assert dialect.space_before_quotes is blank
     assert dialect.headers in (("id", "name, first"), ("id", "name"))
 
 
@@ -261,9 +261,9 @@ def test_apostrophes_can_quote():
 @pytest.mark.parametrize(
     ("data", "error", "says"),
     [
-        (b"", EmptyFile, "blanks"),
-        (b"\xef\xbb\xbf", EmptyFile, "blanks"),
-        (b" \r\n\n ", EmptyFile, "blanks"),
+        (b"", EmptyFile, "whitespace"),
+        (b"\xef\xbb\xbf", EmptyFile, "whitespace"),
+        (b" \r\n\n ", EmptyFile, "whitespace"),
         (b"PK\x03\x04\x14\x00", NotACsv, "Excel"),
         (b"'custom,'\n", NotACsv, "delimiter"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", NotACsv, "Excel"),
@@ -292,7 +292,7 @@ def test_what_is_no_table_is_refused_with_its_reason(data: bytes, error: type[Un
 
 
 def test_a_head_without_a_line_break_is_refused():
-    with pytest.raises(RecordTooLong, match="line breaks"):
+    with pytest.raises(RowTooLong, match="line breaks"):
         detect(b"a b " * (HEAD_BYTES // 4), whole=False)
 
 
