@@ -160,6 +160,19 @@ async def test_stalled_upload_is_refused(start_api, customers, owner, until):
     assert await owner.fetchval("select count(*) from uploads") == 0
 
 
+async def test_upload_that_takes_longer_than_an_upload_may_is_refused(
+    start_api, customers, owner, monkeypatch
+):
+    monkeypatch.setattr(uploads, "UPLOAD_SECONDS", 0.3)
+    async with start_api() as api:
+        reader, writer = await raw_request(api, customers, length=10_000)
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        writer.transport.abort()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"detail":"An upload may take an hour. ' in answer
+    assert await owner.fetchval("select count(*) from uploads") == 0
+
+
 async def test_body_with_broken_framing_is_refused(start_api, customers, owner):
     async with start_api(upload_idle_seconds="1") as api:
         reader, writer = await raw_request(api, b"", more="Transfer-Encoding: chunked\r\n")

@@ -375,7 +375,7 @@ def _text(data: bytes, encoding: str, *, offset: int, whole: bool) -> str:
 
 
 def _carriage_return(text: str) -> Literal["\n", " "]:
-    """Return what a lone carriage return means: a line end, unless more rows have one width if it is a space."""
+    """Return what a lone carriage return means: a line end, unless spaces give more rows the same width."""
     if not _LONE_RETURN.search(text):
         return "\n"
     as_spaces = _best_width_share(_LONE_RETURN.sub(" ", text))
