@@ -72,7 +72,7 @@ async def test_sample_is_scored_and_explained(frontend, http):
         assert answer.status == 200
         scores = list(csv.DictReader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
     assert list(scores[0]) == [column.name for column in score_columns(3)]
-    assert [row["row_number"] for row in scores] == [str(number) for number in range(1, 1001)]
+    assert [row["row_number"] for row in scores] == [str(number) for number in range(2, 1002)]
     assert all(0 < float(row["churn_probability"]) < 1 for row in scores)
 
 

@@ -14,9 +14,9 @@ from producer_api.telemetry import ApiMetrics
 class UploadGate:
     """Limits concurrent uploads, from their first byte to their committed row.
 
-    A tenant may have up to half as many uploads as there are free slots: about a third of the slots if it is
-    alone, and less the more others upload. So there is always a slot for a tenant that has none, however
-    many slots some tenants take and however long they keep them.
+    A tenant may have as many uploads as there are free slots: half of the slots if it is alone, and less the
+    more others upload. So there is always a slot for a tenant that has none, however many slots some tenants
+    take and however long they keep them.
     """
 
     def __init__(self, at_most: int, metrics: ApiMetrics) -> None:
@@ -44,7 +44,7 @@ class UploadGate:
         free = self._at_most - len(self._scopes)
         if not free:
             raise TooManyUploads
-        if self._of_tenant[tenant_id] >= max(free // 2, 1):
+        if self._of_tenant[tenant_id] >= free:
             raise TooManyOwnUploads
         scope = asyncio.timeout(None)
         self._scopes.add(scope)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -82,7 +83,7 @@ async def test_worker_scores_once_when_a_message_comes_three_times(backend, run_
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, FailureCode.NOT_A_CSV),
         (",".join(COLUMNS).encode() + b"\n", FailureCode.NO_ROWS),
         (b"id,colour\n1,red\n2,blue\n", FailureCode.REQUIRED_COLUMNS_MISSING),
-        (customers(4).replace(b"C-000000", b",C-000000"), FailureCode.TOO_MANY_BAD_ROWS),
+        (re.sub(rb"C-\d+", b"", customers(4)), FailureCode.TOO_MANY_BAD_ROWS),
     ],
 )
 async def test_prediction_fails_at_once_when_its_file_cannot_be_scored(
