@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         default=32,
         ge=1,
         le=1_000,
-        description="The maximum number of concurrent uploads; each uses up to 30 MB of memory",
+        description="The maximum number of concurrent uploads; each uses up to 35 MB of memory",
     )
     upload_idle_seconds: float = Field(
         default=30,

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from ml_models.intake.dialect import HEAD_BYTES
+from producer_api import uploads
 from producer_api.admission import UPLOAD_GATE
 from producer_api.objects import PART_BYTES
 from producer_api.store import STORE
