@@ -1,4 +1,4 @@
-"""Scores a customer's file: one file in, result files out. Read it from the top down.
+"""Scores a customer's file: one file in, result files out; in order from top to bottom.
 
 All of it is synchronous and runs in a thread; Polars, NumPy and ONNX Runtime release the GIL while they work.
 Memory is bounded by the block size, not by the file size.

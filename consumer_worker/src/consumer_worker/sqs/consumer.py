@@ -171,7 +171,7 @@ class Consumer:
         end_of_grace = asyncio.get_running_loop().call_later(grace, self.stop_now)
         try:
             # Polls end first, or they would receive the messages that are released. A poll that does not
-            # return soon waits on an empty queue: a released message then wakes it, or another consumer's.
+            # return soon is waiting on an empty queue; a released message ends it, or another's poll.
             busy = min(_BUSY_POLL_SECONDS, self.settings.poll_drain_seconds)
             await self._wait_for_polls(timeout=busy)
             self._release_buffered(_STOPPING.reason)

@@ -137,8 +137,8 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
-    row: int
+class _Row:
+    number: int
     """As a spreadsheet counts, from 1."""
     first_line: int
     last_line: int
@@ -207,12 +207,12 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
     sample = _Sample(text)
     quote = '"'
     delimiter = announced[1] if announced and announced[1] in DELIMITERS else _delimiter(sample)
-    records = sample.records(delimiter, quote)
-    if _quoted_by_apostrophe(records):
+    rows = sample.rows(delimiter, quote)
+    if _quoted_by_apostrophe(rows):
         quote = "'"
-        records = sample.records(delimiter, quote)
-    header = _header(records)
-    below = [record for record in records if record.first_line > header.last_line]
+        rows = sample.rows(delimiter, quote)
+    header = _header(rows)
+    below = [row for row in rows if row.first_line > header.last_line]
     if not below and whole:
         raise NoRows("Nothing follows the header. Send the file with its customers.")
     return Dialect(
@@ -220,9 +220,9 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         bom=bom,
         delimiter=delimiter,
         quote=quote,
-        space_before_quotes=_space_before_quotes(sample, delimiter, quote, records),
+        space_before_quotes=_space_before_quotes(sample, delimiter, quote, rows),
         carriage_return=carriage_return,
-        header_row=header.row - (1 if announced else 0),
+        header_row=header.number - (1 if announced else 0),
         lines_before_data=header.last_line,
         headers=tuple(_printable(cell) for cell in (*_row_names(header, below), *header.cells)),
         decimal=_decimal(below, delimiter),
@@ -276,13 +276,13 @@ def _unwrap(line: bytes) -> bytes:
     return row[1:-1].replace(b'""', b'"')
 
 
-def _row_names(header: _Record, below: Sequence[_Record]) -> tuple[str, ...]:
+def _row_names(header: _Row, below: Sequence[_Row]) -> tuple[str, ...]:
     """Return an empty name for a column of row numbers that the header leaves out, as R writes them.
 
     Raises:
         NotACsv: the rows have one cell more than the header, and it cannot be known which one.
     """
-    longer = [record.cells for record in below if len(record.cells) == len(header.cells) + 1]
+    longer = [row.cells for row in below if len(row.cells) == len(header.cells) + 1]
     if len(longer) < _MOST * len(below) or len(longer) < 2 or not any(cells[-1] for cells in longer):
         return ()
     numbers = [cells[0] for cells in longer]
@@ -386,12 +386,12 @@ def _carriage_return(text: str) -> Literal["\n", " "]:
 def _best_width_share(text: str) -> float:
     """Return the largest share of rows of one width that any delimiter gives."""
     sample = _Sample(text)
-    return max(_width_share(sample.records(delimiter, '"'))[0] for delimiter in DELIMITERS)
+    return max(_width_share(sample.rows(delimiter, '"'))[0] for delimiter in DELIMITERS)
 
 
-def _width_share(records: Sequence[_Record]) -> tuple[float, int]:
+def _width_share(rows: Sequence[_Row]) -> tuple[float, int]:
     """Return the share of the rows that have the most frequent number of cells, and that number."""
-    widths = Counter(len(record.cells) for record in records)
+    widths = Counter(len(row.cells) for row in rows)
     count, width = max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
     return count / max(widths.total(), 1), width
 
@@ -401,13 +401,13 @@ class _Sample:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._read: dict[tuple[str, str, bool], Sequence[_Record]] = {}
+        self._read: dict[tuple[str, str, bool], Sequence[_Row]] = {}
 
-    def records(self, delimiter: str, quote: str, *, space_before_quotes: bool = True) -> Sequence[_Record]:
-        """Return the first records that are not blank."""
+    def rows(self, delimiter: str, quote: str, *, space_before_quotes: bool = True) -> Sequence[_Row]:
+        """Return the first rows that are not blank."""
         how = (delimiter, quote, space_before_quotes)
         if how not in self._read:
-            self._read[how] = list(self._records(*how))
+            self._read[how] = list(self._read_rows(*how))
         return self._read[how]
 
     @cached_property
@@ -419,25 +419,25 @@ class _Sample:
         # Lines end only at "\n": splitlines() would also split at form feeds and Unicode line separators.
         return list(islice(io.StringIO(self._text, newline="\n"), _SAMPLED_ROWS * _MAX_ROW_LINES))
 
-    def _records(self, delimiter: str, quote: str, space_before_quotes: bool) -> Iterator[_Record]:
+    def _read_rows(self, delimiter: str, quote: str, space_before_quotes: bool) -> Iterator[_Row]:
         line = cells_read = 0
         reader = self._reader(line, delimiter, quote, space_before_quotes)
         for row_number in range(1, _SAMPLED_ROWS + 1):
             before = reader.line_num
-            row = next(reader, None)
-            if row is None or cells_read > _SAMPLED_CELLS:
+            raw = next(reader, None)
+            if raw is None or cells_read > _SAMPLED_CELLS:
                 break
             lines = reader.line_num - before
-            cells_read += len(row)
-            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, row)) > _MAX_CELL_CHARACTERS):
+            cells_read += len(raw)
+            if lines > 1 and (lines > _MAX_ROW_LINES or max(map(len, raw)) > _MAX_CELL_CHARACTERS):
                 # A quote is not closed. It costs its line, and reading on from there as much as many cells.
-                row = self._lines[line].split(delimiter)
+                raw = self._lines[line].split(delimiter)
                 lines = 1
                 cells_read += _SAMPLED_CELLS // 4
                 reader = self._reader(line + 1, delimiter, quote, space_before_quotes)
-            cells = tuple([cell.strip() for cell in row])
+            cells = tuple([cell.strip() for cell in raw])
             if any(cells):
-                yield _Record(row_number, line + 1, line + lines, cells)
+                yield _Row(row_number, line + 1, line + lines, cells)
             line += lines
 
     def _reader(self, line: int, delimiter: str, quote: str, space_before_quotes: bool) -> "Reader":
@@ -453,7 +453,7 @@ def _delimiter(sample: _Sample) -> str:
     """Return the delimiter with which most rows have the same width, below a header; if equal, the widest."""
     scores: dict[str, tuple[float, int]] = {}
     for delimiter in DELIMITERS:
-        share, width = _width_share(sample.records(delimiter, '"'))
+        share, width = _width_share(sample.rows(delimiter, '"'))
         if width:
             scores[delimiter] = (round(share, 1), width)
     if not scores:
@@ -462,62 +462,62 @@ def _delimiter(sample: _Sample) -> str:
     # Decimal commas split rows as evenly as semicolons do, but then there is no header above them.
     for delimiter in ranked:
         with suppress(NotACsv):
-            _header(sample.records(delimiter, '"'))
+            _header(sample.rows(delimiter, '"'))
             return delimiter
     return ranked[0]
 
 
-def _quoted_by_apostrophe(records: Sequence[_Record]) -> bool:
-    cells = [cell for record in records for cell in record.cells if cell]
+def _quoted_by_apostrophe(rows: Sequence[_Row]) -> bool:
+    cells = [cell for row in rows for cell in row.cells if cell]
     # One end is enough: a delimiter within the quotes may have split the cell.
     quoted = sum(1 for cell in cells if cell[0] == "'" or cell[-1] == "'")
     return quoted > 0.5 * len(cells)
 
 
-def _space_before_quotes(sample: _Sample, delimiter: str, quote: str, records: Sequence[_Record]) -> bool:
+def _space_before_quotes(sample: _Sample, delimiter: str, quote: str, rows: Sequence[_Row]) -> bool:
     """Return whether the rows change if no spaces may precede a quote that opens a cell."""
     if not sample.has_quotes:
         return False
-    return records != sample.records(delimiter, quote, space_before_quotes=False)
+    return rows != sample.rows(delimiter, quote, space_before_quotes=False)
 
 
-def _header(records: Sequence[_Record]) -> _Record:
+def _header(rows: Sequence[_Row]) -> _Row:
     """Return the header: the fullest of the rows that are above the data and fill most of the columns in use.
 
     What stands above it are title rows, even if they have many cells.
     """
-    widths = Counter(len(record.cells) for record in records if len(record.cells) > 1)
+    widths = Counter(len(row.cells) for row in rows if len(row.cells) > 1)
     if not widths:  # the delimiter occurs only within quotes
         raise NotACsv(_NO_DELIMITER)
     width = widths.most_common(1)[0][0]
     if width > MAX_COLUMNS:
         raise TooManyColumns(f"It has {width:,} columns; the limit is {MAX_COLUMNS:,}.")
-    table = [record.cells for record in records if len(record.cells) == width]
+    table = [row.cells for row in rows if len(row.cells) == width]
     in_use = sum(1 for column in zip(*table, strict=True) if any(column))
     full = max(in_use, 2) if in_use <= 3 else in_use // 2 + 1
-    first = next((n for n, record in enumerate(records) if record.filled >= full), len(records))
-    if first > _MAX_TITLE_ROWS or first == len(records):
+    first = next((n for n, row in enumerate(rows) if row.filled >= full), len(rows))
+    if first > _MAX_TITLE_ROWS or first == len(rows):
         raise NotACsv(
             f"No header was found in the first {_MAX_TITLE_ROWS} rows. Put the column names in the first row."
         )
-    header = records[first]
-    below = [record.cells for record in records[first + 1 :] if len(record.cells) == width]
+    header = rows[first]
+    below = [row.cells for row in rows[first + 1 :] if len(row.cells) == width]
     numeric = _numeric_columns(below)
-    for record in records[first : _MAX_TITLE_ROWS + 1]:
-        numbers, names = _numbers_and_names(record, numeric)
+    for row in rows[first : _MAX_TITLE_ROWS + 1]:
+        numbers, names = _numbers_and_names(row, numeric)
         if numbers > names:  # the data begins here
-            if record is header:
+            if row is header:
                 raise NotACsv(
-                    f"Line {header.first_line:,} should have the column names but has data. Add a header row."
+                    f"Row {header.number:,} should have the column names but has data. Add a header row."
                 )
             break
         # Data can also have more cells than a header with empty names, but its values repeat across columns.
-        is_fuller = record.filled > header.filled and record.is_distinct
+        is_fuller = row.filled > header.filled and row.is_distinct
         if is_fuller and names > 0.5 * len(numeric):
-            header = record
+            header = row
     if len(header.cells) > MAX_COLUMNS:
         raise TooManyColumns(
-            f"Line {header.first_line:,} has {len(header.cells):,} columns; the limit is {MAX_COLUMNS:,}."
+            f"Row {header.number:,} has {len(header.cells):,} columns; the limit is {MAX_COLUMNS:,}."
         )
     return header
 
@@ -532,14 +532,14 @@ def _numeric_columns(rows: Sequence[Sequence[str]]) -> Mapping[int, bool]:
     return columns
 
 
-def _numbers_and_names(record: _Record, numeric: Mapping[int, bool]) -> tuple[int, int]:
-    """Count the numeric columns in which a record has a number, and those in which it has a name.
+def _numbers_and_names(row: _Row, numeric: Mapping[int, bool]) -> tuple[int, int]:
+    """Count the numeric columns in which a row has a number, and those in which it has a name.
 
     A year or month counts as a name, unless the column itself contains years.
     """
     numbers = names = 0
     for position, of_years in numeric.items():
-        cell = record.cells[position] if position < len(record.cells) else ""
+        cell = row.cells[position] if position < len(row.cells) else ""
         if len(cell) > _MAX_NUMBER:
             names += 1
             continue
@@ -561,9 +561,9 @@ def _printable(text: str) -> str:
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
-def _decimal(records: Sequence[_Record], delimiter: str) -> Literal[".", ","]:
+def _decimal(rows: Sequence[_Row], delimiter: str) -> Literal[".", ","]:
     """Find the decimal separator, from the cells that can be read in only one way."""
-    cells = [cell for record in records for cell in record.cells if _is_number(cell)]
+    cells = [cell for row in rows for cell in row.cells if _is_number(cell)]
     commas = sum(1 for cell in cells if _DECIMAL_COMMA.fullmatch(cell))
     points = sum(1 for cell in cells if _DECIMAL_POINT.fullmatch(cell))
     if commas == points == 0:

@@ -134,7 +134,7 @@ def test_years_and_months_can_name_columns(periods: list[str]):
     "row", ["A-1,2019,12,29.85\n", "A-1,2019\n", "A-1,2019,2020,2021\n", "A-1,2019,12\n"]
 )
 def test_a_column_of_years_names_nothing(row: str):
-    with pytest.raises(NotACsv, match="Line 1 should have the column names but has data"):
+    with pytest.raises(NotACsv, match="Row 1 should have the column names but has data"):
         detect(row + row.replace("A-1", "A-2").replace("2019", "2021"))
 
 
@@ -174,7 +174,7 @@ def test_a_fuller_row_of_data_is_no_header(table: str):
 
 
 def test_a_header_below_data_is_none():
-    with pytest.raises(NotACsv, match="Line 1"):
+    with pytest.raises(NotACsv, match="Row 1"):
         detect("A-1,12,One year,\n" + WIDE)
 
 
