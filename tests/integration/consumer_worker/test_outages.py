@@ -180,7 +180,7 @@ async def test_claim_whose_answers_are_all_lost_is_released_by_the_probe(
     backend, run_worker_here, monkeypatch, quick_retries
 ):
     lose_answers(monkeypatch, "_claim", answers=5)
-    async with run_worker_here(visibility_timeout_seconds=300):  # nothing here waits for a lease to lapse
+    async with run_worker_here(visibility_timeout_seconds=300):  # nothing here waits for a lease to expire
         prediction_id = await backend.accept(FILE)
         row = await backend.wait_for(prediction_id)
     assert (row["status"], row["attempt"], row["crashes"]) == ("COMPLETED", 1, 0)

@@ -13,7 +13,7 @@ from tests.integration.consumer_worker.conftest import customers
 
 @pytest.fixture
 def leave_to_a_dead_worker(backend):
-    """Have a prediction held under a lease that has lapsed, after so many crashes."""
+    """Have a prediction held under a lease that has expired, after so many crashes."""
 
     async def leave(prediction_id, *, crashes=0):
         await backend.owner.execute(
