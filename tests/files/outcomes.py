@@ -32,7 +32,7 @@ class Scored:
     rows: Mapping[str, int] | None = None
     """Row numbers by id, as a spreadsheet counts them."""
     csv_form: tuple[str, str] | None = None
-    """The delimiter and decimal sign of `scores.csv`, which then begins with a UTF-8 BOM."""
+    """The delimiter and decimal separator of `scores.csv`, which then begins with a UTF-8 BOM."""
     rejected_row: int | None = None
     """The row number in `rejected.csv` of the one rejected row, as a spreadsheet counts it."""
 
@@ -95,5 +95,5 @@ def warned(customers: Customers, *says: str, grade: str | None = "fair") -> Scor
 
 
 def refused(codes: str, *says: str) -> Refused:
-    """Refused with one of these codes, divided by blanks."""
+    """Refused with one of these codes, divided by spaces."""
     return Refused(tuple(codes.split()), says)

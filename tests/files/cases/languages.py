@@ -1,4 +1,4 @@
-"""Files in ten languages: headers, values, units and decimal signs."""
+"""Files in ten languages: headers, values, units and decimal separators."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

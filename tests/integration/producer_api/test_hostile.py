@@ -69,7 +69,7 @@ HOSTILE = {
     },
     "empty lines": {":body": b"\n" * 2_000_000},
     "an open quote": {":body": HEADER + b'"' * 1_000_001},
-    "an open quote and blanks": {":body": HEADER + b'"-1' + b" " * 300_000},
+    "an open quote and spaces": {":body": HEADER + b'"-1' + b" " * 300_000},
     "carriage returns": {":body": b"\r" * 1_000_000},
     "long headers": {
         ":body": b",".join(b"column %d " % n * 30 for n in range(900)) + b"\n" + b"1," * 899 + b"1"

@@ -170,12 +170,12 @@ def is_missing(text: str) -> bool:
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
     """Read a number as people and spreadsheets write it; return None if the cell is missing.
 
-    The file's own decimal sign is tried first, then the other one: in a file with decimal points, `1,234` is
+    The file's own decimal separator is tried first, then the other one: in a file with decimal points, `1,234` is
     1234, and `29,85` can only be 29.85.
 
     Args:
         text: such as `1.234,56`, `$29.99`, `29,99 €`, `12 %`, `1 234`, `(5.00)`, `'-5`.
-        decimal: the file's decimal sign.
+        decimal: the file's decimal separator.
         percent: the factor for `%`; None where a percentage is not allowed.
 
     Raises:
@@ -206,7 +206,7 @@ def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -
 
 
 def _without_currency(number: str) -> str:
-    """Remove a currency before or after a number, and the blanks around it; a sign may stand first."""
+    """Remove a currency before or after a number, and the spaces around it; a sign may stand first."""
     sign = number[:1] if number[:1] in ("+", "-") else ""
     number = number[len(sign) :].strip()
     if before := _CURRENCY_BEFORE.match(number):

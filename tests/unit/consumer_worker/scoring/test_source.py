@@ -132,7 +132,7 @@ def test_line_ends_can_be_mixed(tmp_path: Path):
     ]
 
 
-def test_a_stray_carriage_return_is_a_blank(tmp_path: Path):
+def test_a_stray_carriage_return_is_a_space(tmp_path: Path):
     assert read(tmp_path, HEADER + '1,An\rn,2\n2,B\rob,"3"\n3,"C",4\n') == [
         ("1", "An n", "2", None),
         ("2", "B ob", "3", None),

@@ -172,6 +172,6 @@ def test_a_number_with_a_sign_is_no_word_for_yes_or_no(model: ChurnModel, text):
         assert feature.category(text) is None
 
 
-def test_currency_is_removed_on_either_side_of_blanks():
+def test_currency_is_removed_on_either_side_of_spaces():
     assert parse_number("-  $ 5", ".") == -5
     assert parse_number("$" + " " * 20 + "5" + " " * 20 + "€", ".") == 5

@@ -236,7 +236,7 @@ def test_decimal_commas_do_not_pass_for_delimiters():
 
 
 @pytest.mark.parametrize(
-    ("text", "blank"),
+    ("text", "space"),
     [
         ('"id", "name, first"\n"1", "a, b"\n', True),
         ('id,  "name, first"\n1,  "a, b"\n', True),
@@ -247,9 +247,9 @@ def test_decimal_commas_do_not_pass_for_delimiters():
         ("id, name\n1, a\n", False),
     ],
 )
-def test_quotes_behind_a_blank_are_quotes(text: str, blank: bool):
+def test_quotes_behind_a_space_are_quotes(text: str, space: bool):
     dialect = detect(text)
-    assert dialect.space_before_quotes is blank
+    assert dialect.space_before_quotes is space
     assert dialect.headers in (("id", "name, first"), ("id", "name"))
 
 

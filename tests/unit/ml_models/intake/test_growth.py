@@ -26,8 +26,8 @@ def filled(unit: str, size: int, before: str = "", after: str = "") -> str:
 
 
 TEXTS: dict[str, Callable[[int], str]] = {
-    # The cell that froze a worker for 55 seconds: a number, and blanks to the end.
-    "a number and blanks": lambda size: filled(" ", size, 'a,b\n"-1', 'x",2\n1,2\n'),
+    # The cell that froze a worker for 55 seconds: a number, and spaces to the end.
+    "a number and spaces": lambda size: filled(" ", size, 'a,b\n"-1', 'x",2\n1,2\n'),
     "a number and line breaks": lambda size: filled("\n", size, 'a,b\n"-1', 'x",2\n1,2\n'),
     "digits": lambda size: filled("1", size, "a,b\n", "x,2\n1,2\n"),
     "digits and points": lambda size: filled("1.111", size, "a;b\n", "x;2\n1;2\n"),
