@@ -170,8 +170,8 @@ def is_missing(text: str) -> bool:
 def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
     """Read a number as people and spreadsheets write it; return None if the cell is missing.
 
-    The file's own decimal separator is tried first, then the other one: in a file with decimal points, `1,234` is
-    1234, and `29,85` can only be 29.85.
+    The file's own decimal separator is tried first, then the other one: in a file with decimal points,
+    `1,234` is 1234, and `29,85` can only be 29.85.
 
     Args:
         text: such as `1.234,56`, `$29.99`, `29,99 €`, `12 %`, `1 234`, `(5.00)`, `'-5`.
