@@ -27,6 +27,7 @@ _SEPARATORS = re.compile(r"[\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _QUALIFIED_NUMBER = re.compile(r"(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])", re.DOTALL)
 """`-1`, `(1)`, `0 %`: `normalise` would leave only the number, which may be a word for Yes or No."""
+_TICKS = str.maketrans(dict.fromkeys("✓✔☑✅", " yes ") | dict.fromkeys("✗✘❌☐", " no "))
 _WHOLE_NUMBER = re.compile(r"(\d{1,6})(?:[.,]0{1,6})?")
 """`12` and `12.0`"""
 
@@ -275,6 +276,8 @@ def _spelling(text: str) -> str:
     if len(text) > MAX_SPELLING:
         return ""
     text = text.strip()
+    if not text.isascii():
+        text = text.translate(_TICKS)
     return "" if _QUALIFIED_NUMBER.fullmatch(text) else normalise(text)
 
 
@@ -326,6 +329,8 @@ class Outcome(_Frozen):
     """Normalised spellings for a customer who left."""
     stayed: tuple[str, ...]
     """Normalised spellings for a customer who is still there."""
+    hints: tuple[str, ...] = ()
+    """Headers of columns that may show who left but are not read, as `Churn date`: it may be to come."""
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:

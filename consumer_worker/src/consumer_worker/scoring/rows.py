@@ -22,6 +22,12 @@ _TOTALS = frozenset(
 """Words in place of an id in a row of totals, which spreadsheets put below a table."""
 
 
+_TOTAL_OF_GROUP = (
+    r"(?:^|[ _-])(?:sub)?totals?:?$|^(?:sub)?(?:totale?|totaal|summe|sum) |[ -](?:summe|ergebnis|resultado)$"
+    r"|^gesamt(?:ergebnis|summe)$|^totale?$|^totaal$"
+)
+"""`North Total`, `Total Nord`, `Nord Ergebnis`: rows of subtotals, if they have no customer's categories."""
+
 _DATE = (
     r"^(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/.]\d{4}"
     r"|\d{1,2}(?:\.|st|nd|rd|th)?[ -]\pL{3,12}\.?,?[ -]\d{2,4}|\pL{3,12}\.? (?:\d{1,2},? )?\d{4})"
@@ -49,6 +55,14 @@ class Cause:
         """The code and the column in words: `out of range in “tenure”`."""
         words = self.words or self.code.value.replace("_", " ")
         return f"{words} in “{self.column.header}”" if self.column else words
+
+
+_TOTALS_CAUSE = Cause(
+    RowRejection.MISSING_ID,
+    None,
+    "This is a row of totals, not a customer. Remove it.",
+    words="row of totals",
+)
 
 
 @dataclass(slots=True)
@@ -99,12 +113,21 @@ def find_rejections(
     lower = ids.str.to_lowercase()
     rejections.reject(
         lower.is_in(list(_TOTALS)).to_numpy(),
-        Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer. Remove it."),
+        _TOTALS_CAUSE,
     )
+    rejections.reject(
+        lower.eq(mapping.customer_id.header.lower()).to_numpy(),
+        Cause(RowRejection.MISSING_ID, None, "This row repeats the header. Remove it.", words="header again"),
+    )
+    _reject_subtotals(rejections, lower, features)
     _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
         lower.is_in(list(MISSING)).to_numpy(),
-        Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer ID."),
+        Cause(
+            RowRejection.MISSING_ID,
+            mapping.customer_id,
+            "Fill in the customer ID, or remove the row if it is not a customer.",
+        ),
     )
     required = [values for values in features if values.feature.required]
     for values in required:
@@ -126,6 +149,19 @@ def find_rejections(
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
+
+
+def _reject_subtotals(rejections: Rejections, lower: pl.Series, features: Sequence[FeatureValues]) -> None:
+    categories = [
+        values for values in features if values.feature.required and not isinstance(values, NumericValues)
+    ]
+    if not categories:
+        return
+    has_none = np.logical_and.reduce([values.missing for values in categories])
+    if has_none.any():
+        named = lower.filter(pl.Series(has_none)).str.contains(_TOTAL_OF_GROUP)
+        has_none[has_none] = named.fill_null(value=False).to_numpy()
+        rejections.reject(has_none, _TOTALS_CAUSE)
 
 
 def _reject_dates(
@@ -169,7 +205,8 @@ def _reject_wrong_cell_counts(
             Cause(
                 RowRejection.WRONG_CELL_COUNT,
                 column,
-                "The row ends before this column. Add the missing cells.",
+                "The row ends before this column. Add the missing cells, or remove the row if it is not a "
+                "customer.",
             ),
         )
 

@@ -21,6 +21,7 @@ from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.plausibility import ValueSample, find_implausible, is_empty
 from consumer_worker.scoring.quality import (
+    DAMAGED_ID,
     MAX_UNKNOWN,
     FileFacts,
     inputs_known,
@@ -259,6 +260,7 @@ class _Scoring:
         self._summary = SummaryTally(model.card)
         self._rejected: dict[str, _RejectedRows] = {}
         self._garbled_ids = 0
+        self._damaged_ids = 0
         self._blank_rows = 0
         self._short_rows = 0
 
@@ -394,6 +396,7 @@ class _Scoring:
         self._writer.write_scores(score_frame(columns, self._reasons))
         self._ids.add(ids)
         self._garbled_ids += int(ids.str.contains(GARBLED).sum())
+        self._damaged_ids += int(ids.str.contains(DAMAGED_ID).sum())
         self._summary.add(scores, probability, row_numbers, ids, reasons, known, left)
         for name, of_rows in values.items():
             self._quality[name].add(of_rows)
@@ -479,6 +482,7 @@ class _Scoring:
             encoding=self._dialect.encoding,
             unreadable_characters=self._unreadable_characters,
             garbled_ids=self._garbled_ids,
+            damaged_ids=self._damaged_ids,
             already_left=self._summary.already_left,
             outcome_unknown=self._outcome_unknown,
             ignored_outcome=self._ignored_outcome,
