@@ -95,7 +95,7 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
                 type="float64",
                 nullable=True,
                 meaning="What it adds to the log-odds of leaving, ln(p / (1 - p)): above 0 raises the risk, "
-                "below 0 lowers it; 0.7 doubles the odds. 0: a required value is unknown and counts as average",
+                "below 0 lowers it, 0.7 doubles the odds; 0 is a required value that is unknown",
             ),
             ResultColumn(
                 name=f"reason_{rank}_value", type="string", nullable=True, meaning="The value the model used"
