@@ -182,7 +182,7 @@ class NumberedCategories(_Frozen):
 
     unit: str
     categories: Mapping[str, str]
-    """Whole number to category: `12` → `One year`."""
+    """Whole number to category: `12` → `One year`. If there are none, the numbers are unknown codes."""
     telling: tuple[str, ...] = ()
     """Numbers that hardly mean anything else. If a column has one of them and no number that is not among the
     `categories`, the unit is certain although the header does not name it. 12 tells months; 1 and 2 may be
@@ -253,7 +253,8 @@ class CategoricalSpecification(_Specification):
         """Return the unit of a column whose header names none, from its texts; None if it is not certain."""
         numbers = {number for text in texts if (number := _whole_number(text)) is not None}
         for unit in self.numbered:
-            if numbers <= unit.categories.keys() and not numbers.isdisjoint(unit.telling):
+            explained = not unit.categories or numbers <= unit.categories.keys()
+            if explained and not numbers.isdisjoint(unit.telling):
                 return unit.unit
         return None
 

@@ -90,6 +90,9 @@ _NO_PHONE = (
 
 _SEVERAL = ("2", "3", "4", "5", "6", "7", "8", "9")
 
+_CODES = (NumberedCategories(unit="codes", categories={}, telling=_SEVERAL),)
+"""For Yes or No: with a 2 among the numbers, 1 need not be Yes nor 0 No."""
+
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
@@ -149,6 +152,7 @@ def _internet_add_on(
             "Yes": thing[0].upper() + thing[1:],
         },
         aliases=aliases,
+        numbered=_CODES,
         implied=ImpliedCategory(
             feature="InternetService", category="No", written="No", means="No internet service"
         ),
@@ -409,6 +413,7 @@ SPECIFICATION: tuple[Specification, ...] = (
             "digitale factuur", "elektronische factuur", "e factuur", "papierloze factuur",
             "papierloos factureren",
         ),
+        numbered=_CODES,
     ),
     _internet_add_on(
         "OnlineSecurity",
@@ -513,6 +518,7 @@ SPECIFICATION: tuple[Specification, ...] = (
             # Last resort: these may contain a phone number.
             "telefon", "téléphone", "teléfono", "telefone", "telefoon",
         ),
+        numbered=_CODES,
     ),
     _categorical(
         "MultipleLines",

@@ -42,6 +42,8 @@ _SPREADSHEET_DAYS = (20_000, 60_000)
 _CALENDAR_YEARS = (1900, 2100)
 _COMPACT_DATES = (19_000_101, 21_001_231)
 """20190501"""
+_MAX_SCALED = 6.0
+"""Standard deviations."""
 _SECONDS = (300_000_000, 5_000_000_000)
 """Unix times from 1979 to 2128."""
 
@@ -172,12 +174,20 @@ def _advice(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.flo
         for low, high in (_SPREADSHEET_DAYS, _CALENDAR_YEARS, _COMPACT_DATES, _SECONDS):
             if len(raw) and np.mean((raw >= low) & (raw <= high)) >= _FITTING:
                 return "These look like dates: replace each by the number of months from then until today."
+    if _are_scaled(values):
+        return "These look standardised, as for a model: export the original values."
     name = _likely_unit(feature, column, values)
     if name is not None:
         return f"These look like {name}: {_say_unit(column, name)}."
     if feature.unit == "currency":
         return "If the amounts are in another currency or for another period, convert them."
     return f"Convert the column to {feature.unit}." if feature.unit else "Correct the column."
+
+
+def _are_scaled(values: NDArray[np.float64]) -> bool:
+    """Return whether the values are around 0 as z-scores are, or shares of a maximum."""
+    fractions = values != np.floor(values)
+    return bool(len(values) and np.mean(fractions) >= _FITTING and np.abs(values).max() <= _MAX_SCALED)
 
 
 def _likely_unit(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.float64]) -> str | None:
@@ -228,7 +238,7 @@ def _spread(values: NDArray[np.float64]) -> Sequence[float]:
 
 
 def _written(value: float) -> str:
-    return mask(f"{value:.6f}".rstrip("0").rstrip("."))
+    return mask(f"{value:.2f}".rstrip("0").rstrip("."))
 
 
 def _is_whole(text: str) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
 from consumer_worker.scoring.values import MISSING, FeatureValues, NumericValues
-from ml_models.card import NumericFeature
+from ml_models.card import NumericFeature, normalise
 from ml_models.intake.columns import ColumnMapping, ColumnMatch
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
@@ -57,6 +57,9 @@ class Cause:
         return f"{words} in “{self.column.header}”" if self.column else words
 
 
+_HEADER_CAUSE = Cause(
+    RowRejection.MISSING_ID, None, "This row repeats the header. Remove it.", words="header again"
+)
 _TOTALS_CAUSE = Cause(
     RowRejection.MISSING_ID,
     None,
@@ -115,10 +118,7 @@ def find_rejections(
         lower.is_in(list(_TOTALS)).to_numpy(),
         _TOTALS_CAUSE,
     )
-    rejections.reject(
-        lower.eq(mapping.customer_id.header.lower()).to_numpy(),
-        Cause(RowRejection.MISSING_ID, None, "This row repeats the header. Remove it.", words="header again"),
-    )
+    rejections.reject(_repeats_header(lower, mapping), _HEADER_CAUSE)
     _reject_subtotals(rejections, lower, features)
     _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
@@ -149,6 +149,27 @@ def find_rejections(
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
+
+
+def _repeats_header(lower: pl.Series, mapping: ColumnMapping) -> NDArray[np.bool_]:
+    # A second file with a byte order mark of its own may have been appended.
+    header = mapping.customer_id.header.lower()
+    return lower.is_in([header, f"\ufeff{header}"]).to_numpy()
+
+
+def find_other_header(
+    table: Table, rejections: Rejections, row_numbers: pl.Series, mapping: ColumnMapping
+) -> int | None:
+    """Return the number of the first row that is another header, of other columns or in another order."""
+    if _HEADER_CAUSE not in rejections.causes:
+        return None
+    repeated = rejections.cause_of_row == rejections.causes.index(_HEADER_CAUSE) + 1
+    for row in np.flatnonzero(repeated):
+        for column in mapping.features.values():
+            cell = normalise(table.frame[str(column.position)][int(row)] or "")
+            if cell and cell != normalise(column.header):
+                return int(row_numbers[int(row)])
+    return None
 
 
 def _reject_subtotals(rejections: Rejections, lower: pl.Series, features: Sequence[FeatureValues]) -> None:

@@ -37,7 +37,7 @@ from consumer_worker.scoring.results import (
     unescape,
     write_manifest,
 )
-from consumer_worker.scoring.rows import Rejections, find_rejections, rejected_rows
+from consumer_worker.scoring.rows import Rejections, find_other_header, find_rejections, rejected_rows
 from consumer_worker.scoring.source import Source, Table, open_source
 from consumer_worker.scoring.summary import (
     LEVELS,
@@ -286,6 +286,13 @@ class _Scoring:
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
         if not scorable.all():
+            other_header = find_other_header(table, rejections, row_numbers, self._mapping)
+            if other_header is not None:
+                raise ScoringFailed(
+                    FailureCode.NOT_A_CSV,
+                    f"It has two tables: row {other_header:,} is another header, with other columns or in "
+                    "another order. Save each table as a file of its own.",
+                )
             self._reject(table, rejections, row_numbers)
             for name, of_rows in values.items():
                 self._rejected_values[name].add(of_rows.filter(rejections.of_values))
@@ -322,7 +329,8 @@ class _Scoring:
             for name, column in self._mapping.features.items():
                 feature = self._model.card.feature(name)
                 if isinstance(feature, CategoricalFeature) and feature.numbered:
-                    unit = column.unit or feature.unit_of(texts[name].unique())
+                    counts = dict(texts[name].value_counts().iter_rows())
+                    unit = column.unit or feature.unit_of(_frequent(counts, len(texts)))
                     if unit is not None:
                         units[name] = unit
             self._given_assumption = _Assumption(units, has_outcome=True)
@@ -348,7 +356,7 @@ class _Scoring:
                 # The numbers that the assumed unit explains are read as categories; the others are unseen.
                 explained = [unit.telling for unit in feature.numbered if unit.unit == assumed]
                 numbers = [
-                    *self._quality[name].unseen_values,
+                    *_frequent(self._quality[name].unseen_values, self._summary.rows),
                     *(number for some in explained for number in some),
                 ]
                 unit = column.unit or feature.unit_of(numbers)
@@ -512,6 +520,11 @@ class _Scoring:
         """Close all files, complete or not."""
         self._writer.close()
         self._ids.close()
+
+
+def _frequent(counts: Mapping[str, int], rows: int) -> list[str]:
+    """Return the texts in at least one of a hundred rows: a rare one is no proof of what a column holds."""
+    return [text for text, count in counts.items() if 100 * count >= rows]
 
 
 @dataclass(slots=True)
