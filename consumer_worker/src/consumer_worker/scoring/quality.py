@@ -294,7 +294,7 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
         sentences.append(
             f"{facts.rejected_rows:,} of {facts.total_rows:,} rows ({share:.1%}) "
             f"{'was' if facts.rejected_rows == 1 else 'were'} not scored ({why}). "
-            "Fix them in rejected.csv and upload it again."
+            "Fix or remove them in rejected.csv and upload it again."
         )
     if facts.duplicate_ids:
         sentences.append(
@@ -323,8 +323,8 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
         verb = "ID does" if facts.damaged_ids == 1 else "IDs do"
         sentences.append(
             f"{facts.damaged_ids:,} customer {verb} not say which customer it is: a spreadsheet wrote "
-            "1.23E+11 or #### instead. Format the column as text, or as a number without decimals, and export "
-            "it again."
+            "1.23E+11 or #### instead. Format the column as text, or as a number without decimals, and "
+            "export it again."
         )
     if facts.blank_rows:
         sentences.append(f"Blank rows skipped: {facts.blank_rows:,}.")

@@ -789,7 +789,7 @@ class _Mapper:
         unknown = any(feature.kind == "categorical" and not closest[feature.name] for feature in features)
         if self._card.trade and (len(features) > 1 or unknown):
             sentences.append(
-                f"The model {self._card.ref} is for {self._card.trade} customers. For other customers, "
-                "a model has to be trained on their data first."
+                f"The model {self._card.ref} is for {self._card.trade} customers and needs these "
+                "columns. For other customers or other data, a model has to be trained on them first."
             )
         return " ".join(sentences)

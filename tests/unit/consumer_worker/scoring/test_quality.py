@@ -176,7 +176,7 @@ def test_rejected_rows_are_counted_by_cause(score: ScoreBytes):
     sentence = score(changed("tenure", "x", "-1", "y"))[0].summary.quality.sentences[0]
     assert sentence == (
         "3 of 10 rows (30.0%) were not scored (not a number in “tenure”: 2; out of range in “tenure”: 1). "
-        "Fix them in rejected.csv and upload it again."
+        "Fix or remove them in rejected.csv and upload it again."
     )
 
 
