@@ -350,7 +350,8 @@ def _words(text: str) -> tuple[str, ...]:
         return ()
     if not text.isascii() or "$" in text:
         text = _CURRENCY_SIGNS.sub(" currency ", text)
-    words = normalise(_CAPITALS.sub(" ", text)).split()
+    # Salesforce's custom fields: Tenure__c.
+    words = normalise(_CAPITALS.sub(" ", text.removesuffix("__c"))).split()
     return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
 
 
