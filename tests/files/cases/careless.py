@@ -48,6 +48,7 @@ _UNREAD = {
 def cases() -> Iterator[Case]:
     yield from _cells()
     yield from _numbers_as_words()
+    yield from _contradictions()
     yield from _amounts_and_ids()
     yield from _leavers()
     yield from _layouts()
@@ -120,6 +121,23 @@ def _numbers_as_words() -> Iterator[Case]:
             .written("tenure", lambda months: f"{int(months) // 12}.{int(months) % 12}"),
             refused("implausible_values", r"[Tt]enure", "years and months", "Write.*in months"),
         )
+
+
+def _contradictions() -> Iterator[Case]:
+    """What a customer without internet cannot have."""
+    without = [customer[ID] or "" for customer in plain_customers() if customer["InternetService"] == "No"]
+    wrong = frozenset(without[:12])
+    true = knowing(
+        {"TechSupport": lambda customer: "Yes" if customer[ID] in wrong else customer["TechSupport"]}
+    )
+    cells = [customer["TechSupport"] or "" for customer in true]
+    says = r"Internet service is “No”.*Tech support \(12 rows\).*Correct"
+    yield case(
+        KIND,
+        "tech support without internet in 12 rows",
+        plain().filled("TechSupport", cells),
+        Scored(true, (says,), weak=wrong),
+    )
 
 
 def _amounts_and_ids() -> Iterator[Case]:

@@ -99,6 +99,8 @@ class FeatureTally:
     rows: int = 0
     missing: int = 0
     unseen: int = 0
+    contradicting: int = 0
+    """Ruled out by another feature of the customer."""
     unusable: int = 0
     """Not a number, or an impossible one; scored as missing."""
     impossible: int = 0
@@ -136,6 +138,8 @@ class FeatureTally:
 
     def _add_categories(self, values: CategoricalValues) -> None:
         counts = np.bincount(values.positions, minlength=len(values.texts))
+        if values.contradicting is not None:
+            self.contradicting += int(values.contradicting.sum())
         known = values.text_codes >= 0
         self.rows += len(values.positions)
         self.missing += int(counts[np.isnan(values.text_codes)].sum())
@@ -154,6 +158,7 @@ class FeatureTally:
             rows=self.rows + other.rows,
             missing=self.missing + other.missing,
             unseen=self.unseen + other.unseen,
+            contradicting=self.contradicting + other.contradicting,
             unusable=self.unusable + other.unusable,
             impossible=self.impossible + other.impossible,
             beyond=self.beyond + other.beyond,
@@ -184,7 +189,8 @@ class FeatureTally:
         Missing values count only as far as they exceed the training data's share.
         """
         missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
-        return min(1.0, missing + self.rate(self.unseen) + self.rate(self.beyond))
+        strange = self.unseen + self.beyond + self.contradicting
+        return min(1.0, missing + self.rate(strange))
 
     @property
     def unknown(self) -> float:
@@ -260,6 +266,7 @@ def report_quality(
         *_describe_columns(mapping, card),
         *(sentence for tally in mapped for sentence in _describe_feature(tally)),
         *_describe_known_words(mapped),
+        *_describe_contradictions(mapped, card),
         *_describe_missing([tally for tally in mapped if not tally.feature.required]),
         *_describe_shifts(mapped),
     ]
@@ -421,6 +428,21 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
             f"in {beyond:.1%} of the rows."
         )
     return sentences
+
+
+def _describe_contradictions(tallies: Sequence[FeatureTally], card: Card) -> Sequence[str]:
+    """Say which columns rule each other out, in one sentence for all that contradict the same one."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for tally in tallies:
+        if isinstance(tally.feature, CategoricalFeature) and tally.feature.implied and tally.contradicting:
+            implied = tally.feature.implied
+            known = labels.setdefault((implied.feature, implied.category), [])
+            known.append(f"{tally.feature.label} ({tally.contradicting:,} rows)")
+    return [
+        f"Some customers whose {card.feature(name).label} is “{category}” have a value that this rules out: "
+        f"{', '.join(of_feature)}. Correct one of the columns; until then their inputs_known is lower."
+        for (name, category), of_feature in labels.items()
+    ]
 
 
 def _describe_known_words(tallies: Sequence[FeatureTally]) -> Sequence[str]:

@@ -148,6 +148,8 @@ class CategoricalValues:
     """The model's code of each of them."""
     positions: NDArray[np.intp]
     """`[rows]`: the position of the row's value in `texts`."""
+    contradicting: NDArray[np.bool_] | None = None
+    """`[rows]`: where another feature rules the value out: an add-on without internet. None: nowhere."""
 
     @property
     def encoded(self) -> NDArray[np.float32]:
@@ -167,12 +169,16 @@ class CategoricalValues:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Where the value is one of the model's categories: bool `[rows]`."""
-        known = self.text_codes >= 0
-        return np.ones(len(self.positions), np.bool_) if known.all() else known[self.positions]
+        of_texts = self.text_codes >= 0
+        known = np.ones(len(self.positions), np.bool_) if of_texts.all() else of_texts[self.positions]
+        return known if self.contradicting is None else known & ~self.contradicting
 
     def filter(self, rows: NDArray[np.bool_]) -> "CategoricalValues":
         """Return the values of the marked rows only; `rows` is bool `[rows]`."""
-        return CategoricalValues(self.feature, self.texts, self.text_codes, self.positions[rows])
+        contradicting = None if self.contradicting is None else self.contradicting[rows]
+        return CategoricalValues(
+            self.feature, self.texts, self.text_codes, self.positions[rows], contradicting
+        )
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[str | None], NDArray[np.intp]]:
         """Return the distinct values of these rows and, for each row, the position of its own."""
@@ -448,13 +454,15 @@ def _with_implied(values: Mapping[str, FeatureValues]) -> dict[str, FeatureValue
         means_other = own.text_codes == own.feature.categories.index(implied.written)
         if implied.missing:
             means_other |= np.isnan(own.text_codes)
-        if not means_other.any():
-            continue
+        means = own.feature.categories.index(implied.means)
+        is_ruled_out = (own.text_codes >= 0) & ~means_other & (own.text_codes != means)
+        contradicting = implying[key] & is_ruled_out[own.positions] if is_ruled_out.any() else None
         complete[name] = CategoricalValues(
             own.feature,
             [*own.texts, implied.means],
-            np.append(own.text_codes, np.float32(own.feature.categories.index(implied.means))),
+            np.append(own.text_codes, np.float32(means)),
             np.where(implying[key] & means_other[own.positions], len(own.texts), own.positions),
+            contradicting if contradicting is not None and contradicting.any() else None,
         )
     return complete
 
