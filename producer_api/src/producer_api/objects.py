@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 PART_BYTES = 8 << 20
 """A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 78 GiB here."""
 
-REQUEST_TIMEOUT_SECONDS = 60.0
-"""For one request with a part as its body, including the client's retries."""
+REQUEST_TIMEOUT_SECONDS = 20.0
+"""For one request with a part as its body, including the client's retries: clients and load balancers seldom wait
+for more than 30 s."""
+
+ABORT_TIMEOUT_SECONDS = 5.0
+"""An upload that failed is answered after this."""
 
 CSV_MEDIA_TYPE = "text/csv"
 
@@ -113,7 +117,7 @@ class ObjectWriter:
         self._buffer.clear()
         if self._multipart_id is not None:
             with suppress(ClientError, BotoCoreError, OSError):
-                async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                async with asyncio.timeout(ABORT_TIMEOUT_SECONDS):
                     await self._client.abort_multipart_upload(
                         Bucket=self._bucket, Key=self._key, UploadId=self._multipart_id
                     )
