@@ -22,8 +22,8 @@ PART_BYTES = 8 << 20
 """A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 78 GiB here."""
 
 REQUEST_TIMEOUT_SECONDS = 20.0
-"""For one request with a part as its body, including the client's retries: clients and load balancers seldom wait
-for more than 30 s."""
+"""For one request with a part as its body, including the client's retries: clients and load balancers seldom
+wait for more than 30 s."""
 
 ABORT_TIMEOUT_SECONDS = 5.0
 """An upload that failed is answered after this."""

@@ -29,7 +29,7 @@ UPLOAD_SECONDS = 30.0
 """Within which an upload is answered whatever hangs; within `ANSWER_SECONDS` if it is the database."""
 
 REFUSALS = frozenset({503, 429})
-"""What may answer an upload meanwhile: 429 says that the tenant's own uploads, which hang, have all its slots."""
+"""What may answer an upload meanwhile. 429: the tenant's own uploads, which hang, have all its slots."""
 
 READY_ANSWER_SECONDS = 3.0
 """Within which `/readyz` answers, whatever hangs."""
