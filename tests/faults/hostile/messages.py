@@ -72,8 +72,8 @@ FORGED: dict[str, Forge] = {
 }
 
 OWN_AFFAIR = frozenset({"a mapping of 20,000 entries"})
-"""How a file is to be read is said by the message alone, so there is no row to compare it with: whoever forges
-that for a prediction of their own may make it fail."""
+"""How to read a file is said by the message alone, so there is no row to compare it with: whoever forges that
+for a prediction of their own may make it fail."""
 
 RAW: dict[str, str] = {
     "no JSON": "{]" * 500,
