@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 5 << 20
-"""A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 48 GiB here. The client
-computes a checksum of each part in the event loop, so a part is as small as it may be."""
+"""A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 48 GiB here. The
+client computes a checksum of each part in the event loop, so a part is as small as it may be."""
 
 REQUEST_TIMEOUT_SECONDS = 20.0
 """For one request with a part as its body, including the client's retries: clients and load balancers seldom
