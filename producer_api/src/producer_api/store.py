@@ -130,6 +130,7 @@ _UNAVAILABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -168,6 +169,8 @@ async def open_pools(url: str) -> AsyncIterator[Pools]:
                         "application_name": "retainwise-producer-api",
                         # Work that nobody waits for any more must not keep the database busy.
                         "statement_timeout": str(int(limits.use_seconds * 1_000)),
+                        # A host that has vanished must not keep its locks.
+                        "idle_in_transaction_session_timeout": str(int(limits.use_seconds * 1_000)),
                     },
                 ),
                 limits,
