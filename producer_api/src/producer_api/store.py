@@ -20,7 +20,7 @@ from aiohttp import web
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The oldest schema revision this release works with. Newer revisions stay compatible by rule."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
