@@ -22,7 +22,7 @@ CREDENTIALS: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCE
 """The emulator accepts any; real ones must never reach it."""
 
 QUEUE_ATTRIBUTES: Mapping[str, str] = {
-    "VisibilityTimeout": "60",
+    "VisibilityTimeout": "45",
     "MessageRetentionPeriod": str(4 * 24 * 3600),
     "ReceiveMessageWaitTimeSeconds": "20",
 }

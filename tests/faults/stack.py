@@ -263,6 +263,16 @@ class FaultStack:
         self._opened.push_async_callback(_stop, child)
         return Process(name, f"http://{HOST}:{port}", child, side, scratch)
 
+    def direct_addresses(self, module: str) -> dict[str, str]:
+        """Return variables with which a service talks to the backends themselves, not through its side."""
+        usual = self._environments[module]
+        names = ("DATABASE_URL", "AWS_ENDPOINT_URL", "PREDICTIONS_QUEUE_URL", "PREDICTIONS_DLQ_URL")
+        endpoint = usual["AWS_ENDPOINT_URL"]
+        return {name: usual[name] for name in names if name in usual} | {
+            "AWS_ENDPOINT_URL_SQS": endpoint,
+            "AWS_ENDPOINT_URL_SNS": endpoint,
+        }
+
     def _through_sqs(self, url: str, side: Side) -> str:
         return _through(url, self.backends.emulator.port, side.sqs)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from functools import cache
 
 from tests.files.cases import (
+    careless,
     certain,
     encodings,
     languages,
@@ -30,6 +31,7 @@ _MODULES = (
     refusals,
     layouts,
     numbers,
+    careless,
 )
 
 

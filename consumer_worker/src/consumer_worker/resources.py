@@ -27,7 +27,12 @@ from consumer_worker.scoring_pool import ScoringPool
 from consumer_worker.scratch import open_scratch
 from consumer_worker.settings import Settings
 from consumer_worker.sqs.queue import ACCESS_DENIED_CODES, SqsQueue, client_config
-from consumer_worker.store import COMMAND_TIMEOUT_SECONDS, SCHEMA_REVISION, Store
+from consumer_worker.store import (
+    COMMAND_TIMEOUT_SECONDS,
+    IDLE_TRANSACTION_SECONDS,
+    SCHEMA_REVISION,
+    Store,
+)
 from ml_models.card import installed_models
 from ml_models.errors import ModelRefused
 from ml_models.runtime import ChurnModel, load_model
@@ -114,7 +119,10 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
             max_size=min(10, settings.max_concurrent_messages + 1),
             timeout=COMMAND_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
-            server_settings={"application_name": "retainwise-consumer-worker"},
+            server_settings={
+                "application_name": "retainwise-consumer-worker",
+                "idle_in_transaction_session_timeout": str(int(IDLE_TRANSACTION_SECONDS * 1_000)),
+            },
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise StartRefused(describe_database_error(error, address)) from error

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     aws_region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The AWS region, as eu-central-1")
 
     visibility_timeout_seconds: int = Field(
-        default=60,
+        default=45,
         ge=2,
         le=MAX_VISIBILITY_SECONDS - HANDLING_MARGIN_SECONDS,
         description="How long a received message, and the lease on its row, stay hidden without a heartbeat",

@@ -32,6 +32,10 @@ SCHEMA_REVISION = "0002"
 COMMAND_TIMEOUT_SECONDS = 10.0
 """For each statement, acquiring a connection included: far above a healthy database, far below a lease."""
 
+IDLE_TRANSACTION_SECONDS = 10.0
+"""After this the server ends a transaction that waits for its client. The connection of a host that has
+vanished looks alive for hours, and the rows that it has locked could not be claimed."""
+
 CLAIM_RETRY_SECONDS = 2.0
 """For how long a claim and a release are repeated: a lost answer is one, an outage the breaker's."""
 
@@ -48,9 +52,10 @@ _queries: Any = aiosql.from_str(files(__package__).joinpath("queries.sql").read_
 
 
 _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
-_READ_ONLY = "25006"
+_UNAVAILABLE_CODES = frozenset({"25006", "25P03"})
 """SQLSTATE classes of errors that concern every statement (connections, logins, no such database, deadlocks
-and other rollbacks, resources, the server's state, shutdowns, the system), and one code."""
+and other rollbacks, resources, the server's state, shutdowns, the system), and two
+codes: a read-only database, and a transaction that was ended since its client was paused."""
 
 
 @dataclass(frozen=True)
@@ -493,7 +498,7 @@ def _is_unavailable(error: Exception) -> bool:
     """Return whether an error concerns the database, not the one statement that met it."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        return state[:2] in _UNAVAILABLE_CLASSES or state == _READ_ONLY
+        return state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE_CODES
     if isinstance(error, asyncpg.InterfaceError):  # a ValueError among them is about an argument
         return not isinstance(error, ValueError)
     return isinstance(error, asyncpg.InternalClientError | OSError)  # a TimeoutError is an OSError

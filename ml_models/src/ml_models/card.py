@@ -27,6 +27,7 @@ _SEPARATORS = re.compile(r"[\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _QUALIFIED_NUMBER = re.compile(r"(?:[-+\u2212]\s*\d.*|\(\s*\d+\s*\)|\d+\s*[-%])", re.DOTALL)
 """`-1`, `(1)`, `0 %`: `normalise` would leave only the number, which may be a word for Yes or No."""
+_TICKS = str.maketrans(dict.fromkeys("✓✔☑✅", " yes ") | dict.fromkeys("✗✘❌☐", " no "))
 _WHOLE_NUMBER = re.compile(r"(\d{1,6})(?:[.,]0{1,6})?")
 """`12` and `12.0`"""
 
@@ -181,7 +182,7 @@ class NumberedCategories(_Frozen):
 
     unit: str
     categories: Mapping[str, str]
-    """Whole number to category: `12` → `One year`."""
+    """Whole number to category: `12` → `One year`. If there are none, the numbers are unknown codes."""
     telling: tuple[str, ...] = ()
     """Numbers that hardly mean anything else. If a column has one of them and no number that is not among the
     `categories`, the unit is certain although the header does not name it. 12 can only be months; 1 and 2 may
@@ -252,7 +253,8 @@ class CategoricalSpecification(_Specification):
         """Return the unit of a column whose header names none, from its texts; None if it is not certain."""
         numbers = {number for text in texts if (number := _whole_number(text)) is not None}
         for unit in self.numbered:
-            if numbers <= unit.categories.keys() and not numbers.isdisjoint(unit.telling):
+            explained = not unit.categories or numbers <= unit.categories.keys()
+            if explained and not numbers.isdisjoint(unit.telling):
                 return unit.unit
         return None
 
@@ -275,6 +277,8 @@ def _spelling(text: str) -> str:
     if len(text) > MAX_SPELLING:
         return ""
     text = text.strip()
+    if not text.isascii():
+        text = text.translate(_TICKS)
     return "" if _QUALIFIED_NUMBER.fullmatch(text) else normalise(text)
 
 
@@ -326,6 +330,8 @@ class Outcome(_Frozen):
     """Normalised spellings for a customer who left."""
     stayed: tuple[str, ...]
     """Normalised spellings for a customer who is still there."""
+    hints: tuple[str, ...] = ()
+    """Headers of columns that may show who left but are not read, as `Churn date`: it may be to come."""
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:

@@ -56,6 +56,19 @@ _NO = (
     "no", "n", "false", "f", "0", "0.0", "off",
     "nein", "falsch", "non", "faux", "falso", "não", "nee", "onwaar",
 )  # fmt: skip
+_BOOKED = (
+    *_YES,
+    "active", "activated", "enabled", "included", "subscribed", "booked", "checked",
+    "aktiv", "aktiviert", "gebucht", "actif", "activé", "inclus", "activo", "ativo", "attivo", "actief",
+)  # fmt: skip
+"""Words for a service that a customer has."""
+_NOT_BOOKED = (
+    *_NO,
+    "inactive", "not active", "deactivated", "disabled", "not included", "not subscribed", "not booked",
+    "unchecked", "not checked",
+    "inaktiv", "nicht aktiv", "deaktiviert", "nicht gebucht", "inactif", "désactivé", "non inclus",
+    "inactivo", "inativo", "inattivo", "inactief", "niet actief",
+)  # fmt: skip
 _NO_INTERNET = (
     "no internet", "no internet service", "without internet",
     "kein internet", "kein internetdienst", "ohne internet",
@@ -74,6 +87,11 @@ _NO_PHONE = (
     "senza telefono", "nessun servizio telefonico",
     "geen telefoon", "geen telefoondienst", "zonder telefoon",
 )  # fmt: skip
+
+_SEVERAL = ("2", "3", "4", "5", "6", "7", "8", "9")
+
+_CODES = (NumberedCategories(unit="codes", categories={}, telling=_SEVERAL),)
+"""For Yes or No: with a 2 among the numbers, 1 need not be Yes nor 0 No."""
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
@@ -127,13 +145,14 @@ def _internet_add_on(
     return _categorical(
         name,
         label,
-        {"No": _NO, "No internet service": _NO_INTERNET, "Yes": _YES},
+        {"No": _NOT_BOOKED, "No internet service": _NO_INTERNET, "Yes": _BOOKED},
         {
             "No": f"No {thing}",
             "No internet service": f"{label} not applicable (no internet)",
             "Yes": thing[0].upper() + thing[1:],
         },
         aliases=aliases,
+        numbered=_CODES,
         implied=ImpliedCategory(
             feature="InternetService", category="No", written="No", means="No internet service"
         ),
@@ -270,7 +289,7 @@ SPECIFICATION: tuple[Specification, ...] = (
             "serviço de internet", "serviço internet", "conexão de internet", "conexão à internet",
             "servizio internet", "tipo di internet", "connessione internet",
             "internettype", "type internet", "internetverbinding", "internetaansluiting",
-            "connection type",
+            "connection type", "access technology", "connection technology",
         ),
         gate=Gate(
             aliases=(
@@ -291,7 +310,8 @@ SPECIFICATION: tuple[Specification, ...] = (
                 "monthly charges", "monthly charge", "monthly fee", "monthly amount", "monthly bill",
                 "monthly cost", "monthly price", "monthly payment", "monthly revenue", "charge per month",
                 "charges per month", "price per month", "fee per month", "cost per month",
-                "amount per month", "mrr", "arpu",
+                "amount per month", "mrr", "monthly recurring revenue", "monthly recurring charge",
+                "monthly recurring charges", "arpu",
                 "monatsbeitrag", "monatliche kosten", "monatliche gebühr", "monatsgebühr", "monatspreis",
                 "monatlicher preis", "monatlicher betrag", "monatsrechnung", "monatliche rechnung",
                 "kosten pro monat", "preis pro monat", "gebühr pro monat", "betrag pro monat",
@@ -379,7 +399,7 @@ SPECIFICATION: tuple[Specification, ...] = (
     _categorical(
         "PaperlessBilling",
         "Paperless billing",
-        {"No": (*_NO, "paper"), "Yes": (*_YES, "paperless")},
+        {"No": (*_NOT_BOOKED, "paper"), "Yes": (*_BOOKED, "paperless")},
         {"No": "Billing on paper", "Yes": "Paperless billing"},
         aliases=(
             "paperless billing", "paperless", "e billing", "ebilling", "electronic billing", "online billing",
@@ -394,6 +414,7 @@ SPECIFICATION: tuple[Specification, ...] = (
             "digitale factuur", "elektronische factuur", "e factuur", "papierloze factuur",
             "papierloos factureren",
         ),
+        numbered=_CODES,
     ),
     _internet_add_on(
         "OnlineSecurity",
@@ -485,7 +506,7 @@ SPECIFICATION: tuple[Specification, ...] = (
     _categorical(
         "PhoneService",
         "Phone service",
-        {"No": (*_NO, *_NO_PHONE), "Yes": _YES},
+        {"No": (*_NOT_BOOKED, *_NO_PHONE), "Yes": _BOOKED},
         {"No": "No phone service", "Yes": "Phone service"},
         aliases=(
             "phone service", "has phone", "telephone service", "telephony", "landline",
@@ -498,14 +519,15 @@ SPECIFICATION: tuple[Specification, ...] = (
             # Last resort: these may contain a phone number.
             "telefon", "téléphone", "teléfono", "telefone", "telefoon",
         ),
+        numbered=_CODES,
     ),
     _categorical(
         "MultipleLines",
         "Multiple lines",
         {
-            "No": (*_NO, "single", "single line"),
+            "No": (*_NOT_BOOKED, "single", "single line"),
             "No phone service": _NO_PHONE,
-            "Yes": (*_YES, "multiple"),
+            "Yes": (*_BOOKED, "multiple"),
         },
         {
             "No": "A single phone line",
@@ -520,6 +542,14 @@ SPECIFICATION: tuple[Specification, ...] = (
             "linhas múltiplas", "múltiplas linhas", "várias linhas",
             "linee multiple", "più linee",
             "meerdere lijnen", "meerdere telefoonlijnen",
+        ),
+        # With a 2 among them the numbers count lines, and 1 is not Yes.
+        numbered=(
+            NumberedCategories(
+                unit="lines",
+                categories={"0": "No phone service", "1": "No"} | dict.fromkeys(_SEVERAL, "Yes"),
+                telling=_SEVERAL,
+            ),
         ),
         implied=ImpliedCategory(
             feature="PhoneService", category="No", written="No", means="No phone service"
@@ -580,8 +610,27 @@ OUTCOME = Outcome(
             )
         )
     ),
+    hints=_with_umlauts_written_out(
+        (
+            "churn date", "date of churn", "churned date", "churned at", "churn reason", "cancellation date",
+            "cancelation date", "cancel date", "cancelled date", "cancelled at", "canceled at",
+            "cancellation reason", "cancelled on", "date cancelled", "termination date", "terminated at",
+            "disconnect date", "disconnection date", "deactivation date", "closed date", "date closed",
+            "close date", "account closed date", "exit date", "leaving date", "end date", "customer until",
+            "active", "is active", "still active", "active customer", "is active customer",
+            "current customer", "retained", "stayed", "is deleted", "deleted",
+            "lifecycle stage", "customer lifecycle stage",
+            "kündigungsdatum", "kündigung zum", "gekündigt zum", "gekündigt am", "kündigung am",
+            "kündigungsgrund", "austrittsdatum", "kunde bis", "aktiv", "aktiver kunde",
+            "date de résiliation", "motif de résiliation", "résilié le", "actif", "client actif",
+            "fecha de baja", "motivo de baja", "fecha de cancelación", "activo", "cliente activo",
+            "data de cancelamento", "motivo do cancelamento", "ativo", "cliente ativo",
+            "data disdetta", "data di disdetta", "data cessazione", "attivo", "cliente attivo",
+            "opzegdatum", "datum opzegging", "einddatum", "actief", "actieve klant",
+        )
+    ),
 )  # fmt: skip
-"""Who has already left. "Inactive" and "suspended" say nothing of it."""
+"""Who has already left. "Inactive" and "suspended" say nothing of it, and a date may be in the future."""
 
 GENDER_AND_AGE: tuple[CategoricalSpecification, ...] = (
     _categorical(

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 8 << 20
-"""A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 78 GiB here."""
+PART_BYTES = 5 << 20
+"""A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 48 GiB here. The
+client computes a checksum of each part in the event loop, so a part is as small as it may be."""
 
-REQUEST_TIMEOUT_SECONDS = 60.0
-"""For one request with a part as its body, including the client's retries."""
+REQUEST_TIMEOUT_SECONDS = 20.0
+"""For one request with a part as its body, including the client's retries: clients and load balancers seldom
+wait for more than 30 s."""
+
+ABORT_TIMEOUT_SECONDS = 5.0
+"""An upload that failed is answered after this."""
 
 CSV_MEDIA_TYPE = "text/csv"
 
@@ -113,7 +118,7 @@ class ObjectWriter:
         self._buffer.clear()
         if self._multipart_id is not None:
             with suppress(ClientError, BotoCoreError, OSError):
-                async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                async with asyncio.timeout(ABORT_TIMEOUT_SECONDS):
                     await self._client.abort_multipart_upload(
                         Bucket=self._bucket, Key=self._key, UploadId=self._multipart_id
                     )

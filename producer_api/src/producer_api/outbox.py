@@ -32,7 +32,7 @@ BATCH_SIZE = 10
 SWEEP_SECONDS = 1.0
 """How often the outbox is read without a nudge: other replicas and the workers write to it too."""
 
-MAX_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 5.0
 """The longest pause after failures, and so the longest delay of a message once the destination is back."""
 
 REQUEST_TIMEOUT_SECONDS = 10.0

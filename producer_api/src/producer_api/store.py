@@ -20,7 +20,7 @@ from aiohttp import web
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The oldest schema revision this release works with. Newer revisions stay compatible by rule."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -130,6 +130,7 @@ _UNAVAILABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -168,6 +169,8 @@ async def open_pools(url: str) -> AsyncIterator[Pools]:
                         "application_name": "retainwise-producer-api",
                         # Work that nobody waits for any more must not keep the database busy.
                         "statement_timeout": str(int(limits.use_seconds * 1_000)),
+                        # A host that has vanished must not keep its locks.
+                        "idle_in_transaction_session_timeout": str(int(limits.use_seconds * 1_000)),
                     },
                 ),
                 limits,

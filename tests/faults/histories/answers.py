@@ -22,6 +22,10 @@ ACCEPTANCE = r"insert into outbox"
 LOST = 3
 """Answers that are lost in each round."""
 
+PRODUCTIONS_GRACE = {"SHUTDOWN_GRACE_SECONDS": "110"}
+"""Long enough that a worker which stops waits for its last poll: messages given to an abandoned one would be
+invisible to the next worker for a lease, and this history would measure that."""
+
 HIT_SECONDS = 40.0
 PATIENCE_SECONDS = MAX_RECOVERY_SECONDS + 25
 
@@ -43,7 +47,7 @@ async def _lose(
     stack: FaultStack, report: Report, name: str, statement: str, *, s3: Mode = "pass", **env: str
 ) -> None:
     """Lose the first answers of a statement, S3 being gone until then if that is what provokes it."""
-    worker = await stack.build_worker(**env)
+    worker = await stack.build_worker(**(PRODUCTIONS_GRACE | env))
     trap = worker.side.database.trap(partial(PostgresSpotter, statement), "lose", times=LOST)
     await worker.start()
     tenant = stack.tenant("north")
@@ -59,7 +63,7 @@ async def _lose(
     report.say(
         stack.name, f"{trap.struck} answers of a {name} lost: recovered after {max(0, recovery):.1f} s"
     )
-    worker.send_signal(signal.SIGTERM)  # it leaves nothing invisible to the next
+    worker.send_signal(signal.SIGTERM)
     await worker.child.wait()
 
 

@@ -82,7 +82,7 @@ async def run_major(backends: Backends, oracle: Oracle, report: Report) -> None:
     """Send a request of an unknown major version: it is parked once, its prediction is not failed."""
     async with open_stack("unknown-major", backends) as stack:
         await stack.start_api()
-        await stack.api.side.sqs.set_mode("hang")
+        await stack.api.side.sqs.set_mode("refuse")  # a request that hangs would be sent in the end
         tenant = stack.tenant("north")
         answer = await tenant.upload(QUIET["small"])
         newer = uuid.UUID(answer.prediction_id)

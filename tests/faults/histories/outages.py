@@ -28,6 +28,9 @@ ASK_SECONDS = 2.0
 UPLOAD_SECONDS = 30.0
 """Within which an upload is answered whatever hangs; within `ANSWER_SECONDS` if it is the database."""
 
+REFUSALS = frozenset({503, 429})
+"""What may answer an upload meanwhile. 429: the tenant's own uploads, which hang, have all its slots."""
+
 READY_ANSWER_SECONDS = 3.0
 """Within which `/readyz` answers, whatever hangs."""
 
@@ -139,7 +142,7 @@ async def _ask(stack: FaultStack, tenant: Tenant, waiting: list[Accepted], slow:
         answer = await tenant.upload(QUIET["small"], seconds=seconds)
         if answer.status == 202:
             waiting.append(stack.note(answer.prediction_id, tenant, "small"))
-        elif answer.status != 503:
+        elif answer.status not in REFUSALS:
             slow.add(f"an upload was answered {answer.status}")
     except NoAnswer:
         slow.add("an upload was not answered in time")

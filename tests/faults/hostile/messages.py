@@ -67,9 +67,13 @@ FORGED: dict[str, Forge] = {
     "another digest": _put("0" * 64, "data", "upload", "sha256"),
     "another size": _put(1, "data", "upload", "size_bytes"),
     "another model": _put({"name": "telco-churn", "version": "9.9.9"}, "data", "model"),
-    "a mapping of 100,000 entries": _put({f"f{n}": "h" for n in range(20_000)}, "data", "mapping"),
+    "a mapping of 20,000 entries": _put({f"f{n}": "h" for n in range(20_000)}, "data", "mapping"),
     "ten million reasons": _put(10_000_000, "data", "options", "reasons"),
 }
+
+OWN_AFFAIR = frozenset({"a mapping of 20,000 entries"})
+"""How to read a file is said by the message alone, so there is no row to compare it with: whoever forges that
+for a prediction of their own may make it fail."""
 
 RAW: dict[str, str] = {
     "no JSON": "{]" * 500,
@@ -118,7 +122,7 @@ async def _send_forged(
     # The true message must not come first: the relay's side of the queue hangs until it is sent by hand.
     await stack.api.side.sqs.set_mode("hang")
     mallory = stack.tenant("mallory")
-    mine = await stack.upload(mallory, customers(80, seed=8), "mine")
+    mine = await stack.upload(mallory, customers(80, seed=8), None if name in OWN_AFFAIR else "mine")
     true, victims = [await _body(stack, one) for one in (mine, theirs)]
     forged = json.loads(true)
     forge(forged, json.loads(victims))
@@ -127,7 +131,7 @@ async def _send_forged(
     row = (await stack.rows([mine]))[mine.prediction_id]
     if row["status"] == "COMPLETED":
         await _look_at_result(stack, report, leaks, mine, name)
-    elif row["status"] == "FAILED":
+    elif row["status"] == "FAILED" and name not in OWN_AFFAIR:
         report.say(stack.name, f"WRONG: {name} failed the prediction it names, with {row['code']}")
     await stack.api.side.sqs.set_mode("pass")
     neighbour = await stack.upload(stack.tenant("neighbour"), customers(80, seed=8), "mine")

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from consumer_worker import objects, store
+from consumer_worker import objects, resources, store
 from consumer_worker.errors import DatabaseUnavailable
+from consumer_worker.resources import open_store
 from consumer_worker.scratch import attempt_folder, scratch_errors
 from consumer_worker.store import Store
 from retainwise_contracts.failures import FailureCode
@@ -241,3 +242,28 @@ async def test_last_receive_of_a_message_fails_nothing(backend, run_worker_here,
     row = await backend.row(prediction_id)
     assert (row["status"], row["attempt"], row["failure"]) == ("QUEUED", 0, None)
     assert FailureCode.ATTEMPTS_EXHAUSTED not in str(row)
+
+
+async def test_locks_of_a_vanished_host_do_not_outlive_it(database, worker_settings, backend, monkeypatch):
+    """Its connection stays open, in a transaction that has completed a prediction and is never committed."""
+    monkeypatch.setattr(resources, "IDLE_TRANSACTION_SECONDS", 0.5)
+    prediction_id = await backend.accept(FILE)
+    async with open_store(worker_settings()) as vanished:
+        connection = await vanished._pool.acquire()
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "update predictions set lease_until = null where prediction_id = $1", prediction_id
+        )
+        survivor = await asyncpg.connect(database.worker)
+        try:
+            await survivor.execute(
+                "update predictions set lease_until = null where prediction_id = $1",
+                prediction_id,
+                timeout=20,
+            )
+        finally:
+            await survivor.close()
+        with pytest.raises(DatabaseUnavailable):
+            async with vanished._connection():
+                await transaction.commit()

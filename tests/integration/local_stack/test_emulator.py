@@ -82,7 +82,7 @@ async def test_provisioning_twice_gives_the_same_parts_with_production_settings(
             "Attributes"
         ]
         dlq = (await sqs.get_queue_attributes(QueueUrl=again.dlq_url, AttributeNames=["All"]))["Attributes"]
-    assert queue["VisibilityTimeout"] == "60"
+    assert queue["VisibilityTimeout"] == "45"
     assert queue["MessageRetentionPeriod"] == "345600"
     assert queue["ReceiveMessageWaitTimeSeconds"] == "20"
     redrive = json.loads(queue["RedrivePolicy"])

@@ -1,9 +1,11 @@
 """Authentication, what a tenant may see, and which browser pages may call."""
 
+import base64
 import json
 import uuid
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 ORIGIN = {"Origin": "https://app.example.com"}
@@ -64,6 +66,69 @@ async def test_bad_token_is_refused(api, issuer, subtests):
                 assert response.status == 401
                 assert (await response.json(content_type=None))["code"] == "token_missing"
                 assert response.headers["WWW-Authenticate"] == 'Bearer realm="retainwise"'
+
+
+def odd_token(header: object, claims: object = None, signature: str = "c2ln") -> str:
+    """A token that a JWT library would not write: each part is JSON, or text that should be JSON."""
+
+    def segment(value: object) -> str:
+        text = value if isinstance(value, str) else json.dumps(value)
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    return f"{segment(header)}.{segment({'sub': 's'} if claims is None else claims)}.{signature}"
+
+
+KNOWN = {"alg": "ES256", "kid": "local-1"}
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "abc",
+        ".",
+        "..",
+        "." * 4_000,
+        odd_token(KNOWN, signature=""),
+        odd_token(KNOWN, signature="c2ln" * 1_000),
+        odd_token(KNOWN, signature="=" * 100),
+        odd_token(KNOWN | {"alg": "none"}, signature=""),
+        odd_token(KNOWN | {"alg": "NONE"}, signature=""),
+        odd_token(KNOWN | {"alg": "HS256"}),
+        odd_token(KNOWN | {"alg": "RS256"}),
+        odd_token(KNOWN | {"alg": ["ES256"]}),
+        odd_token(KNOWN | {"alg": None}),
+        odd_token({"kid": "local-1"}),
+        odd_token(KNOWN | {"crit": ["b64"], "b64": False}),
+        odd_token(KNOWN | {"b64": False}),
+        odd_token(KNOWN | {"kid": {"a": []}}),
+        odd_token(KNOWN | {"kid": 7}),
+        odd_token([]),
+        odd_token("null"),
+        odd_token("7"),
+        odd_token('"text"'),
+        odd_token("not JSON"),
+        odd_token("[" * 3_000),
+        odd_token('{"alg":"ES256","kid":"local-1","n":' + "9" * 4_000 + "}"),
+        odd_token(KNOWN, "x" * 3_000),
+        odd_token(KNOWN, []),
+        odd_token(KNOWN, "[" * 3_000),
+        odd_token(KNOWN, {"exp": "Infinity"}),
+        odd_token(KNOWN, '{"exp": 1e999}'),
+        odd_token(KNOWN, {"exp": 0}),
+        odd_token(KNOWN, {"tenant_id": "acme", "exp": 4_000_000_000}),
+    ],
+    ids=lambda token: token[:24],
+)
+async def test_odd_token_is_answered_like_a_bad_signature(api, issuer, token):
+    signed, _, _ = issuer.mint("acme").rpartition(".")
+    answers = []
+    for bad in (f"{signed}.c2ln", token):
+        async with api.http.get("/v1/models", headers=bearer(bad)) as response:
+            problem = await response.json(content_type=None)
+            assert response.status == 401
+            assert problem.pop("request_id")
+            answers.append((problem, response.headers["WWW-Authenticate"]))
+    assert answers[1] == answers[0]
 
 
 async def test_prediction_of_another_tenant_looks_like_an_unknown_one(api, issuer, customers):

@@ -183,8 +183,8 @@ async def test_start_is_refused_when_something_is_missing(
                 with pytest.raises(StartRefused, match=r"access denied: .* needs sqs:GetQueueAttributes on "):
                     await check_resources(settings(environment))
     with subtests.test("schema"):
-        await owner.execute("update alembic_version set version_num = '0000'")
-        with pytest.raises(StartRefused, match="is at revision 0000, this release needs 0001"):
+        await owner.execute("update alembic_version set version_num = '0001'")
+        with pytest.raises(StartRefused, match="is at revision 0001, this release needs 0002"):
             await check_resources(settings(environment))
         await owner.execute("drop table alembic_version")
         with pytest.raises(StartRefused, match="has no readable schema: run the migrations"):

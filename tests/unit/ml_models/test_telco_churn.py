@@ -138,3 +138,35 @@ def test_what_is_certain_of_customers_without_a_service_is_in_the_specification(
         "MultipleLines",
     }  # fmt: skip
     assert all(each.missing for each in implied.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "unit"),
+    [
+        ("MultipleLines", ("0", "1"), None),
+        ("MultipleLines", ("0", "1", "2"), "lines"),
+        ("MultipleLines", ("Yes", "No"), None),
+        ("OnlineSecurity", ("0", "1"), None),
+        ("OnlineSecurity", ("0", "1", "2"), "codes"),
+        ("PaperlessBilling", ("1", "2", "77"), "codes"),
+    ],
+)
+def test_numbers_above_one_are_not_yes(name, texts, unit):
+    feature = next(feature for feature in CATEGORICAL if feature.name == name)
+    assert feature.unit_of(texts) == unit
+    if unit is not None:
+        assert feature.category("1", unit) != "Yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "category"), [("✓", "Yes"), ("✔\ufe0f", "Yes"), ("✗", "No"), ("disabled", "No"), ("•", None)]
+)
+def test_ticks_and_words_say_whether_a_service_is_booked(text, category):
+    feature = next(feature for feature in CATEGORICAL if feature.name == "TechSupport")
+    assert feature.category(text) == category
+
+
+def test_no_hint_of_who_left_is_read_as_something_else():
+    hints = {normalise(hint) for hint in OUTCOME.hints}
+    assert hints.isdisjoint(map(normalise, OUTCOME.aliases))
+    assert hints.isdisjoint(normalise(name) for feature in SPECIFICATION for name in feature.aliases)

@@ -34,6 +34,10 @@ def test_required_settings_are_enough(environment):
     assert settings.enable_sqs
     assert settings.cors_allowed_origins == ()
     assert settings.max_upload_bytes == 1 << 30
+    assert settings.admin_host == "127.0.0.1"  # not public unless somebody asks for it
+    assert settings.orphan_age_seconds == 86_400
+    assert settings.max_connections == 1_000
+    assert settings.min_upload_bytes_per_second == 10_000
     assert "hidden-word" not in repr(settings)
 
 
@@ -69,6 +73,16 @@ def test_process_names_every_bad_setting_and_no_secret():
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com/"),
         ("MAX_UPLOAD_BYTES", "0"),
+        ("MAX_CONCURRENT_UPLOADS", "0"),
+        ("UPLOAD_IDLE_SECONDS", "0"),
+        ("UPLOAD_IDLE_SECONDS", "nan"),
+        ("MIN_UPLOAD_BYTES_PER_SECOND", "0"),
+        ("MAX_CONNECTIONS", "15"),
+        ("ORPHAN_AGE_SECONDS", "0"),
+        ("ORPHAN_AGE_SECONDS", "inf"),
+        ("SHUTDOWN_DELAY_SECONDS", "-1"),
+        ("HTTP_PORT", "65536"),
+        ("ADMIN_PORT", "65536"),
         ("ENABLE_SQS", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
     ],

@@ -30,6 +30,9 @@ _PSI_OTHER_UNIT = 1.0
 _FITTING = 0.9
 """Share of the values that lie in the training data's range if the unit is right."""
 
+_RARE = 0.02
+"""Share of the values. Of customers who are here for years, one of twelve is so for 11 months more."""
+
 _PARTS = 12
 """Whole numbers of a larger unit stand for parts of it: two years are 24 to 36 months."""
 
@@ -42,6 +45,9 @@ _SPREADSHEET_DAYS = (20_000, 60_000)
 _CALENDAR_YEARS = (1900, 2100)
 _COMPACT_DATES = (19_000_101, 21_001_231)
 """20190501"""
+_OTHER_AMOUNTS = "If the amounts are in another currency or for another period, convert them."
+_MAX_SCALED = 6.0
+"""Standard deviations."""
 _SECONDS = (300_000_000, 5_000_000_000)
 """Unix times from 1979 to 2128."""
 
@@ -123,6 +129,11 @@ def _implausible_numbers(
     outside = tally.beyond + tally.impossible
     rows = tally.rows if feature.required else tally.rows - tally.blank - not_a_number
     bad = tally.missing + tally.beyond if feature.required else outside
+    if feature.unit == "months" and _are_years_and_months(values / column.factor):
+        return (
+            f"{_named(column)} ({feature.label}) looks like years and months, where 3.11 is 3 years and 11 "
+            f"months and not 3.11 years. Write all of it in months. {_confirm(feature.name)}"
+        )
     if bad <= MAX_UNKNOWN * rows:
         return _in_another_unit(feature, column, values)
     if not_a_number > MAX_UNKNOWN * rows:  # the rejected rows say so
@@ -142,7 +153,7 @@ def _implausible_numbers(
             f"in {outside / rows:.1%} of the rows" + (f" (such as {', '.join(examples)})" if examples else "")
         )
         if outside > bad / 2:
-            advice = _advice(feature, column, values)
+            advice = _OTHER_AMOUNTS if tally.currencies else _advice(feature, column, values)
     return _sentences(feature, column, parts, first_row, advice)
 
 
@@ -172,12 +183,27 @@ def _advice(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.flo
         for low, high in (_SPREADSHEET_DAYS, _CALENDAR_YEARS, _COMPACT_DATES, _SECONDS):
             if len(raw) and np.mean((raw >= low) & (raw <= high)) >= _FITTING:
                 return "These look like dates: replace each by the number of months from then until today."
+    if _are_scaled(values):
+        return "These look standardised, as for a model: export the original values."
     name = _likely_unit(feature, column, values)
     if name is not None:
         return f"These look like {name}: {_say_unit(column, name)}."
     if feature.unit == "currency":
-        return "If the amounts are in another currency or for another period, convert them."
+        return _OTHER_AMOUNTS
     return f"Convert the column to {feature.unit}." if feature.unit else "Correct the column."
+
+
+def _are_years_and_months(values: NDArray[np.float64]) -> bool:
+    """Return whether the decimals are 1 to 11 and no others: no decimals of years or months are like that."""
+    hundredths = np.rint((values - np.floor(values)) * 100)
+    elevens = np.equal(hundredths, 11)
+    return bool(elevens.any() and (elevens | np.equal(hundredths % 10, 0)).all() and elevens.mean() > _RARE)
+
+
+def _are_scaled(values: NDArray[np.float64]) -> bool:
+    """Return whether the values are around 0 as z-scores are, or shares of a maximum."""
+    fractions = values != np.floor(values)
+    return bool(len(values) and np.mean(fractions) >= _FITTING and np.abs(values).max() <= _MAX_SCALED)
 
 
 def _likely_unit(feature: NumericFeature, column: ColumnMatch, values: NDArray[np.float64]) -> str | None:
@@ -228,7 +254,7 @@ def _spread(values: NDArray[np.float64]) -> Sequence[float]:
 
 
 def _written(value: float) -> str:
-    return mask(f"{value:.6f}".rstrip("0").rstrip("."))
+    return mask(f"{value:.2f}".rstrip("0").rstrip("."))
 
 
 def _is_whole(text: str) -> bool:

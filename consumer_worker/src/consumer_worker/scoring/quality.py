@@ -54,6 +54,10 @@ _MAX_VALUE_LENGTH = 40
 """Characters."""
 
 
+DAMAGED_ID = r"^(?:\d(?:[.,]\d+)?[eE]\+\d{1,2}|#{3,})$"
+"""A long number as a spreadsheet shows it in a narrow column: a regular expression for Polars."""
+
+
 def index(bins: NDArray[np.int64], feature: NumericFeature | CategoricalFeature) -> float | None:
     """Return the population stability index (PSI) of a feature's present values, counted by bin.
 
@@ -95,6 +99,8 @@ class FeatureTally:
     rows: int = 0
     missing: int = 0
     unseen: int = 0
+    contradicting: int = 0
+    """Ruled out by another feature of the customer."""
     unusable: int = 0
     """Not a number, or an impossible one; scored as missing."""
     impossible: int = 0
@@ -103,6 +109,8 @@ class FeatureTally:
     bins: NDArray[np.int64] = field(init=False)
     """Present values by bin, with the bins of the card's statistics."""
     unseen_values: Counter[str] = field(default_factory=Counter)
+    currencies: set[str] = field(default_factory=set)
+    """The currencies that the values name."""
 
     def __post_init__(self) -> None:
         self.bins = np.zeros(len(self.feature.statistics.shares), np.int64)
@@ -124,11 +132,14 @@ class FeatureTally:
         self.beyond += int(beyond.sum())
         self.impossible += int(values.out_of_range.sum())
         self.unusable += int(values.not_a_number.sum() + values.out_of_range.sum())
+        self.currencies |= values.currencies
         positions = np.searchsorted(statistics.edges, present, side="right")
         self.bins += np.bincount(positions, minlength=len(self.bins))
 
     def _add_categories(self, values: CategoricalValues) -> None:
         counts = np.bincount(values.positions, minlength=len(values.texts))
+        if values.contradicting is not None:
+            self.contradicting += int(values.contradicting.sum())
         known = values.text_codes >= 0
         self.rows += len(values.positions)
         self.missing += int(counts[np.isnan(values.text_codes)].sum())
@@ -147,10 +158,12 @@ class FeatureTally:
             rows=self.rows + other.rows,
             missing=self.missing + other.missing,
             unseen=self.unseen + other.unseen,
+            contradicting=self.contradicting + other.contradicting,
             unusable=self.unusable + other.unusable,
             impossible=self.impossible + other.impossible,
             beyond=self.beyond + other.beyond,
             unseen_values=self.unseen_values + other.unseen_values,
+            currencies=self.currencies | other.currencies,
         )
         both.bins = self.bins + other.bins
         return both
@@ -176,12 +189,18 @@ class FeatureTally:
         Missing values count only as far as they exceed the training data's share.
         """
         missing = max(0.0, self.rate(self.missing) - self.feature.statistics.missing_rate)
-        return min(1.0, missing + self.rate(self.unseen) + self.rate(self.beyond))
+        strange = self.unseen + self.beyond + self.contradicting
+        return min(1.0, missing + self.rate(strange))
 
     @property
     def unknown(self) -> float:
         """The share of rows whose value is missing or never seen."""
         return self.rate(self.missing + self.unseen)
+
+    @property
+    def mixes_currencies(self) -> bool:
+        """Whether the amounts are in several currencies, although they are scored as if in one."""
+        return len(self.currencies) > 1
 
     @property
     def undermines_scores(self) -> bool:
@@ -215,6 +234,8 @@ class FileFacts:
     encoding: str
     unreadable_characters: int
     garbled_ids: int = 0
+    damaged_ids: int = 0
+    """IDs that a spreadsheet has shortened beyond recognition, see `DAMAGED_ID`."""
     already_left: int = 0
     outcome_unknown: int = 0
     """Scored rows whose outcome is neither blank nor known."""
@@ -241,9 +262,11 @@ def report_quality(
     mapped = [tally for name, tally in tallies.items() if name in mapping.features]
     sentences = [
         *_describe_rows(facts),
-        *_describe_leavers(facts, mapping),
+        *_describe_leavers(facts, mapping, card),
         *_describe_columns(mapping, card),
         *(sentence for tally in mapped for sentence in _describe_feature(tally)),
+        *_describe_known_words(mapped),
+        *_describe_contradictions(mapped, card),
         *_describe_missing([tally for tally in mapped if not tally.feature.required]),
         *_describe_shifts(mapped),
     ]
@@ -264,8 +287,8 @@ def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) ->
     rejected = facts.rejected_rows / max(facts.total_rows, 1)
     if loss > FAIR_LOSS or rejected > FAIR_REJECTED:
         return QualityGrade.POOR
-    shifted = any((tally.psi or 0.0) > PSI_LARGE for tally in tallies.values())
-    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted or facts.garbled_ids:
+    shifted = any((tally.psi or 0.0) > PSI_LARGE or tally.mixes_currencies for tally in tallies.values())
+    if loss > GOOD_LOSS or rejected > GOOD_REJECTED or shifted or facts.garbled_ids or facts.damaged_ids:
         return QualityGrade.FAIR
     return QualityGrade.GOOD
 
@@ -276,8 +299,9 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
         share = facts.rejected_rows / facts.total_rows
         why = "; ".join(f"{reason}: {count:,}" for reason, count in facts.rejected_by.items())
         sentences.append(
-            f"{facts.rejected_rows:,} of {facts.total_rows:,} rows ({share:.1%}) were not scored ({why}). "
-            "Fix them in rejected.csv and upload it again."
+            f"{facts.rejected_rows:,} of {facts.total_rows:,} rows ({share:.1%}) "
+            f"{'was' if facts.rejected_rows == 1 else 'were'} not scored ({why}). "
+            "Fix or remove them in rejected.csv and upload it again."
         )
     if facts.duplicate_ids:
         sentences.append(
@@ -302,12 +326,19 @@ def _describe_rows(facts: FileFacts) -> Sequence[str]:
             f"{facts.garbled_ids:,} customer {verb} garbled, as if read in another encoding. "
             "Export the file as UTF-8 if they are not right."
         )
+    if facts.damaged_ids:
+        verb = "ID does" if facts.damaged_ids == 1 else "IDs do"
+        sentences.append(
+            f"{facts.damaged_ids:,} customer {verb} not say which customer it is: a spreadsheet wrote "
+            "1.23E+11 or #### instead. Format the column as text, or as a number without decimals, and "
+            "export it again."
+        )
     if facts.blank_rows:
         sentences.append(f"Blank rows skipped: {facts.blank_rows:,}.")
     return sentences
 
 
-def _describe_leavers(facts: FileFacts, mapping: ColumnMapping) -> Sequence[str]:
+def _describe_leavers(facts: FileFacts, mapping: ColumnMapping, card: Card) -> Sequence[str]:
     sentences = []
     header = printable(mapping.outcome.header, _MAX_VALUE_LENGTH) if mapping.outcome else ""
     if facts.already_left:
@@ -324,7 +355,14 @@ def _describe_leavers(facts: FileFacts, mapping: ColumnMapping) -> Sequence[str]
     if facts.ignored_outcome is not None:
         sentences.append(
             f"Column “{printable(facts.ignored_outcome, _MAX_VALUE_LENGTH)}” was not used to find customers "
-            "who left: most of its values do not say whether they did."
+            "who left: most of its values do not say whether they did. Write Yes or No there."
+        )
+    if card.outcome is not None and mapping.outcome_hints:
+        named = ", ".join(f"“{printable(header, _MAX_VALUE_LENGTH)}”" for header in mapping.outcome_hints)
+        sentences.append(
+            f"Who has already left is not read from {named}: if such customers are in the file, they count "
+            f"as customers. Add a column {card.outcome.name} with Yes for those who left, or remove their "
+            "rows."
         )
     return sentences
 
@@ -372,7 +410,12 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
         sentences.append(
             f"{label} is not a number, or an impossible one, in "
             f"{tally.rate(tally.unusable):.1%} of the rows. "
-            "These values count as missing."
+            "These values count as missing; write plain numbers there."
+        )
+    if tally.mixes_currencies:
+        sentences.append(
+            f"{label} has amounts in several currencies ({', '.join(sorted(tally.currencies))}), which are "
+            "scored as if they were in one. Convert them to one currency."
         )
     if tally.unseen:
         average = f" {_AS_AVERAGE}" if tally.feature.required else ""
@@ -385,6 +428,33 @@ def _describe_feature(tally: FeatureTally) -> Sequence[str]:
             f"in {beyond:.1%} of the rows."
         )
     return sentences
+
+
+def _describe_contradictions(tallies: Sequence[FeatureTally], card: Card) -> Sequence[str]:
+    """Say which columns rule each other out, in one sentence for all that contradict the same one."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for tally in tallies:
+        if isinstance(tally.feature, CategoricalFeature) and tally.feature.implied and tally.contradicting:
+            implied = tally.feature.implied
+            known = labels.setdefault((implied.feature, implied.category), [])
+            known.append(f"{tally.feature.label} ({tally.contradicting:,} rows)")
+    return [
+        f"Some customers whose {card.feature(name).label} is “{category}” have a value that this rules out: "
+        f"{', '.join(of_feature)}. Correct one of the columns; until then their inputs_known is lower."
+        for (name, category), of_feature in labels.items()
+    ]
+
+
+def _describe_known_words(tallies: Sequence[FeatureTally]) -> Sequence[str]:
+    """Say once which words the model knows, for the columns where most values are none of them."""
+    labels: dict[tuple[str, ...], list[str]] = {}
+    for tally in tallies:
+        if isinstance(tally.feature, CategoricalFeature) and 2 * tally.unseen > tally.rows - tally.missing:
+            labels.setdefault(tally.feature.categories, []).append(tally.feature.label)
+    return [
+        f"For {', '.join(of_words)} the model knows these words: {', '.join(words)}. Replace yours by them."
+        for words, of_words in labels.items()
+    ]
 
 
 def _describe_missing(tallies: Sequence[FeatureTally]) -> Sequence[str]:

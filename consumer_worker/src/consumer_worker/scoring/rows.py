@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
 from consumer_worker.scoring.values import MISSING, FeatureValues, NumericValues
-from ml_models.card import NumericFeature
+from ml_models.card import NumericFeature, normalise
 from ml_models.intake.columns import ColumnMapping, ColumnMatch
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
@@ -21,6 +21,12 @@ _TOTALS = frozenset(
 )
 """Words in place of an id in a row of totals, which spreadsheets put below a table."""
 
+
+_TOTAL_OF_GROUP = (
+    r"(?:^|[ _-])(?:sub)?totals?:?$|^(?:sub)?(?:totale?|totaal|summe|sum) |[ -](?:summe|ergebnis|resultado)$"
+    r"|^gesamt(?:ergebnis|summe)$|^totale?$|^totaal$"
+)
+"""`North Total`, `Total Nord`, `Nord Ergebnis`: rows of subtotals, if they have no customer's categories."""
 
 _DATE = (
     r"^(?:\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[-/.]\d{4}"
@@ -49,6 +55,17 @@ class Cause:
         """The code and the column in words: `out of range in “tenure”`."""
         words = self.words or self.code.value.replace("_", " ")
         return f"{words} in “{self.column.header}”" if self.column else words
+
+
+_HEADER_CAUSE = Cause(
+    RowRejection.MISSING_ID, None, "This row repeats the header. Remove it.", words="header again"
+)
+_TOTALS_CAUSE = Cause(
+    RowRejection.MISSING_ID,
+    None,
+    "This is a row of totals, not a customer. Remove it.",
+    words="row of totals",
+)
 
 
 @dataclass(slots=True)
@@ -99,12 +116,18 @@ def find_rejections(
     lower = ids.str.to_lowercase()
     rejections.reject(
         lower.is_in(list(_TOTALS)).to_numpy(),
-        Cause(RowRejection.MISSING_ID, None, "This is a row of totals, not a customer. Remove it."),
+        _TOTALS_CAUSE,
     )
+    rejections.reject(_repeats_header(lower, mapping), _HEADER_CAUSE)
+    _reject_subtotals(rejections, lower, features)
     _reject_wrong_cell_counts(rejections, table, mapping, features)
     rejections.reject(
         lower.is_in(list(MISSING)).to_numpy(),
-        Cause(RowRejection.MISSING_ID, mapping.customer_id, "Fill in the customer ID."),
+        Cause(
+            RowRejection.MISSING_ID,
+            mapping.customer_id,
+            "Fill in the customer ID, or remove the row if it is not a customer.",
+        ),
     )
     required = [values for values in features if values.feature.required]
     for values in required:
@@ -126,6 +149,40 @@ def find_rejections(
             Cause(RowRejection.MISSING_VALUE, None, f"Fill in at least one of: {names}."),
         )
     return rejections
+
+
+def _repeats_header(lower: pl.Series, mapping: ColumnMapping) -> NDArray[np.bool_]:
+    # A second file with a byte order mark of its own may have been appended.
+    header = mapping.customer_id.header.lower()
+    return lower.is_in([header, f"\ufeff{header}"]).to_numpy()
+
+
+def find_other_header(
+    table: Table, rejections: Rejections, row_numbers: pl.Series, mapping: ColumnMapping
+) -> int | None:
+    """Return the number of the first row that is another header, of other columns or in another order."""
+    if _HEADER_CAUSE not in rejections.causes:
+        return None
+    repeated = rejections.cause_of_row == rejections.causes.index(_HEADER_CAUSE) + 1
+    for row in np.flatnonzero(repeated):
+        for column in mapping.features.values():
+            cell = normalise(table.frame[str(column.position)][int(row)] or "")
+            if cell and cell != normalise(column.header):
+                return int(row_numbers[int(row)])
+    return None
+
+
+def _reject_subtotals(rejections: Rejections, lower: pl.Series, features: Sequence[FeatureValues]) -> None:
+    categories = [
+        values for values in features if values.feature.required and not isinstance(values, NumericValues)
+    ]
+    if not categories:
+        return
+    has_none = np.logical_and.reduce([values.missing for values in categories])
+    if has_none.any():
+        named = lower.filter(pl.Series(has_none)).str.contains(_TOTAL_OF_GROUP)
+        has_none[has_none] = named.fill_null(value=False).to_numpy()
+        rejections.reject(has_none, _TOTALS_CAUSE)
 
 
 def _reject_dates(
@@ -169,7 +226,8 @@ def _reject_wrong_cell_counts(
             Cause(
                 RowRejection.WRONG_CELL_COUNT,
                 column,
-                "The row ends before this column. Add the missing cells.",
+                "The row ends before this column. Add the missing cells, or remove the row if it is not a "
+                "customer.",
             ),
         )
 

@@ -21,6 +21,7 @@ from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.plausibility import ValueSample, find_implausible, is_empty
 from consumer_worker.scoring.quality import (
+    DAMAGED_ID,
     MAX_UNKNOWN,
     FileFacts,
     inputs_known,
@@ -36,7 +37,7 @@ from consumer_worker.scoring.results import (
     unescape,
     write_manifest,
 )
-from consumer_worker.scoring.rows import Rejections, find_rejections, rejected_rows
+from consumer_worker.scoring.rows import Rejections, find_other_header, find_rejections, rejected_rows
 from consumer_worker.scoring.source import Source, Table, open_source
 from consumer_worker.scoring.summary import (
     LEVELS,
@@ -259,6 +260,7 @@ class _Scoring:
         self._summary = SummaryTally(model.card)
         self._rejected: dict[str, _RejectedRows] = {}
         self._garbled_ids = 0
+        self._damaged_ids = 0
         self._blank_rows = 0
         self._short_rows = 0
 
@@ -284,6 +286,13 @@ class _Scoring:
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
         if not scorable.all():
+            other_header = find_other_header(table, rejections, row_numbers, self._mapping)
+            if other_header is not None:
+                raise ScoringFailed(
+                    FailureCode.NOT_A_CSV,
+                    f"It has two tables: row {other_header:,} is another header, with other columns or in "
+                    "another order. Save each table as a file of its own.",
+                )
             self._reject(table, rejections, row_numbers)
             for name, of_rows in values.items():
                 self._rejected_values[name].add(of_rows.filter(rejections.of_values))
@@ -320,7 +329,8 @@ class _Scoring:
             for name, column in self._mapping.features.items():
                 feature = self._model.card.feature(name)
                 if isinstance(feature, CategoricalFeature) and feature.numbered:
-                    unit = column.unit or feature.unit_of(texts[name].unique())
+                    counts = dict(texts[name].value_counts().iter_rows())
+                    unit = column.unit or feature.unit_of(_frequent(counts, len(texts)))
                     if unit is not None:
                         units[name] = unit
             self._given_assumption = _Assumption(units, has_outcome=True)
@@ -346,7 +356,7 @@ class _Scoring:
                 # The numbers that the assumed unit explains are read as categories; the others are unseen.
                 explained = [unit.telling for unit in feature.numbered if unit.unit == assumed]
                 numbers = [
-                    *self._quality[name].unseen_values,
+                    *_frequent(self._quality[name].unseen_values, self._summary.rows),
                     *(number for some in explained for number in some),
                 ]
                 unit = column.unit or feature.unit_of(numbers)
@@ -394,6 +404,7 @@ class _Scoring:
         self._writer.write_scores(score_frame(columns, self._reasons))
         self._ids.add(ids)
         self._garbled_ids += int(ids.str.contains(GARBLED).sum())
+        self._damaged_ids += int(ids.str.contains(DAMAGED_ID).sum())
         self._summary.add(scores, probability, row_numbers, ids, reasons, known, left)
         for name, of_rows in values.items():
             self._quality[name].add(of_rows)
@@ -479,6 +490,7 @@ class _Scoring:
             encoding=self._dialect.encoding,
             unreadable_characters=self._unreadable_characters,
             garbled_ids=self._garbled_ids,
+            damaged_ids=self._damaged_ids,
             already_left=self._summary.already_left,
             outcome_unknown=self._outcome_unknown,
             ignored_outcome=self._ignored_outcome,
@@ -508,6 +520,11 @@ class _Scoring:
         """Close all files, complete or not."""
         self._writer.close()
         self._ids.close()
+
+
+def _frequent(counts: Mapping[str, int], rows: int) -> list[str]:
+    """Return the texts in at least one of a hundred rows: a rare one is no proof of what a column holds."""
+    return [text for text, count in counts.items() if 100 * count >= rows]
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Decides whether blank cells beyond the header are a habit of a program or the trace of shifted rows.
 
 Some programs end each row with a delimiter, and the header not: nothing is wrong then. But an unquoted
-`29,85`, or `Acme, Inc`, moves all cells after it by one, and if the last column was blank, the row ends
-with a blank cell too many as well.
+`29,85`, or `Acme, Inc`, moves all cells after it by one, and if the last column was blank, the row ends with
+a blank cell too many as well.
 """
 
 import re

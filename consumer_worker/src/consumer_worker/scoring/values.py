@@ -22,6 +22,7 @@ from ml_models.card import (
     Outcome,
     normalise,
 )
+from ml_models.intake.columns import unit_words
 
 Decimal = Literal[".", ","]
 
@@ -55,6 +56,26 @@ _MAX_NUMBER_LENGTH = 64
 """Characters. Longer text is not a number; the limit also bounds the work per cell."""
 
 
+_CURRENCY_NAMES = {
+    "us$": "$", "usd": "$", "dollar": "$", "dollars": "$", "euro": "€", "euros": "€", "eur": "€", "gbp": "£",
+    "jpy": "¥", "inr": "₹", "rs": "₹", "rs.": "₹", "brl": "R$", "aud": "A$", "cad": "C$", "pln": "zł",
+    "czk": "Kč", "kč": "Kč", "fr.": "CHF", "kr.": "KR", "zł": "zł",
+}  # fmt: skip
+"""One name for each currency, by its other ones in lower case."""
+
+_DURATION_PART = re.compile(
+    r"(\d{1,5}(?:[.,]\d{1,4})?) ?([^\W\d_]+)\.?(?:[ ,;]{0,3}(?:(?:and|und|et|y|e|en) (?=\d))?)"
+)
+"""One number with its unit, and what may stand before the next one."""
+_DURATION_UNITS = {
+    **unit_words("months"),
+    # In a header these could be a part of a date.
+    **dict.fromkeys(("jahr", "an", "annee", "ano", "anno"), 12.0),
+    **dict.fromkeys(("tag", "jour", "dia", "giorno", "dag"), 12 / 365.25),
+    **dict.fromkeys(("woche", "semaine", "semana", "settimana"), 7 * 12 / 365.25),
+}
+"""Months of each unit, by its words as `normalise` writes them."""
+
 _PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
 """The factor for `%`, by the feature's unit. Other units, such as months, allow no percentage."""
 
@@ -75,6 +96,8 @@ class NumericValues:
     not_a_number: NDArray[np.bool_]
     out_of_range: NDArray[np.bool_]
     """Where the value is impossible: outside the card's `valid_min` to `valid_max`."""
+    currencies: frozenset[str] = frozenset()
+    """The currencies that cells name, of these rows or of those they were filtered from."""
 
     @property
     def encoded(self) -> NDArray[np.float32]:
@@ -105,6 +128,7 @@ class NumericValues:
             self.values[rows],
             self.not_a_number[rows],
             self.out_of_range[rows],
+            self.currencies,
         )
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[float | None], NDArray[np.intp]]:
@@ -124,6 +148,8 @@ class CategoricalValues:
     """The model's code of each of them."""
     positions: NDArray[np.intp]
     """`[rows]`: the position of the row's value in `texts`."""
+    contradicting: NDArray[np.bool_] | None = None
+    """`[rows]`: where another feature rules the value out: an add-on without internet. None: nowhere."""
 
     @property
     def encoded(self) -> NDArray[np.float32]:
@@ -143,12 +169,16 @@ class CategoricalValues:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Where the value is one of the model's categories: bool `[rows]`."""
-        known = self.text_codes >= 0
-        return np.ones(len(self.positions), np.bool_) if known.all() else known[self.positions]
+        of_texts = self.text_codes >= 0
+        known = np.ones(len(self.positions), np.bool_) if of_texts.all() else of_texts[self.positions]
+        return known if self.contradicting is None else known & ~self.contradicting
 
     def filter(self, rows: NDArray[np.bool_]) -> "CategoricalValues":
         """Return the values of the marked rows only; `rows` is bool `[rows]`."""
-        return CategoricalValues(self.feature, self.texts, self.text_codes, self.positions[rows])
+        contradicting = None if self.contradicting is None else self.contradicting[rows]
+        return CategoricalValues(
+            self.feature, self.texts, self.text_codes, self.positions[rows], contradicting
+        )
 
     def distinct(self, rows: NDArray[np.intp]) -> tuple[list[str | None], NDArray[np.intp]]:
         """Return the distinct values of these rows and, for each row, the position of its own."""
@@ -287,22 +317,29 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
         plain = texts.set(texts.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
     values = plain.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
     not_a_number = np.zeros(len(texts), np.bool_)
+    currencies = frozenset[str]()
     unread = ~np.isfinite(values)
     if unread.any():
-        read, is_number, positions = _parse(texts.filter(pl.Series(unread)), feature, decimal)
+        parsed = _parse(texts.filter(pl.Series(unread)), feature, decimal, factor)
+        read, is_number, positions, currencies = parsed
         values[unread] = read[positions]
         not_a_number[unread] = ~is_number[positions]
     if factor != 1.0:
         values *= factor
     out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
     possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
-    return NumericValues(feature, values, possible, not_a_number, out_of_range)
+    return NumericValues(feature, values, possible, not_a_number, out_of_range, currencies)
 
 
 def _parse(
-    texts: pl.Series, feature: NumericFeature, decimal: Decimal
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp]]:
-    """Parse each distinct text once; return the values, which of them are valid, and each row's position."""
+    texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp], frozenset[str]]:
+    """Parse each distinct text once.
+
+    Returns:
+        The values, which will be multiplied by `factor`; which of them are valid; each row's position; and
+        the currencies that they name.
+    """
     distinct, positions = _distinct(texts.to_frame())[texts.name]
     values = np.full(len(distinct), np.nan)
     is_number = np.ones(len(distinct), np.bool_)
@@ -310,10 +347,40 @@ def _parse(
         try:
             value = parse_number(text, decimal, percent=_PERCENT.get(feature.unit))
         except NotANumber:
-            is_number[position] = False
+            months = _parse_duration(text, decimal) if feature.unit == "months" else None
+            if months is None:
+                is_number[position] = False
+            else:
+                values[position] = months / factor
         else:
             values[position] = np.nan if value is None else value
-    return values, is_number, positions
+    currencies = frozenset[str]()
+    if feature.unit == "currency":
+        numbers = "\n".join(text for text, is_one in zip(distinct, is_number, strict=True) if is_one)
+        currencies = frozenset(
+            _CURRENCY_NAMES.get(name.casefold(), name.upper())
+            for name in set(_CURRENCY_BEFORE.findall(numbers))
+        )
+    return values, is_number, positions, currencies
+
+
+def _parse_duration(text: str, decimal: Decimal) -> float | None:
+    """Read `27 mths`, `2 years 3 months`, `2y3m` or `P2Y3M` as months; None if it is none of these."""
+    text = text.strip()
+    if not 2 <= len(text) <= _MAX_NUMBER_LENGTH:
+        return None
+    if text[0] in "Pp" and text[1].isdigit():
+        text = text[1:]
+    months, at = 0.0, 0
+    while at < len(text):
+        part = _DURATION_PART.match(text, at)
+        if part is None:
+            return None
+        number, factor = _read(part[1], decimal), _DURATION_UNITS.get(normalise(part[2]))
+        if number is None or factor is None:
+            return None
+        months, at = months + number * factor, part.end()
+    return months
 
 
 def _read_categories(
@@ -323,7 +390,7 @@ def _read_categories(
     values: list[str | None] = []
     value_codes = np.empty(len(distinct), np.float32)
     for position, text in enumerate(distinct):
-        category = feature.category(text, unit)
+        category = feature.category(text, unit) or _category_of_duration(text, feature)
         if category is not None:
             values.append(category)
             value_codes[position] = codes[category]
@@ -334,6 +401,14 @@ def _read_categories(
             values.append(text.strip())
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
+
+
+def _category_of_duration(text: str, feature: CategoricalFeature) -> str | None:
+    """Read `12 mths` where the numbers of months have categories."""
+    if not any(numbered.unit == "months" for numbered in feature.numbered):
+        return None
+    months = _parse_duration(text, ".")
+    return None if months is None else feature.category(f"{months:g}", "months")
 
 
 def _gated(own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]) -> CategoricalValues:
@@ -379,13 +454,15 @@ def _with_implied(values: Mapping[str, FeatureValues]) -> dict[str, FeatureValue
         means_other = own.text_codes == own.feature.categories.index(implied.written)
         if implied.missing:
             means_other |= np.isnan(own.text_codes)
-        if not means_other.any():
-            continue
+        means = own.feature.categories.index(implied.means)
+        is_ruled_out = (own.text_codes >= 0) & ~means_other & (own.text_codes != means)
+        contradicting = implying[key] & is_ruled_out[own.positions] if is_ruled_out.any() else None
         complete[name] = CategoricalValues(
             own.feature,
             [*own.texts, implied.means],
-            np.append(own.text_codes, np.float32(own.feature.categories.index(implied.means))),
+            np.append(own.text_codes, np.float32(means)),
             np.where(implying[key] & means_other[own.positions], len(own.texts), own.positions),
+            contradicting if contradicting is not None and contradicting.any() else None,
         )
     return complete
 

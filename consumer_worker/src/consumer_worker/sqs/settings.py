@@ -50,8 +50,9 @@ class ConsumerSettings:
     retry_cap_seconds: float = 900.0
     """A failed message is visible again after a random time up to min(cap, base · 2^(receive count - 1))."""
     request_retry_base_seconds: float = 0.5
-    request_retry_cap_seconds: float = 30.0
-    """The same for a failed request to the queue, by the number of failures in a row."""
+    request_retry_cap_seconds: float = 5.0
+    """The same for a failed request to the queue, by the number of failures in a row. The end of an outage is
+    noticed within the cap."""
 
     probe_base_seconds: float = 0.5
     probe_cap_seconds: float = 5.0

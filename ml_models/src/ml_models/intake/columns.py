@@ -76,6 +76,8 @@ _MAX_HEADERS_COMPARED = 200
 _MAX_CONFLICTS = 20
 """More sentences about ambiguous headers than this are summed up in one."""
 
+_MAX_HINTS = 3
+
 _MAX_SHOWN = 60
 """Characters of a header in a sentence."""
 
@@ -186,6 +188,8 @@ class ColumnMapping:
     outcome: ColumnMatch | None = None
     """The column that says who has already left, see `card.Outcome`. If most of its cells mean nothing to
     `Outcome.has_left`, it says something else."""
+    outcome_hints: tuple[str, ...] = ()
+    """The unused headers that may say it too, see `card.Outcome.hints`; empty if `outcome` is known."""
 
     @property
     def columns(self) -> tuple[ColumnMatch, ...]:
@@ -336,13 +340,19 @@ _UNIT_OF_WORD: Mapping[str, Mapping[str, tuple[str, float]]] = {
 }
 
 
+def unit_words(unit: str) -> Mapping[str, float]:
+    """Return the words for other units than this one, and for itself, each with its factor to this one."""
+    return {word: factor for word, (_, factor) in _UNIT_OF_WORD.get(unit, {}).items()}
+
+
 def _words(text: str) -> tuple[str, ...]:
     """Split a header into normalised words, also at capitals: `TenureDays` is `tenure`, `days`."""
     if len(text) > MAX_NAME_LENGTH:
         return ()
     if not text.isascii() or "$" in text:
         text = _CURRENCY_SIGNS.sub(" currency ", text)
-    words = normalise(_CAPITALS.sub(" ", text)).split()
+    # Salesforce's custom fields: Tenure__c.
+    words = normalise(_CAPITALS.sub(" ", text.removesuffix("__c"))).split()
     return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
 
 
@@ -401,6 +411,7 @@ class _Vocabulary:
             if feature.kind == "categorical" and feature.gate is not None
         }
         self.excluded = frozenset(_compact(column.name) for column in card.excluded_columns)
+        self.hints = frozenset(map(_compact, card.outcome.hints if card.outcome else ()))
 
     def _index(self, spelling: _Spelling) -> None:
         words = spelling.words
@@ -525,7 +536,7 @@ def _targets(card: Card) -> Iterator[_Target]:
 
 def _unit_read(target: _Target) -> str | None:
     """Return the unit whose words are read in headers for a target."""
-    return "months" if target.units else target.unit
+    return "months" if "months" in target.units else target.unit
 
 
 def _spellings(target: _Target) -> Iterator[_Spelling]:
@@ -605,7 +616,7 @@ class _Mapper:
             confirm = {name: proposals[name] for name in needed if name in proposals}
             raise MappingNeedsConfirmation(confirm, missing, closest)
         if missing:
-            raise RequiredColumnsMissing(missing, closest, self._note(missing))
+            raise RequiredColumnsMissing(missing, closest, self._note(closest))
         outcome = self._card.outcome
         return ColumnMapping(
             customer_id=self._found[CUSTOMER_ID],
@@ -618,7 +629,16 @@ class _Mapper:
             conflicts=self._some_conflicts(),
             gates=self._gates,
             outcome=self._found.get(outcome.name) if outcome else None,
+            outcome_hints=self._outcome_hints(),
         )
+
+    def _outcome_hints(self) -> tuple[str, ...]:
+        outcome = self._card.outcome
+        if outcome is None or outcome.name in self._found:
+            return ()
+        return tuple(
+            header.text for header in self._free.values() if header.compact in self._vocabulary.hints
+        )[:_MAX_HINTS]
 
     def _take(self, column: ColumnMatch) -> None:
         self._found[column.feature] = column
@@ -756,10 +776,10 @@ class _Mapper:
                 scores[text] = max(score, scores.get(text, 0.0))
         return tuple(sorted(scores, key=lambda text: scores[text], reverse=True)[:3])
 
-    def _note(self, missing: tuple[str, ...]) -> str:
+    def _note(self, closest: Mapping[str, tuple[str, ...]]) -> str:
         """Say what may be the matter with a file that lacks columns."""
         sentences = []
-        features = [self._card.feature(name) for name in missing if name != CUSTOMER_ID]
+        features = [self._card.feature(name) for name in closest if name != CUSTOMER_ID]
         for feature in features:
             if feature.kind == "numeric" and feature.unit == "months":
                 dates = [header for header in self._free.values() if not _DATE_WORDS.isdisjoint(header.words)]
@@ -768,9 +788,10 @@ class _Mapper:
                         f"If “{_shown(dates[0].text)}” has dates, convert them to the number of months since "
                         f"then, in a column {feature.name}."
                     )
-        if len(features) > 1 and self._card.trade:
+        unknown = any(feature.kind == "categorical" and not closest[feature.name] for feature in features)
+        if self._card.trade and (len(features) > 1 or unknown):
             sentences.append(
-                f"The model {self._card.ref} is for {self._card.trade} customers. For other customers, "
-                "a model has to be trained on their data first."
+                f"The model {self._card.ref} is for {self._card.trade} customers and needs these "
+                "columns. For other customers or other data, a model has to be trained on them first."
             )
         return " ".join(sentences)

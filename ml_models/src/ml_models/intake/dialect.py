@@ -371,6 +371,8 @@ def _text(data: bytes, encoding: str, *, offset: int, whole: bool) -> str:
         raise NotACsv("It is JSON. Upload the customers as a CSV table with one row per customer.")
     if re.match(r"<[!?a-zA-Z]", start):
         raise NotACsv("It is HTML or XML. Upload the customers as a CSV table with one row per customer.")
+    if re.match(r"(?i)(?:insert into|create table|drop table|begin;|set [a-z_]+ ?=) ?", start):
+        raise NotACsv("It is an SQL script. Export the result of a query on the customers as CSV.")
     return text
 
 

@@ -16,6 +16,11 @@ HEADERS = (
 )  # fmt: skip
 
 
+_ADD_ONS = (
+    "OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies",
+)  # fmt: skip
+
+
 def customers(count: int, seed: int = 1) -> list[dict[str, str]]:
     """Make customers in the form of the training data."""
     draw = random.Random(seed)
@@ -57,6 +62,10 @@ def customers(count: int, seed: int = 1) -> list[dict[str, str]]:
                 "TotalCharges": f"{tenure * monthly:.2f}" if tenure else " ",
             }
         )
+        if rows[-1]["InternetService"] == "No":
+            rows[-1].update(dict.fromkeys(_ADD_ONS, "No internet service"))
+        if rows[-1]["PhoneService"] == "No":
+            rows[-1]["MultipleLines"] = "No phone service"
     return rows
 
 

@@ -90,6 +90,15 @@ def test_a_file_as_in_training_is_good(score: ScoreBytes, model: ChurnModel):
     rows = min(map(len, columns.values()))
     draw = np.random.default_rng(1)
     frame = pl.DataFrame({name: draw.permutation(values)[:rows] for name, values in columns.items()})
+    # Drawn one by one they would contradict each other: online security without internet.
+    frame = frame.with_columns(
+        pl.when(pl.col(implied.feature) == implied.category)
+        .then(pl.lit(implied.means))
+        .otherwise(pl.col(feature.name).replace(implied.means, implied.written))
+        .alias(feature.name)
+        for feature in model.card.features
+        if feature.kind == "categorical" and (implied := feature.implied)
+    )
     report, _ = score(frame.with_row_index("customer_id").write_csv())
     assert (report.summary.quality.grade, report.summary.quality.sentences) == (QualityGrade.GOOD, ())
 
@@ -176,7 +185,7 @@ def test_rejected_rows_are_counted_by_cause(score: ScoreBytes):
     sentence = score(changed("tenure", "x", "-1", "y"))[0].summary.quality.sentences[0]
     assert sentence == (
         "3 of 10 rows (30.0%) were not scored (not a number in “tenure”: 2; out of range in “tenure”: 1). "
-        "Fix them in rejected.csv and upload it again."
+        "Fix or remove them in rejected.csv and upload it again."
     )
 
 
@@ -233,3 +242,16 @@ def test_category_of_more_than_four_digits_is_masked(value: str, shown: str):
 def test_what_is_shown_is_printable_and_short():
     assert printable("a\x00b\nc", 10) == "a\ufffdb\ufffdc"
     assert printable("x" * 50, 10) == "x" * 9 + "…"
+
+
+def test_values_that_another_column_rules_out_are_said_and_less_known(score: ScoreBytes):
+    rows = customers(200)
+    without = [row for row in rows if row["InternetService"] == "No"]
+    for row in without[:3]:
+        row["TechSupport"] = "Yes"
+    report, folder = score(table(rows))
+    [sentence] = [text for text in report.summary.quality.sentences if "rules out" in text]
+    assert "Internet service is “No”" in sentence
+    assert "Tech support (3 rows)" in sentence
+    known = pl.read_parquet(folder / "scores.parquet")["inputs_known"]
+    assert known.round(6).lt(1.0).sum() == 3

@@ -179,3 +179,25 @@ def test_several_files_score_at_once_as_they_do_alone(score: ScoreBytes):
     for thread in threads:
         thread.join()
     assert [together[number] for number in range(4)] == alone
+
+
+def test_second_header_in_another_order_fails(score: ScoreBytes):
+    header, first, *rest = PLAIN.splitlines()
+    swapped = ",".join(["customerID", *reversed(header.split(",")[1:])])
+    report, _ = score("\n".join([header, first, header, *rest]))
+    assert report.rows.rejected == 1
+    with pytest.raises(ScoringFailed) as caught:
+        score("\n".join([header, first, swapped, *rest]))
+    assert caught.value.code == FailureCode.NOT_A_CSV
+    assert "row 3 is another header" in caught.value.detail
+
+
+def test_rare_number_does_not_change_what_the_others_mean(score: ScoreBytes):
+    rows = customers(300)
+    with_phone = [row for row in rows if row["PhoneService"] == "Yes"]
+    for row in rows:
+        row["MultipleLines"] = "1" if row["MultipleLines"] == "Yes" else "0"
+    with_phone[0]["MultipleLines"] = "2"
+    _, folder = score(table(rows))
+    known = pl.read_parquet(folder / "scores.parquet")["inputs_known"]
+    assert known.round(6).eq(1.0).sum() == 299

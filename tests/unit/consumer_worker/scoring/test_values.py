@@ -175,3 +175,41 @@ def test_a_number_with_a_sign_is_no_word_for_yes_or_no(model: ChurnModel, text):
 def test_currency_is_removed_on_either_side_of_spaces():
     assert parse_number("-  $ 5", ".") == -5
     assert parse_number("$" + " " * 20 + "5" + " " * 20 + "€", ".") == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "months"),
+    [
+        ("27 mths", 27), ("2 years 3 months", 27), ("2y3m", 27), ("P2Y3M", 27), ("2 Jahre und 3 Monate", 27),
+        ("1 an, 1 mois", 13), ("2.5 years", 30), ("0 months", 0),
+    ],
+)  # fmt: skip
+def test_durations_are_read_as_months(tenure: NumericFeature, text: str, months: float):
+    [read] = read_numbers(pl.Series("tenure", [text]), tenure, ".", 1.0).values
+    assert read == pytest.approx(months)
+
+
+def test_unit_in_cell_overrides_unit_of_header(tenure: NumericFeature):
+    assert read_numbers(pl.Series("tenure", ["2", "6 months"]), tenure, ".", 12.0).values.tolist() == [24, 6]
+
+
+@pytest.mark.parametrize(
+    "text", ["0-12 months", "12+ months", "-3 months", "3 apples", "May 2019", "P", "2 y 3"]
+)
+def test_other_text_is_no_duration(tenure: NumericFeature, text: str):
+    assert read_numbers(pl.Series("tenure", [text]), tenure, ".", 1.0).not_a_number.all()
+
+
+def test_amounts_are_not_durations_and_name_their_currencies(model: ChurnModel):
+    charges = model.card.feature("MonthlyCharges")
+    assert isinstance(charges, NumericFeature)
+    texts = pl.Series("MonthlyCharges", ["$5", "USD 6", "7 eur", "8", "9 months"])
+    values = read_numbers(texts, charges, ".", 1.0)
+    assert values.currencies == {"$", "€"}
+    assert values.not_a_number.tolist() == [False, False, False, False, True]
+
+
+def test_contract_is_read_from_its_duration(model: ChurnModel):
+    texts = pl.DataFrame({"Contract": ["12 mths", "2 yrs", "1 mth", "18 mths"]})
+    contract = read_values(texts, model.card, Notation("."))["Contract"]
+    assert contract.encoded.tolist() == [1, 2, 0, UNSEEN_CODE]

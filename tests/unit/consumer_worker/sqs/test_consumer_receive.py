@@ -136,6 +136,15 @@ async def test_receive_error_backs_off_with_jitter_up_to_a_cap(queue, consuming)
     assert len({round(seconds, 3) for seconds in late}) > len(late) / 2
 
 
+async def test_end_of_a_long_outage_is_noticed_within_seconds(queue, consuming):
+    """Work waits for as long as the outage lasts, and not for a third of it again."""
+    queue.fault("receive", *[QueueUnavailable("no route")] * 100)
+    async with consuming(work):
+        await asyncio.sleep(600)
+        times = [request.at for request in queue.asked("receive")]
+    assert max(later - earlier for earlier, later in itertools.pairwise(times[:101])) <= 5.1
+
+
 async def test_refused_queue_ends_the_run_after_an_orderly_stop(queue, consuming):
     """Rule 4."""
     queue.send("running", "buffered")
