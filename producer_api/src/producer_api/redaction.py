@@ -4,18 +4,21 @@ import re
 
 from structlog.typing import EventDict, WrappedLogger
 
-_USER_INFO = re.compile(r"://[^\s/?#\"'<>]*@")
+_URL = re.compile(r"://[^\s\"'<>]+")
+_USER_INFO = re.compile(r"://[^\s/?#]*@")
 """The user and password of a URL."""
 
-_QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>)]*")
+_QUERY = re.compile(r"\?[^)]*")
 """The query of a URL, which may hold a key or a signature."""
 
 
 def hide_credentials(text: str) -> str:
     """Return a text without the users, passwords and queries of the URLs in it."""
-    if "://" not in text:
-        return text
-    return _QUERY.sub(r"\1?…", _USER_INFO.sub("://…@", text))
+    return _URL.sub(_hide_in_url, text)
+
+
+def _hide_in_url(url: re.Match[str]) -> str:
+    return _QUERY.sub("?…", _USER_INFO.sub("://…@", url[0]))
 
 
 def hide_credentials_in_line(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

@@ -162,6 +162,7 @@ async def test_lost_answer_costs_nothing(
     async with run_worker_here(visibility_timeout_seconds=60):
         prediction_id = await backend.accept(content)
         row = await backend.wait_for(prediction_id)
+        await wait_until(lambda: len(asked) == 2)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert len(asked) == 2
     assert (row["status"], row["fence"], row["attempt"], row["crashes"]) == (status, 1, 1, 0)
