@@ -44,9 +44,9 @@ class Leaks:
         lines = lower.split(b"\r\n")
         for pattern, what in _INSIDES:
             if any(pattern.search(line) for line in lines):
-                self._note(source, f"an answer shows {what}")
+                self.note(source, f"an answer shows {what}")
         if is_open and _ADDRESS.search(lower.partition(b"\r\n\r\n")[2] or lower):
-            self._note(source, "an open route shows an address")
+            self.note(source, "an open route shows an address")
         self._look_for_secrets(source, answer, "an answer")
 
     def look_at_logs(self, logs: Iterable[Path]) -> None:
@@ -59,14 +59,15 @@ class Leaks:
         """Look at what a program has printed."""
         self._look_for_secrets(source, text, "the output")
         if b"Traceback (most recent" in text:
-            self._note(source, "the output is a traceback")
+            self.note(source, "the output is a traceback")
 
     def _look_for_secrets(self, source: str, data: bytes, where: str) -> None:
         for secret, what in self._secrets.items():
             if secret.encode() in data:
-                self._note(source, f"{where} shows {what}")
+                self.note(source, f"{where} shows {what}")
 
-    def _note(self, source: str, what: str) -> None:
+    def note(self, source: str, what: str) -> None:
+        """Count a finding, once."""
         if (source, what) not in self._found:
             self._found.add((source, what))
             self._report.leak(source, what)

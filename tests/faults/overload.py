@@ -2,14 +2,17 @@
 
 import asyncio
 import signal
+import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, Ports
 from tests.faults.files import customers
 from tests.faults.oracle import Oracle
 from tests.faults.probe import probing
@@ -64,12 +67,19 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
             await stack.start_worker(**stack.direct_addresses("consumer_worker"))
         await oracle.learn(stack, {"overload": FILE})
         tenants = [stack.tenant(f"tenant-{number}") for number in range(6)]
+        for worker in stack.workers:  # scoring would take the CPUs of what is measured
+            worker.send_signal(signal.SIGSTOP)
         rate = await _calibrate(Load(stack, tenants))
         reader = stack.tenant("reader")
         read = await stack.upload(reader, FILE, "overload")
         path = f"/v1/predictions/{read.prediction_id}"
         port = int(api.url.rpartition(":")[2])
-        async with probing(HOST, port, path, reader.token) as reads, probing(HOST, port, "/readyz") as ready:
+        async with (
+            probing(HOST, port, path, reader.token) as reads,
+            probing(HOST, port, "/readyz") as ready,
+            _idle_server(stack) as idle_port,
+            probing(HOST, idle_port, "/") as idle,
+        ):
             load = Load(stack, tenants)
             await asyncio.sleep(1)
             began = time.time()
@@ -86,15 +96,35 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
                 f"the API takes {rate:.0f} uploads/s; at {OVER:.0f} times that: {dict(load.answers)}, "
                 f"reads p50 {median:.0f} ms, p99 {p99:.0f} ms, {reads.failed(began)} of {len(reads.trips)} "
                 f"unanswered, readiness p99 {ready.quantile_ms(0.99, began):.0f} ms; the API's loop ran for "
-                f"{ran / seconds:.0%} of the time and waited for a CPU for {waited / seconds:.0%}",
+                f"{ran / seconds:.0%} of the time and waited for a CPU for {waited / seconds:.0%}; "
+                f"p99 of an idle server beside it {idle.quantile_ms(0.99, began):.0f} ms",
             )
             for count in (len(load.unanswered), reads.failed(began)):
                 if count:
                     report.stop_other(stack.name, f"{count} requests got no answer under overload")
+        for worker in stack.workers:
+            worker.send_signal(signal.SIGCONT)
         await _stop_under_load(stack, report, tenants, rate)
         await api.start()
         await stack.wait_final(stack.accepted, DRAIN_SECONDS)
         report.say(stack.name, await oracle.judge(stack, report))
+
+
+@asynccontextmanager
+async def _idle_server(stack: FaultStack) -> AsyncIterator[int]:
+    """Run a server that serves nothing but its probe: what that one waits for, the machine is short of."""
+    port = Ports.free(0).api
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "http.server", str(port), "--bind", HOST, "--protocol", "HTTP/1.1"),
+        *("--directory", str(stack.folder / "state")),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def _cpu_seconds(pid: int) -> tuple[float, float]:

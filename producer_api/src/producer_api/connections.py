@@ -155,6 +155,8 @@ class Connection(web.RequestHandler):
             self._payload = self._messages[-1][1]
         if not self._waits_for_head:
             self._end_head()
+        elif data and self._close:  # accepted in the moment of a stop: aiohttp parses nothing any more
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "closing")
         elif data:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:

@@ -54,6 +54,8 @@ class PoolLimits:
     """For a connection to become free or to be opened."""
     use_seconds: float
     """For all statements that one use of a connection makes, including its end."""
+    resets: bool = False
+    """Whether a session is reset after each use, which costs a round trip before the answer."""
 
 
 READ_LIMITS = PoolLimits(connections=3, wait_seconds=2.0, use_seconds=4.0)
@@ -62,7 +64,7 @@ READ_LIMITS = PoolLimits(connections=3, wait_seconds=2.0, use_seconds=4.0)
 WRITE_LIMITS = PoolLimits(connections=3, wait_seconds=3.0, use_seconds=5.0)
 """The transaction of an upload takes some milliseconds, and the gate admits few at the same time."""
 
-BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0)
+BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0, resets=True)
 """Two relays, each of which holds one while it sends, the purge, the sweep of uploads, and one to spare."""
 
 PROBE_LIMITS = PoolLimits(connections=1, wait_seconds=1.5, use_seconds=1.0)
@@ -149,6 +151,10 @@ class Pools:
             await pool.close()
 
 
+async def _keep_session(_: object) -> None:
+    """Leave a session as it is. asyncpg has rolled back a transaction that was left open."""
+
+
 @asynccontextmanager
 async def open_pools(url: str) -> AsyncIterator[Pools]:
     """Open the connections while the block runs.
@@ -165,6 +171,7 @@ async def open_pools(url: str) -> AsyncIterator[Pools]:
                     min_size=1,
                     max_size=limits.connections,
                     timeout=CONNECT_TIMEOUT_SECONDS,
+                    reset=None if limits.resets else _keep_session,
                     server_settings={
                         "application_name": "retainwise-producer-api",
                         # Work that nobody waits for any more must not keep the database busy.

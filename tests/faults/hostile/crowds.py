@@ -1,4 +1,4 @@
-"""Many connections of one tenant, or of nobody: uploads of a byte a second, and requests that never end."""
+"""Many connections of one tenant, or of nobody: slow uploads, requests that never end, floods of reads."""
 
 import asyncio
 import time
@@ -15,8 +15,11 @@ from tests.faults.stack import Backends, FaultStack, open_stack
 
 UPLOADS = 32
 HALF_OPEN = 1_200
+WITHOUT_TOKEN = 400
+READERS = 200
 DESCRIPTORS = 1_024
 CROWD_SECONDS = 40.0
+SHORT_CROWD_SECONDS = 15.0
 PERIOD_SECONDS = 4.0
 MAX_LOG_BYTES = 20_000_000
 DESCRIPTOR_LIMIT = ("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}")
@@ -30,7 +33,12 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
         await neighbour_uploads(stack, stack.tenant("neighbour"))
         await _crowd(stack, report, f"{UPLOADS} uploads of a byte a second", _drips(stack))
         await _crowd(stack, report, f"{HALF_OPEN} half-open requests", _half_open(stack))
-        report.hostile_inputs += 2
+        for what, crowd in (
+            (f"{WITHOUT_TOKEN} slow bodies without a valid token", _without_token(stack)),
+            (f"{READERS} readers of one tenant", _readers(stack)),
+        ):
+            await _crowd(stack, report, what, crowd, SHORT_CROWD_SECONDS)
+        report.hostile_inputs += 4
         await stack.wait_final(stack.accepted, 60)
         Leaks(report).look_at_logs(stack.folder.glob("*.log"))
         log_bytes = sum(log.stat().st_size for log in stack.folder.glob("producer_api*.log"))
@@ -39,11 +47,17 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
         report.say(stack.name, f"{log_bytes / 1e6:.2f} MB of log; " + await oracle.judge(stack, report))
 
 
-async def _crowd(stack: FaultStack, report: Report, what: str, crowd: "list[asyncio.Task[None]]") -> None:
+async def _crowd(
+    stack: FaultStack,
+    report: Report,
+    what: str,
+    crowd: "list[asyncio.Task[None]]",
+    seconds: float = CROWD_SECONDS,
+) -> None:
     neighbour = stack.tenant("neighbour")
     stopped = report.stopped_others
     await asyncio.sleep(3)
-    end = time.monotonic() + CROWD_SECONDS
+    end = time.monotonic() + seconds
     alive = 0
     while time.monotonic() < end:
         await require_neighbour(stack, report, neighbour, what)
@@ -55,7 +69,7 @@ async def _crowd(stack: FaultStack, report: Report, what: str, crowd: "list[asyn
     await asyncio.gather(*crowd, return_exceptions=True)
     report.say(
         stack.name,
-        f"{what}: {left} of {len(crowd)} held after {CROWD_SECONDS:.0f} s, /livez answered {alive} times, "
+        f"{what}: {left} of {len(crowd)} held after {seconds:.0f} s, /livez answered {alive} times, "
         f"{report.stopped_others - stopped} times somebody else was stopped",
     )
 
@@ -83,6 +97,30 @@ def _drips(stack: FaultStack) -> "list[asyncio.Task[None]]":
 
 def _half_open(stack: FaultStack) -> "list[asyncio.Task[None]]":
     return [asyncio.create_task(_drip(stack, b"POST /v1/pre", b"")) for _ in range(HALF_OPEN)]
+
+
+def _without_token(stack: FaultStack) -> "list[asyncio.Task[None]]":
+    head = b"POST /v1/predictions HTTP/1.1\r\nHost: api\r\nContent-Length: 1000000\r\n\r\n"
+    return [asyncio.create_task(_drip(stack, head, b"a")) for _ in range(WITHOUT_TOKEN)]
+
+
+def _readers(stack: FaultStack) -> "list[asyncio.Task[None]]":
+    path, token = f"/v1/predictions/{stack.accepted[0].prediction_id}", stack.tenant("mallory").token
+    request = f"GET {path} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    return [asyncio.create_task(_read_on(stack, request)) for _ in range(READERS)]
+
+
+async def _read_on(stack: FaultStack, request: bytes) -> None:
+    """Send a request again as soon as its answer arrives, until the other side ends the connection."""
+    reader, writer = await asyncio.open_connection(HOST, int(stack.api.url.rpartition(":")[2]))
+    try:
+        writer.write(request)
+        while await reader.read(65_536):
+            writer.write(request)
+    except OSError:
+        return
+    finally:
+        writer.transport.abort()
 
 
 async def _drip(stack: FaultStack, head: bytes, drop: bytes) -> None:

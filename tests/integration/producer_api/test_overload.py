@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from producer_api.store import STORE
+from producer_api.store import STORE, open_pools
 from tests.conftest import figure
 
 MAX_READ_P99_SECONDS = 0.3
@@ -147,3 +147,26 @@ async def test_full_pool_is_overload_and_not_an_outage(start_api):
             task.cancel()
         await asyncio.wait(holding)
         assert (status, problem["code"]) == (503, "overloaded")
+
+
+async def test_session_is_reset_only_where_it_holds_a_lock(database):
+    async with open_pools(database.producer) as pools:
+        locks = {}
+        for name in ("reads", "writes", "background", "probe"):
+            pool = getattr(pools, name)
+            async with pool.connection() as connection:
+                await connection.fetchval("select pg_advisory_lock(7)")
+            async with pool.connection() as connection:
+                locks[name] = await connection.fetchval(
+                    "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+                )
+                await connection.execute("select pg_advisory_unlock_all()")
+    assert locks == {"reads": 1, "writes": 1, "background": 0, "probe": 1}
+
+
+async def test_open_transaction_does_not_outlive_its_use(database):
+    async with open_pools(database.producer) as pools:
+        async with pools.writes.connection() as connection:
+            await connection.execute("begin; select 1")
+        async with pools.writes.connection() as connection:
+            assert not connection.is_in_transaction()
