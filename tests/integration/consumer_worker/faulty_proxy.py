@@ -12,7 +12,7 @@ from aiohttp import web
 
 Effect = Literal["delay", "refuse", "cut", "fail_entries"]
 
-LARGEST_BODY = 64 << 20
+MAX_BODY_BYTES = 64 << 20
 
 
 @dataclass
@@ -105,7 +105,7 @@ async def serve_proxy(upstream: str, port: int) -> AsyncIterator[FaultyProxy]:
     """Run a proxy on 127.0.0.1 while the block runs."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         proxy = FaultyProxy(upstream, f"http://127.0.0.1:{port}", session)
-        app = web.Application(client_max_size=LARGEST_BODY)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", proxy.forward)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
