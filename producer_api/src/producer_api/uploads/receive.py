@@ -44,7 +44,7 @@ from producer_api.uploads.errors import (
     UploadCutOff,
     UploadStalled,
 )
-from producer_api.uploads.options import MAX_FIELD_BYTES, PredictionOptions, read_options
+from producer_api.predictions.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
