@@ -89,6 +89,15 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="An object below uploads/ that is older than this and has no row is deleted",
     )
+    requests_per_second: float = Field(
+        default=100,
+        gt=0,
+        le=1_000_000,
+        description="Requests a second that one tenant may send to one replica; ten seconds' worth at once",
+    )
+    max_unfinished_predictions: int = Field(
+        default=100, ge=1, le=1_000_000, description="The maximum number of a tenant's unfinished predictions"
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )

@@ -26,12 +26,24 @@ from ml_models.intake.dialect import (
 from producer_api.database import DatabaseBusy, DatabaseUnavailable
 from producer_api.http.errors import (
     ApiError,
-    InvalidParameter,
+    BodyCutOff,
+    BodyStalled,
+    BodyTooLarge,
+    FieldError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    JsonExpected,
+    MalformedJson,
+    PreconditionFailed,
+    PreconditionRequired,
+    RateLimited,
     ShuttingDown,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
     TokenRefused,
+    TooManyUnfinished,
 )
 from producer_api.objects import StorageUnavailable
 from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
@@ -70,30 +82,35 @@ def _file(code: FailureCode, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTIT
 
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
+    # any request
     TokenMissing: Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "No token provided."),
     TokenExpired: Problem(HTTPStatus.UNAUTHORIZED, "token_expired", "The token has expired."),
     TokenInvalid: Problem(HTTPStatus.UNAUTHORIZED, "token_invalid", "Invalid token."),
-    PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
-    NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
-    PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
-    InvalidParameter: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_parameter", "Invalid parameter."),
-    ModelNotFound: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_model", "Unknown model."),
-    MalformedMultipart: Problem(HTTPStatus.BAD_REQUEST, "malformed_multipart", "Malformed multipart body."),
-    MediaTypeUnsupported: Problem(
+    InvalidRequest: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
+    MalformedJson: Problem(HTTPStatus.BAD_REQUEST, "malformed_json", "The body is not JSON."),
+    JsonExpected: Problem(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", "Unsupported media type."
     ),
-    ContentEncodingUnsupported: Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding_unsupported", "Unsupported content encoding."
+    BodyTooLarge: Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The request's body is too large."
     ),
-    UploadStalled: Problem(HTTPStatus.REQUEST_TIMEOUT, "upload_stalled", "The upload timed out."),
-    UploadCutOff: Problem(HTTPStatus.BAD_REQUEST, "upload_cut_off", "The upload is incomplete."),
-    TooManyUploads: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_uploads", "Too many concurrent uploads."
+    BodyStalled: Problem(HTTPStatus.REQUEST_TIMEOUT, "body_stalled", "The body did not arrive in time."),
+    BodyCutOff: Problem(HTTPStatus.BAD_REQUEST, "body_cut_off", "The request is incomplete."),
+    PreconditionFailed: Problem(
+        HTTPStatus.PRECONDITION_FAILED, "precondition_failed", "It has been changed meanwhile."
     ),
-    # Not 503: the service is well, this caller alone should slow down.
-    TooManyOwnUploads: Problem(
-        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
+    PreconditionRequired: Problem(
+        HTTPStatus.PRECONDITION_REQUIRED, "precondition_required", "The header If-Match is missing."
     ),
+    IdempotencyKeyInUse: Problem(
+        HTTPStatus.CONFLICT, "idempotency_key_in_use", "The first request is still under way."
+    ),
+    IdempotencyKeyReused: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "The idempotency key belongs to another request.",
+    ),
+    RateLimited: Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests."),
     ShuttingDown: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "The service is shutting down."),
     DatabaseBusy: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -113,6 +130,25 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "The file storage is unavailable.",
         "The file storage cannot be reached. Try again in a few seconds.",
     ),
+    # models
+    ModelNotFound: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_model", "Unknown model."),
+    # uploads
+    MalformedMultipart: Problem(HTTPStatus.BAD_REQUEST, "malformed_multipart", "Malformed multipart body."),
+    MediaTypeUnsupported: Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", "Unsupported media type."
+    ),
+    ContentEncodingUnsupported: Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding_unsupported", "Unsupported content encoding."
+    ),
+    UploadStalled: Problem(HTTPStatus.REQUEST_TIMEOUT, "upload_stalled", "The upload timed out."),
+    UploadCutOff: Problem(HTTPStatus.BAD_REQUEST, "upload_cut_off", "The upload is incomplete."),
+    TooManyUploads: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_uploads", "Too many concurrent uploads."
+    ),
+    # Not 503: the service is well, this caller alone should slow down.
+    TooManyOwnUploads: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
+    ),
     FileTooLarge: _file(FailureCode.FILE_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EmptyFile: _file(FailureCode.EMPTY_FILE),
     NotACsv: _file(FailureCode.NOT_A_CSV),
@@ -123,6 +159,15 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
+    # predictions
+    PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
+    NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
+    PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
+    TooManyUnfinished: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too_many_unfinished_predictions",
+        "Too many of your predictions are unfinished.",
+    ),
 }
 """Where every error raised by our code gets its HTTP status; aiohttp's are in `HTTP_PROBLEMS`. An exception
 that is not listed is `internal_error`."""
@@ -183,13 +228,19 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
             "closest": dict(error.closest),
         }
     elif isinstance(error, ModelNotFound):
-        members = {"installed": error.installed}
+        members = {"installed": error.installed, "errors": [FieldError(field="model", detail=str(error))]}
+    elif isinstance(error, InvalidMapping):
+        members = {"errors": [FieldError(field="mapping", detail=str(error))]}
     else:
         members = {}
     response = problem_response(request, problem, problem.detail or str(error), **members)
     if isinstance(error, TokenRefused):
         response.headers["WWW-Authenticate"] = error.challenge
-    if problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
+    if isinstance(error, RateLimited):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    elif isinstance(error, IdempotencyKeyInUse):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif problem.status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         log.warning("request_refused", code=problem.code, cause=repr(error.__cause__))
     return response
@@ -215,7 +266,7 @@ def problem_body(
     """Return a problem object as JSON."""
     return orjson.dumps(
         {
-            "type": f"urn:retainwise:problem:{problem.code}",
+            "type": f"/docs/problems/{problem.code}",
             "title": problem.title,
             "status": problem.status,
             "detail": detail,

@@ -1,6 +1,6 @@
 """The route table: what the router, the OpenAPI document and the docs are all made from."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
-ExpectHandler = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+from producer_api.http.body import defer_continue
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,8 @@ class Route:
     """What the handler itself may raise, besides what any request may meet. Each is in `PROBLEMS`."""
     public: bool = False
     """Whether it is open to everyone, without a token."""
-    expect_handler: ExpectHandler | None = None
-    """What answers `Expect: 100-continue`; None answers at once."""
 
     @property
     def definition(self) -> web.RouteDef:
         """The route as aiohttp's router takes it."""
-        return web.route(self.method, self.path, self.handler, expect_handler=self.expect_handler)
+        return web.route(self.method, self.path, self.handler, expect_handler=defer_continue)

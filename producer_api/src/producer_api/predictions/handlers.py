@@ -16,7 +16,7 @@ from producer_api.outbox.relay import OUTBOX
 from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
 from producer_api.predictions.store import PREDICTIONS, Prediction
 from producer_api.telemetry import current_traceparent
-from producer_api.uploads.receive import create_upload, defer_continue, refuse_by_headers
+from producer_api.uploads.receive import create_upload, refuse_by_headers
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
@@ -197,7 +197,6 @@ ROUTES = (
         "/v1/predictions",
         create_prediction,
         "Upload a file and queue its prediction.",
-        expect_handler=defer_continue,
     ),
     Route("GET", "/v1/predictions/{prediction_id}", get_prediction, "A prediction's status."),
     Route("GET", "/v1/predictions/{prediction_id}/result", get_result, "Download links of a result."),

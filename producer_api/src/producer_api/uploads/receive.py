@@ -30,6 +30,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ml_models.intake.columns import map_columns
 from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
 from producer_api.http.auth import CALLER
+from producer_api.http.body import send_continue
 from producer_api.http.errors import InvalidParameter
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
@@ -94,10 +95,6 @@ class Upload:
     object: StoredObject
     file_name: str | None
     options: PredictionOptions
-
-
-async def defer_continue(_: web.Request) -> None:
-    """Defer the answer to `Expect: 100-continue` until the body is read: a refused file is not sent."""
 
 
 async def create_upload(request: web.Request) -> Upload:
@@ -286,7 +283,7 @@ class _Pace:
 
 
 async def _body_chunks(request: web.Request, pace: _Pace) -> AsyncIterator[bytes]:
-    await _send_continue(request)
+    await send_continue(request)
     while True:
         with _translate_body_errors():
             async with pace.wait():
@@ -297,7 +294,7 @@ async def _body_chunks(request: web.Request, pace: _Pace) -> AsyncIterator[bytes
 
 
 async def _form_parts(request: web.Request, pace: _Pace) -> AsyncIterator[BodyPartReader]:
-    await _send_continue(request)
+    await send_continue(request)
     # Otherwise Python prints and remembers every header that aiohttp cannot read.
     for category in (BadContentDispositionHeader, BadContentDispositionParam):
         warnings.filterwarnings("ignore", category=category)
@@ -369,10 +366,3 @@ def _clean_file_name(name: str | None) -> str | None:
     last = re.split(r"[/\\]", name or "")[-1]
     printable = "".join(character for character in last if character.isprintable())
     return printable[-MAX_FILE_NAME_CHARACTERS:] or None
-
-
-async def _send_continue(request: web.Request) -> None:
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # aiohttp would otherwise take these bytes for the start of the final response.
-        request.writer.output_size = 0
