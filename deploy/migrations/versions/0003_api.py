@@ -16,19 +16,22 @@ UPLOADS = (
         add column declared_size bigint check (declared_size > 0),
         add column declared_sha256 text check (declared_sha256 ~ '^[0-9a-f]{64}$'),
         add column multipart_id text,
+        add column part_bytes bigint check (part_bytes > 0),
         add column expires_at timestamptz,
         add column completed_at timestamptz,
         add column deleted_at timestamptz,
-        -- The dialect and the headers, so that the file is read for them once.
-        add column inspection jsonb,
         alter column size_bytes drop not null,
         alter column sha256 drop not null,
         add constraint ready_has_its_digest check (
             state <> 'READY' or (size_bytes is not null and sha256 is not null)),
+        add constraint parts_have_a_size check ((multipart_id is null) = (part_bytes is null)),
         add constraint awaiting_has_its_end check (state <> 'AWAITING' or expires_at is not null),
         add constraint deleted_has_its_time check ((state = 'DELETED') = (deleted_at is not null))
     """,
-    "create index uploads_awaiting on uploads (tenant_id, expires_at) where state = 'AWAITING'",
+    # To count a tenant's, and for the sweep, which serves all tenants: what has expired or is to be removed.
+    "create index uploads_awaiting_by_tenant on uploads (tenant_id) where state = 'AWAITING'",
+    "create index uploads_awaiting on uploads (expires_at) where state = 'AWAITING'",
+    "create index uploads_deleted on uploads (deleted_at) where state = 'DELETED'",
 )
 
 PREDICTIONS = (
@@ -236,15 +239,18 @@ EVENTS = (
 )
 
 TABLES = (
-    # What was deleted, and when: all that is left of a prediction.
+    # What was deleted, and when: all that is left of a prediction. At `sweep_at` the API's sweep checks that
+    # the deletion came to its end and that no overtaken worker has left files since; null: it has.
     """
     create table receipts (
         prediction_id  uuid primary key,
         tenant_id      text not null,
         receipt        jsonb not null check (jsonb_typeof(receipt) = 'object'),
-        deleted_at     timestamptz not null default now()
+        deleted_at     timestamptz not null default now(),
+        sweep_at       timestamptz default now() + interval '1 minute'
     )
     """,
+    "create index receipts_to_sweep on receipts (sweep_at) where sweep_at is not null",
     # The answer to the first request under a key. `status` is null while that request is in flight.
     """
     create table idempotency_keys (
@@ -318,9 +324,9 @@ ROLES = (
     """
     grant select,
           insert (upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256, state,
-                  declared_size, declared_sha256, multipart_id, expires_at, completed_at, inspection),
-          update (state, version_id, size_bytes, sha256, multipart_id, expires_at, completed_at, deleted_at,
-                  inspection),
+                  declared_size, declared_sha256, multipart_id, part_bytes, expires_at, completed_at),
+          update (state, version_id, size_bytes, sha256, multipart_id, part_bytes, expires_at, completed_at,
+                  deleted_at),
           delete
           on uploads to retainwise_requests
     """,
@@ -335,8 +341,10 @@ ROLES = (
           on predictions to retainwise_requests
     """,
     "grant select on prediction_events to retainwise_requests",
+    # It reads whether the end of a prediction is announced before it deletes it.
     """
-    grant insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
+    grant select (destination, prediction_id, tenant_id, sent_at),
+          insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
           on outbox to retainwise_requests
     """,
     "grant select, insert (prediction_id, tenant_id, receipt) on receipts to retainwise_requests",
@@ -357,10 +365,16 @@ ROLES = (
     # The API's relay and sweeps serve all tenants, and so did the requests of the release before.
     "create policy producer_adds on uploads for insert to retainwise_producer with check (true)",
     "create policy producer_reads on uploads for select to retainwise_producer using (true)",
-    "create policy producer_forgets on uploads for delete to retainwise_producer using (state = 'AWAITING')",
+    """
+    create policy producer_expires on uploads for update to retainwise_producer
+        using (state <> 'READY') with check (state = 'DELETED')
+    """,
+    "create policy producer_forgets on uploads for delete to retainwise_producer using (state <> 'READY')",
     "create policy producer_writes on predictions to retainwise_producer using (true) with check (true)",
     "create policy producer_forgets on idempotency_keys to retainwise_producer using (true)",
-    "grant delete on uploads to retainwise_producer",
+    "create policy producer_sweeps on receipts to retainwise_producer using (true) with check (true)",
+    "grant update (state, deleted_at), delete on uploads to retainwise_producer",
+    "grant select, update (sweep_at) on receipts to retainwise_producer",
     "grant select (tenant_id, key, created_at), delete on idempotency_keys to retainwise_producer",
     # The worker serves all tenants too. A receipt says that a prediction it was sent is deleted.
     "create policy worker_reads on uploads for select to retainwise_worker using (true)",

@@ -139,8 +139,8 @@ class SummaryTally:
         rows = self._remaining
         drivers = [
             Driver(
-                feature=term.features[0],
-                label=self._card.feature(term.features[0]).label,
+                feature=term.feature,
+                label=self._card.feature(term.feature).label,
                 mean_absolute_effect=round(float(absolute) / rows, 6),
                 mean_effect=round(float(effect) / rows, 6) + 0.0,  # no -0.0
             )
