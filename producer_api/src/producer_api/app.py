@@ -19,6 +19,7 @@ from producer_api.http.problems import answer_problems
 from producer_api.http.route import Route
 from producer_api.models.handlers import ROUTES as MODELS
 from producer_api.predictions.handlers import ROUTES as PREDICTIONS
+from producer_api.predictions.waiting import WAITING_ROOM, WaitingRoom, end_waiting
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
 
@@ -53,6 +54,8 @@ def create_app(
     app[health.REGISTRY] = registry
     app[PAGER] = Pager(settings.database_url.get_secret_value())
     app[RATE_LIMITS] = RateLimits(settings.requests_per_second, time.monotonic)
+    app[WAITING_ROOM] = WaitingRoom(settings.max_event_streams)
+    app.on_shutdown.append(end_waiting)
     app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
     app.cleanup_ctx.extend([*resources.CHECKED_AT_START, *resources.RUNNING])
     app.add_routes(route.definition for route in ROUTES)

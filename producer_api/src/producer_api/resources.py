@@ -29,6 +29,9 @@ from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
 from producer_api.outbox.relay import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
 from producer_api.outbox.store import OutboxStore
+from producer_api.predictions.deletion import DELETIONS, Deletions
+from producer_api.predictions.events import LISTENER, Listener
+from producer_api.predictions.receipts import RECEIPTS, ReceiptStore
 from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
@@ -120,6 +123,7 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
         app[DATABASE] = database
         app[PREDICTIONS] = PredictionStore(database)
+        app[RECEIPTS] = ReceiptStore(database)
         yield
 
 
@@ -233,6 +237,20 @@ async def run_sweep(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def run_deletions(app: web.Application) -> AsyncIterator[None]:
+    """Finish deletions that died half-way for as long as the API runs."""
+    app[DELETIONS] = Deletions(app[RECEIPTS], app[OBJECTS])
+    async with _running(app[DELETIONS].run(), "deletion_sweep"):
+        yield
+
+
+async def run_listener(app: web.Application) -> AsyncIterator[None]:
+    """Listen for events for as long as the API runs."""
+    app[LISTENER] = Listener(app[SETTINGS].database_url.get_secret_value())
+    async with _running(app[LISTENER].run(), "listener"):
+        yield
+
+
 async def run_inspectors(app: web.Application) -> AsyncIterator[None]:
     """Keep the threads that inspect files."""
     with ThreadPoolExecutor(INSPECTOR_THREADS, thread_name_prefix="inspector") as inspectors:
@@ -244,7 +262,7 @@ CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_to
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
-RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep)
+RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep, run_deletions, run_listener)
 """What works on its own once everything is checked."""
 
 

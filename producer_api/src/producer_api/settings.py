@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_unfinished_predictions: int = Field(
         default=100, ge=1, le=1_000_000, description="The maximum number of a tenant's unfinished predictions"
     )
+    max_event_streams: int = Field(
+        default=400,
+        ge=1,
+        le=100_000,
+        description="The maximum number of requests that wait for events; keep it below MAX_CONNECTIONS",
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )

@@ -46,7 +46,18 @@ from producer_api.http.errors import (
     TooManyUnfinished,
 )
 from producer_api.objects import StorageUnavailable
-from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.predictions.errors import (
+    AlreadyFinished,
+    EndNotAnnounced,
+    NotFinished,
+    PredictionDeleted,
+    PredictionFailed,
+    PredictionNotFound,
+    TooManyOwnStreams,
+    TooManyStreams,
+    UploadGone,
+)
+from producer_api.predictions.store import MetadataTooLarge
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from producer_api.uploads.errors import (
     ContentEncodingUnsupported,
@@ -56,6 +67,8 @@ from producer_api.uploads.errors import (
     TooManyOwnUploads,
     TooManyUploads,
     UploadCutOff,
+    UploadNotFound,
+    UploadNotReady,
     UploadStalled,
 )
 from retainwise_contracts.failures import FAILURES, FailureCode
@@ -161,8 +174,23 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
     # predictions
     PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
+    PredictionDeleted: Problem(HTTPStatus.GONE, "prediction_deleted", "The prediction is deleted."),
     NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
+    AlreadyFinished: Problem(HTTPStatus.CONFLICT, "already_finished", "The prediction has finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
+    MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
+    UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
+    UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
+    UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
+    EndNotAnnounced: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "end_not_announced", "The prediction's end is not announced yet."
+    ),
+    TooManyStreams: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open."
+    ),
+    TooManyOwnStreams: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_streams", "Too many event streams of yours are open."
+    ),
     TooManyUnfinished: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too_many_unfinished_predictions",
@@ -229,8 +257,9 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
         }
     elif isinstance(error, ModelNotFound):
         members = {"installed": error.installed, "errors": [FieldError(field="model", detail=str(error))]}
-    elif isinstance(error, InvalidMapping):
-        members = {"errors": [FieldError(field="mapping", detail=str(error))]}
+    elif isinstance(error, InvalidMapping | MetadataTooLarge):
+        field = "mapping" if isinstance(error, InvalidMapping) else "metadata"
+        members = {"errors": [FieldError(field=field, detail=str(error))]}
     else:
         members = {}
     response = problem_response(request, problem, problem.detail or str(error), **members)

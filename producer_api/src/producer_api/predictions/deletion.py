@@ -14,23 +14,23 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from producer_api.database import DatabaseBusy, DatabaseUnavailable
-from producer_api.objects import ObjectVersion, Objects, StorageUnavailable
+from producer_api.objects import ObjectMissing, Objects, ObjectVersion, StorageUnavailable
 from producer_api.outbox.relay import OutboxTasks
 from producer_api.predictions.errors import EndNotAnnounced, NotFinished, PredictionNotFound
 from producer_api.predictions.receipts import Doomed, ReceiptStore
+from producer_api.predictions.store import result_folder
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.results import ResultManifest
 
-RESULTS = "results/"
 MANIFEST = "manifest.json"
 
 SWEEP_INTERVAL_SECONDS = 60.0
 SWEEP_BATCH_SIZE = 100
 
 QUIET_SECONDS = 900.0
-"""After a deletion, its objects are looked for a last time. A worker that was overtaken stops within a minute,
-but may have begun to store a file before that."""
+"""After a deletion, its objects are looked for a last time. An overtaken worker stops within a minute,
+but may have begun to store a file before."""
 
 ANNOUNCE_SECONDS = 5.0
 """How long a deletion waits until the prediction's end is announced, which takes some milliseconds."""
@@ -70,9 +70,7 @@ class Deletions:
             if receipt is None:
                 raise PredictionNotFound
             log.info("prediction_deleted", **{LogField.PREDICTION_ID: str(prediction_id)})
-        await self.delete_objects(
-            prediction_id, tenant_id, {named["key"] for named in receipt["objects"]}
-        )
+        await self.delete_objects(prediction_id, tenant_id, {named["key"] for named in receipt["objects"]})
         return receipt
 
     async def delete_objects(self, prediction_id: UUID, tenant_id: str, keys: Collection[str]) -> int:
@@ -167,7 +165,7 @@ class Deletions:
         )
 
     async def _digests(self, doomed: Doomed, folder: str) -> Mapping[str, str]:
-        """Return the SHA-256 digests that are known, by key: of the upload, and of the files of the result."""
+        """Return the SHA-256 digests that are known, by key: of the upload and of the result's files."""
         digests = {doomed.object_key: doomed.sha256}
         if doomed.result is None:
             return digests
@@ -179,20 +177,15 @@ class Deletions:
 
     async def _digests_in_manifest(self, key: str) -> Mapping[str, str]:
         """Return the digests of the files beside a manifest: it knows all of them, the row does not."""
-        content = await self._objects.read(key, max_bytes=MAX_MANIFEST_BYTES)
         try:
-            manifest = ResultManifest.model_validate_json(content or b"", extra="ignore")
-        except ValidationError:
+            content = await self._objects.read_head(key, None, MAX_MANIFEST_BYTES)
+            manifest = ResultManifest.model_validate_json(content, extra="ignore")
+        except (ObjectMissing, ValidationError):
             return {}
         return {f"{key.removesuffix(MANIFEST)}{file.name}": file.sha256 for file in manifest.outputs}
 
 
 DELETIONS = web.AppKey("deletions", Deletions)
-
-
-def result_folder(tenant_id: str, prediction_id: UUID) -> str:
-    """Return the prefix of all results of a prediction, each attempt's in a folder of its own."""
-    return f"{RESULTS}{tenant_id}/{prediction_id}/"
 
 
 def _named(found: ObjectVersion, digests: Mapping[str, str]) -> dict[str, Any]:

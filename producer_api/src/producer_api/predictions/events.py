@@ -1,7 +1,7 @@
 """Hears of new events and wakes who waits for them: one connection of each replica listens.
 
-A notification only wakes. What has happened is read from `prediction_events`, so one that is missed, while the
-connection is being opened again, costs time and nothing else.
+A notification only wakes. What has happened is read from `prediction_events`, so one that is missed, while
+the connection is being opened again, costs time and nothing else.
 """
 
 import asyncio

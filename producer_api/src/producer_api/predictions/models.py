@@ -114,6 +114,23 @@ class RetryPrediction(_Request):
     deadline: Moment | None = Field(default=None, description="No attempt starts after this time")
 
 
+class FileParameters(_Request):
+    """How a file that is sent as the body is to be scored; with a form, the same are its fields."""
+
+    model: str | None = Field(default=None, description="`name@version`")
+    mapping: str | None = Field(default=None, description="JSON object of feature and header")
+    values: str | None = Field(
+        default=None, description="JSON object, by feature, of spelling in the file and category"
+    )
+    reasons: int | None = Field(default=None, ge=0, le=MAX_REASONS)
+    confirm: str | None = Field(default=None, description="Names of features, separated by commas")
+    currency: Currency | None = None
+    customer_value_period: ValuePeriod | None = None
+    label: Label | None = None
+    metadata: str | None = Field(default=None, description="JSON object")
+    deadline: Moment | None = None
+
+
 class CreatePrediction(RetryPrediction):
     """A file that is uploaded, and how it is to be scored."""
 
@@ -125,6 +142,14 @@ class DescribePrediction(_Request):
 
     label: Label | None = None
     metadata: Metadata | None = None
+
+
+class NoBody(_Request):
+    """A request that says all in its path."""
+
+
+class NoQuery(_Request):
+    """A request without parameters."""
 
 
 class ListQuery(_Request):
@@ -169,7 +194,7 @@ class NextAttempt(BaseModel):
 
 
 class Progress(BaseModel):
-    """How many rows are scored so far, and how many there may be: an estimate, as the file is not read yet."""
+    """How many rows are scored so far, and how many there may be, by the size of the file."""
 
     rows: int
     expected_rows: int | None

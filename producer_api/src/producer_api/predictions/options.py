@@ -87,8 +87,8 @@ def choose_options(
     Args:
         wanted: what the request says.
         models: the installed models.
-        before: the prediction that is retried: what the request leaves out is as it was there. What belongs to
-            a model's features is taken over for the same model only.
+        before: the prediction that is retried: what the request leaves out is as it was there. What belongs
+            to a model's features is taken over for the same model only.
 
     Raises:
         InvalidRequest: something does not fit the model.
@@ -159,7 +159,8 @@ def _check(options: PredictionOptions) -> None:
     errors = [*_errors_of_confirmed(options), *_errors_of_values(options)]
     size = len(orjson.dumps([options.mapping, options.scoring.values]))
     if size > MAX_FIELD_BYTES:
-        errors.append(FieldError(field="mapping", detail=f"with values, the maximum is {MAX_FIELD_BYTES:,} bytes."))
+        detail = f"with values, the maximum is {MAX_FIELD_BYTES:,} bytes."
+        errors.append(FieldError(field="mapping", detail=detail))
     if options.deadline is not None and options.deadline <= datetime.now(UTC):
         errors.append(FieldError(field="deadline", detail="it is in the past."))
     if errors:
@@ -177,9 +178,7 @@ def _errors_of_confirmed(options: PredictionOptions) -> Iterator[FieldError]:
 
 def _errors_of_values(options: PredictionOptions) -> Iterator[FieldError]:
     categories = {
-        feature.name: feature.categories
-        for feature in options.card.features
-        if feature.kind == "categorical"
+        feature.name: feature.categories for feature in options.card.features if feature.kind == "categorical"
     }
     for name, spellings in options.scoring.values.items():
         if name not in categories:

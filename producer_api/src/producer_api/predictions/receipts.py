@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
+from aiohttp import web
 
 from producer_api.database import Database, load_queries
 from producer_api.predictions.store import Connection
@@ -52,7 +54,9 @@ class ReceiptStore:
         """Return the receipt of a deleted prediction; None if there is none."""
         async with self._database.read(tenant_id) as connection:
             row = await _queries.read_receipt(connection, prediction_id=prediction_id, tenant_id=tenant_id)
-        return None if row is None else _receipt(prediction_id, orjson.loads(row["receipt"]), row)
+        return (
+            None if row is None else _receipt(prediction_id, row["deleted_at"], orjson.loads(row["receipt"]))
+        )
 
     async def delete_prediction(
         self,
@@ -104,7 +108,7 @@ class ReceiptStore:
             deleted_at = await _queries.insert_receipt(
                 connection, **of_prediction, receipt=orjson.dumps(receipt).decode()
             )
-        return _receipt(prediction_id, receipt, {"deleted_at": deleted_at})
+        return _receipt(prediction_id, deleted_at, receipt)
 
     async def find_due_receipts(self, *, at_most: int) -> list[DueReceipt]:
         """Return deletions whose objects are to be looked for now."""
@@ -120,17 +124,22 @@ class ReceiptStore:
             ]
 
     async def settle_receipt(self, prediction_id: UUID, *, quiet_seconds: float) -> None:
-        """Note that its objects are deleted. Until `quiet_seconds` after it, they will be looked for again."""
+        """Note that its objects are deleted; they are looked for again `quiet_seconds` after the deletion."""
         async with self._database.background() as connection:
             await _queries.settle_receipt(
                 connection, prediction_id=prediction_id, quiet_seconds=quiet_seconds
             )
 
 
-def _receipt(
-    prediction_id: UUID, content: Mapping[str, Any], row: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {"prediction_id": str(prediction_id), "deleted_at": row["deleted_at"], **content}
+RECEIPTS = web.AppKey("receipts", ReceiptStore)
+
+
+def _receipt(prediction_id: UUID, deleted_at: datetime, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "prediction_id": str(prediction_id),
+        "deleted_at": deleted_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        **content,
+    }
 
 
 async def _delete_kept_answers(connection: Connection, tenant_id: str, paths: Sequence[str]) -> int:

@@ -1,11 +1,15 @@
 """A prediction as clients see it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import orjson
+from aiohttp import hdrs, web
 
+from producer_api.http.answers import REVALIDATED, json_answer
 from producer_api.http.conditional import etag
-from producer_api.predictions.store import Prediction
+from producer_api.http.idempotency import IDEMPOTENCY
+from producer_api.predictions.store import Connection, Prediction
 from retainwise_contracts.status import PredictionPhase, PredictionStatus
 
 
@@ -15,10 +19,36 @@ def prediction_path(prediction: Prediction) -> str:
 
 
 def prediction_tag(prediction: Prediction) -> str:
-    """Return the ETag of a prediction: of its revision, and of what it shows that is no revision of its row."""
+    """Return the ETag of a prediction: of its revision, and of what it shows that raises no revision."""
     return etag(
         prediction.prediction_id, prediction.revision, prediction.sqs_queued_at, _phase(prediction).value
     )
+
+
+def prediction_answer(
+    prediction: Prediction, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer a prediction, with its ETag."""
+    return json_answer(
+        prediction_resource(prediction),
+        status=status,
+        headers={
+            hdrs.ETAG: prediction_tag(prediction),
+            hdrs.CONTENT_LOCATION: prediction_path(prediction),
+            hdrs.CACHE_CONTROL: REVALIDATED,
+            **(headers or {}),
+        },
+    )
+
+
+async def keep_answer(request: web.Request, connection: Connection, answer: web.Response) -> None:
+    """Keep the answer for a request that is sent again, in the transaction that does the work.
+
+    Raises:
+        IdempotencyKeyInUse: another request does the work.
+    """
+    body = cast("bytes", answer.body)  # of `json_answer`
+    await request[IDEMPOTENCY].complete(connection, answer.status, answer.headers, body)
 
 
 def prediction_resource(prediction: Prediction) -> dict[str, Any]:
@@ -39,10 +69,10 @@ def prediction_resource(prediction: Prediction) -> dict[str, Any]:
         "status": prediction.status,
         "phase": _phase(prediction),
         "label": prediction.label,
-        "metadata": _json(prediction.metadata),
+        "metadata": json_or_none(prediction.metadata),
         "model": f"{prediction.model_name}@{prediction.model_version}",
-        "mapping": _json(prediction.mapping),
-        "options": _json(prediction.options),
+        "mapping": json_or_none(prediction.mapping),
+        "options": json_or_none(prediction.options),
         "upload": {
             "upload_id": str(prediction.upload_id),
             "file_name": prediction.file_name,
@@ -59,8 +89,8 @@ def prediction_resource(prediction: Prediction) -> dict[str, Any]:
         "retry": retry or None,
         "progress": progress or None,
         "rows": rows or None,
-        "summary": _json(prediction.summary),
-        "failure": _json(prediction.failure),
+        "summary": json_or_none(prediction.summary),
+        "failure": json_or_none(prediction.failure),
         "links": {
             "self": path,
             "events": f"{path}/events",
@@ -84,5 +114,6 @@ def _phase(prediction: Prediction) -> PredictionPhase:
     return PredictionPhase.SCORING if prediction.is_held else PredictionPhase.RETRYING
 
 
-def _json(document: str | None) -> orjson.Fragment | None:
+def json_or_none(document: str | None) -> orjson.Fragment | None:
+    """Return a document as it is, to be a part of another one."""
     return orjson.Fragment(document) if document is not None else None

@@ -164,9 +164,7 @@ class PredictionStore:
             row = await _queries.read_upload(connection, upload_id=upload_id, tenant_id=tenant_id)
         return StoredUpload(**row) if row is not None else None
 
-    async def lock_upload(
-        self, connection: Connection, upload_id: UUID, tenant_id: str
-    ) -> str | None:
+    async def lock_upload(self, connection: Connection, upload_id: UUID, tenant_id: str) -> str | None:
         """Keep an upload as it is until the transaction ends, and return its state; None if it is gone."""
         state: str | None = await _queries.lock_upload(connection, upload_id=upload_id, tenant_id=tenant_id)
         return state
@@ -280,7 +278,7 @@ class PredictionStore:
     async def cancel_prediction(
         self, connection: Connection, prediction_id: UUID, tenant_id: str, *, traceparent: str | None
     ) -> Prediction | None:
-        """End a prediction as CANCELLED, with the event for other teams; None if it has ended or is not there."""
+        """End a prediction as CANCELLED, with the event for other teams; None if there is none to end."""
         row = await _queries.cancel_prediction(connection, prediction_id=prediction_id, tenant_id=tenant_id)
         if row is None:
             return None
@@ -308,6 +306,11 @@ class PredictionStore:
 
 
 PREDICTIONS = web.AppKey("predictions", PredictionStore)
+
+
+def result_folder(tenant_id: str, prediction_id: UUID) -> str:
+    """Return the prefix of all results of a prediction, each attempt's in a folder of its own."""
+    return f"results/{tenant_id}/{prediction_id}/"
 
 
 async def _read(connection: Connection, prediction_ids: Sequence[UUID], tenant_id: str) -> list[Prediction]:

@@ -94,7 +94,7 @@ class _EventStream:
         )
 
     async def send(self) -> web.StreamResponse:
-        """Send events until the final one, the end of the stream's time or of the API, or the client leaves."""
+        """Send events until the final one, the end of the stream's time or the stop of the API."""
         await self._response.prepare(self._request)
         try:
             async with asyncio.timeout(STREAM_SECONDS):

@@ -3,15 +3,17 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-from uuid import UUID
 
 from aiohttp import web
 
+from producer_api.database import DatabaseBusy, DatabaseUnavailable
+from producer_api.http.auth import CALLER
 from producer_api.predictions.errors import TooManyOwnStreams, TooManyStreams
-from producer_api.predictions.events import LISTENER, Listener
+from producer_api.predictions.events import LISTENER
+from producer_api.predictions.store import PREDICTIONS, Prediction
+from retainwise_contracts.status import PredictionStatus
 
 POLL_SECONDS = 5.0
 """How often who waits looks without being woken."""
@@ -20,13 +22,12 @@ MAX_WAIT_SECONDS = 50
 """The longest wait for one answer: load balancers end a request that is silent for a minute."""
 
 _WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,6})"?\s*(;.*)?', re.IGNORECASE)
-_Read = TypeVar("_Read")
 
 
 class WaitingRoom:
     """Limits how many requests wait at the same time.
 
-    A tenant may have as many as there are free places, so that there is always one for a tenant that has none.
+    A tenant may have as many as there are free places, so that there is one for a tenant that has none.
     """
 
     def __init__(self, at_most: int) -> None:
@@ -66,37 +67,40 @@ async def end_waiting(app: web.Application) -> None:
 
 
 def preferred_wait(request: web.Request) -> int:
-    """Return for how many seconds the client prefers to wait (RFC 7240, `Prefer: wait=30`); 0 if it does not."""
+    """Return how many seconds the client prefers to wait (RFC 7240, `Prefer: wait=30`); 0 if none."""
     for preference in ",".join(request.headers.getall("Prefer", ())).split(","):
         if match := _WAIT.fullmatch(preference):
             return min(int(match[1]), MAX_WAIT_SECONDS)
     return 0
 
 
-async def wait_until(
-    request: web.Request,
-    prediction_id: UUID,
-    tenant_id: str,
-    read: Callable[[], Awaitable[_Read]],
-    is_enough: Callable[[_Read], bool],
-) -> _Read:
-    """Read until it is enough, or for as long as the client prefers to wait, and return what was read last.
+async def wait_for_end(request: web.Request, prediction: Prediction) -> Prediction | None:
+    """Wait for a prediction's end for as long as the client prefers; None if it has not ended by then."""
+    found = await wait_until(request, prediction, lambda found: PredictionStatus(found.status).is_final)
+    return found if found is not None and PredictionStatus(found.status).is_final else None
 
-    It is a preference: where too many wait already, the answer is given at once.
+
+async def wait_until(
+    request: web.Request, prediction: Prediction, is_enough: Callable[[Prediction], bool]
+) -> Prediction | None:
+    """Return a prediction once it is enough, or as it is after the time that the client prefers to wait.
+
+    It is a preference: where too many wait already, the answer is given at once. None if it was deleted.
     """
     seconds = preferred_wait(request)
-    found = await read()
-    if not seconds or is_enough(found):
-        return found
+    if not seconds or is_enough(prediction):
+        return prediction
+    tenant_id = request[CALLER].tenant_id
     room, listener = request.app[WAITING_ROOM], request.app[LISTENER]
+    found: Prediction | None = prediction
     try:
-        with room.admit(tenant_id), listener.subscribe(prediction_id) as wakes:
+        with room.admit(tenant_id), listener.subscribe(prediction.prediction_id) as wakes:
             until = asyncio.get_running_loop().time() + seconds
             while True:
-                found = await read()
+                found = await request.app[PREDICTIONS].read_prediction(prediction.prediction_id, tenant_id)
                 left = until - asyncio.get_running_loop().time()
-                if is_enough(found) or left <= 0 or room.closed:
+                if found is None or is_enough(found) or left <= 0 or room.closed:
                     return found
                 await wakes.wait(min(left, POLL_SECONDS))
-    except (TooManyStreams, TooManyOwnStreams):
+    except (TooManyStreams, TooManyOwnStreams, DatabaseUnavailable, DatabaseBusy):
         return found

@@ -36,3 +36,11 @@ class TooManyUploads(ApiError):
 
 class TooManyOwnUploads(ApiError):
     """You have too many uploads under way. Wait until one has finished, then upload the file again."""
+
+
+class UploadNotFound(ApiError):
+    """No upload has this id."""
+
+
+class UploadNotReady(ApiError):
+    """The file is not completely stored yet. Complete the upload first."""

@@ -27,13 +27,30 @@ from aiohttp import (
 )
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ml_models.intake.columns import map_columns
-from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
+from ml_models.errors import ModelNotFound
+from ml_models.intake.columns import (
+    InvalidMapping,
+    MappingNeedsConfirmation,
+    RequiredColumnsMissing,
+    map_columns,
+)
+from ml_models.intake.dialect import (
+    HEAD_BYTES,
+    EmptyFile,
+    NoRows,
+    NotACsv,
+    RowTooLong,
+    TooManyColumns,
+    UnreadableEncoding,
+    detect_dialect,
+)
 from producer_api.http.auth import CALLER
 from producer_api.http.body import send_continue
 from producer_api.http.errors import InvalidParameter
+from producer_api.http.idempotency import IDEMPOTENCY
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
+from producer_api.predictions.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
 from producer_api.uploads.errors import (
@@ -41,10 +58,11 @@ from producer_api.uploads.errors import (
     FileTooLarge,
     MalformedMultipart,
     MediaTypeUnsupported,
+    TooManyOwnUploads,
+    TooManyUploads,
     UploadCutOff,
     UploadStalled,
 )
-from producer_api.predictions.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
@@ -84,6 +102,28 @@ INSPECTORS = web.AppKey("inspectors", ThreadPoolExecutor)
 
 INSPECTOR_THREADS = 2
 
+UPLOAD_ERRORS = (
+    MalformedMultipart,
+    MediaTypeUnsupported,
+    ContentEncodingUnsupported,
+    FileTooLarge,
+    UploadStalled,
+    UploadCutOff,
+    TooManyUploads,
+    TooManyOwnUploads,
+    EmptyFile,
+    NotACsv,
+    NoRows,
+    UnreadableEncoding,
+    TooManyColumns,
+    RowTooLong,
+    RequiredColumnsMissing,
+    MappingNeedsConfirmation,
+    InvalidMapping,
+    ModelNotFound,
+)
+"""Why a file is not accepted."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -114,6 +154,7 @@ async def create_upload(request: web.Request) -> Upload:
         ):
             receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
             file_name, options = await receive(request, writer, settings)
+            await request[IDEMPOTENCY].identify(await writer.digest())
             stored = await writer.complete()
         log.info("upload_stored", key=key, size_bytes=stored.size_bytes)
     return Upload(upload_id, stored, file_name, options)
@@ -150,7 +191,7 @@ async def _receive_raw(
     file = _IncomingFile(request, writer)
     chunks = _body_chunks(request, _Pace(request, settings))
     headers = await file.receive_head(chunks)
-    await _check_columns(request.app[INSPECTORS], headers, options)
+    await check_columns(request.app[INSPECTORS], headers, options)
     await file.receive_rest(chunks)
     return None, options
 
@@ -183,7 +224,7 @@ async def _receive_form(
     if headers is None:
         raise MalformedMultipart("The form has no part named “file”.")
     options = read_options(fields.items(), request.app[MODELS])
-    await _check_columns(request.app[INSPECTORS], headers, options)
+    await check_columns(request.app[INSPECTORS], headers, options)
     return file_name, options
 
 
@@ -211,9 +252,7 @@ class _IncomingFile:
             if self._writer.size_bytes > HEAD_BYTES:  # one byte more: the head is not the whole file
                 whole = False
                 break
-        detect = partial(detect_dialect, bytes(head), whole=whole)
-        dialect = await asyncio.get_running_loop().run_in_executor(self._inspectors, detect)
-        return dialect.headers
+        return await read_headers(self._inspectors, bytes(head), whole=whole)
 
     async def receive_rest(self, chunks: AsyncIterator[bytes]) -> None:
         """Receive what follows the head. Raises FileTooLarge."""
@@ -227,10 +266,21 @@ class _IncomingFile:
         await self._writer.write(chunk)
 
 
-async def _check_columns(
+async def read_headers(inspectors: ThreadPoolExecutor, head: bytes, *, whole: bool) -> tuple[str, ...]:
+    """Return the column headers in the first bytes of a file, or in all of it.
+
+    Raises:
+        UnreadableFile: it is not the head of a CSV file.
+    """
+    detect = partial(detect_dialect, head, whole=whole)
+    dialect = await asyncio.get_running_loop().run_in_executor(inspectors, detect)
+    return dialect.headers
+
+
+async def check_columns(
     inspectors: ThreadPoolExecutor, headers: tuple[str, ...], options: PredictionOptions
 ) -> None:
-    """Refuse a file whose columns do not fit the model."""
+    """Refuse a file whose columns do not fit the model. Raises MappingError."""
     await asyncio.get_running_loop().run_in_executor(
         inspectors, map_columns, headers, options.card, options.mapping
     )
