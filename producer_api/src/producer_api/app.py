@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
 
 from producer_api import health, resources
+from producer_api.failures.handlers import ROUTES as FAILURES
 from producer_api.http.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.http.auth import authenticate
 from producer_api.http.cors import AllowedOrigins
@@ -27,7 +28,7 @@ MAX_REQUEST_BODY_BYTES = 65_536
 """A safety limit: no handler reads a whole body into memory. Uploads are limited by `MAX_UPLOAD_BYTES`."""
 
 
-ROUTES: tuple[Route, ...] = (*PREDICTIONS, *MODELS, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (*PREDICTIONS, *FAILURES, *MODELS, *health.ROUTES)
 """Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
 
 

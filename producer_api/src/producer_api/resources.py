@@ -22,6 +22,7 @@ from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
 from producer_api.database import DATABASE, SCHEMA_REVISION, Database, DatabaseUnavailable, open_pools
 from producer_api.errors import StartRefused
+from producer_api.failures.store import FAILURE_STORE, FailureStore
 from producer_api.health import PROBES, create_probes
 from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
 from producer_api.http.key_set import KeysUnavailable
@@ -124,6 +125,7 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
         app[DATABASE] = database
         app[PREDICTIONS] = PredictionStore(database)
         app[RECEIPTS] = ReceiptStore(database)
+        app[FAILURE_STORE] = FailureStore(database)
         yield
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from aiohttp import hdrs, web
 
+from producer_api.http.answers import REVALIDATED
 from producer_api.http.auth import CALLER
 from producer_api.http.body import read_query
 from producer_api.http.conditional import if_none_match
@@ -88,7 +89,8 @@ async def get_prediction(request: web.Request) -> web.Response:
     prediction = await wait_until(request, await read_prediction(request), is_enough)
     if prediction is None:
         raise await missing(request)
-    return if_none_match(request, prediction_tag(prediction)) or prediction_answer(prediction)
+    held = if_none_match(request, prediction_tag(prediction))
+    return held or prediction_answer(prediction, headers={hdrs.CACHE_CONTROL: REVALIDATED})
 
 
 def _filters(query: ListQuery) -> Filters:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import orjson
 from aiohttp import hdrs, web
 
-from producer_api.http.answers import REVALIDATED, json_answer
+from producer_api.http.answers import json_answer
 from producer_api.http.conditional import etag
 from producer_api.http.idempotency import IDEMPOTENCY
 from producer_api.predictions.store import Connection, Prediction
@@ -35,7 +35,6 @@ def prediction_answer(
         headers={
             hdrs.ETAG: prediction_tag(prediction),
             hdrs.CONTENT_LOCATION: prediction_path(prediction),
-            hdrs.CACHE_CONTROL: REVALIDATED,
             **(headers or {}),
         },
     )
