@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         le=100_000,
         description="The maximum number of requests that wait for events; keep it below MAX_CONNECTIONS",
     )
+    upload_retention_days: int = Field(
+        default=30, ge=1, description="How long the bucket keeps uploads, by its lifecycle rule; only shown"
+    )
+    result_retention_days: int = Field(
+        default=365, ge=1, description="How long the bucket keeps results, by its lifecycle rule; only shown"
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )
