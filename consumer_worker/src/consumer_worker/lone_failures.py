@@ -55,7 +55,7 @@ class LoneFailures:
         """
         now = self._clock()
         before = self._failures.pop(prediction_id, None)
-        last_failed_at = next((other.failed_at for other in reversed(self._failures.values())), 0.0)
+        last_failed_at = next((other.failed_at for other in reversed(self._failures.values())), float("-inf"))
         this = self._failures[prediction_id] = _Failure(now)
         if len(self._failures) > MAX_REMEMBERED:
             del self._failures[next(iter(self._failures))]
