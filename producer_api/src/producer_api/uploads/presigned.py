@@ -1,10 +1,11 @@
 """Uploads that a customer sends straight to S3, with links that this API signs.
 
-A link is good for one key and one size, and for a short time. A file of up to `MAX_FORM_BYTES` is one form, which
-S3 checks against a signed policy; a larger one is sent in parts, which can be sent again one by one.
+A link is good for one key and one size, and for a short time. A file of up to `MAX_FORM_BYTES` is one form,
+which S3 checks against a signed policy; a larger one is sent in parts, which can be sent again one by one.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,15 +41,17 @@ class DirectUpload:
     key: str
     size_bytes: int
     """As the customer has declared it. No other size is accepted."""
-    multipart_id: str | None
-    """Null for a file that is sent as one form."""
+    multipart_id: str | None = None
+    """Null for a file that is sent as one form, as is the size of its parts."""
+    part_bytes: int | None = None
 
     @property
     def part_sizes(self) -> Sequence[int]:
-        """The size of each part in bytes. Do not change the rule: uploads under way would not end."""
-        part = max(MIN_PART_BYTES, -(-self.size_bytes // MAX_PARTS))
-        full, rest = divmod(self.size_bytes, part)
-        return [part] * full + [rest] * bool(rest)
+        """The size of each part in bytes."""
+        if self.part_bytes is None:
+            return []
+        full, rest = divmod(self.size_bytes, self.part_bytes)
+        return [self.part_bytes] * full + [rest] * bool(rest)
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,14 @@ class DirectUploads:
     async def begin(self, key: str, size_bytes: int) -> DirectUpload:
         """Prepare S3 for a file of this size."""
         if size_bytes <= MAX_FORM_BYTES:
-            return DirectUpload(key, size_bytes, multipart_id=None)
+            return DirectUpload(key, size_bytes)
         with translate_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 begun = await self._client.create_multipart_upload(
                     Bucket=self._objects.bucket, Key=key, ContentType=CSV_MEDIA_TYPE
                 )
-        return DirectUpload(key, size_bytes, begun["UploadId"])
+        part_bytes = max(MIN_PART_BYTES, math.ceil(size_bytes / MAX_PARTS))
+        return DirectUpload(key, size_bytes, begun["UploadId"], part_bytes)
 
     async def sign(self, upload: DirectUpload) -> dict[str, Any]:
         """Return how to send the file: the form, or the links of the parts that S3 does not have."""
@@ -146,7 +150,9 @@ class DirectUploads:
         except ObjectMissing:
             return []  # they were assembled before, and nobody was told
         sizes = dict(enumerate(upload.part_sizes, start=1))
-        missing = [number for number in sizes if number not in held or held[number].size_bytes != sizes[number]]
+        missing = [
+            number for number in sizes if number not in held or held[number].size_bytes != sizes[number]
+        ]
         if not missing:
             with translate_errors():
                 async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
