@@ -15,7 +15,7 @@ import aiosql
 import asyncpg
 from aiohttp import web
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The oldest schema revision this release works with. Newer revisions stay compatible by rule."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -46,12 +46,23 @@ class PoolLimits:
     """For all statements that one use of a connection makes, including its end."""
     resets: bool = False
     """Whether a session is reset after each use, which costs a round trip before the answer."""
+    role: str | None = None
+    """What the sessions run as; None for the login's own role."""
+    max_waiting: int = 1_000
+    """So many may wait for a connection. One more is refused at once, since it would wait in vain."""
 
 
-READ_LIMITS = PoolLimits(connections=3, wait_seconds=2.0, use_seconds=4.0)
+REQUESTS_ROLE = "retainwise_requests"
+"""May do what one request of one tenant may, and sees that tenant's rows alone."""
+
+READ_LIMITS = PoolLimits(
+    connections=3, wait_seconds=2.0, use_seconds=4.0, role=REQUESTS_ROLE, max_waiting=300
+)
 """A read takes about a millisecond. If the database hangs, it is answered after 6 seconds."""
 
-WRITE_LIMITS = PoolLimits(connections=3, wait_seconds=3.0, use_seconds=5.0)
+WRITE_LIMITS = PoolLimits(
+    connections=3, wait_seconds=3.0, use_seconds=5.0, role=REQUESTS_ROLE, max_waiting=100
+)
 """The transaction of an upload takes some milliseconds, and the gate admits few at the same time."""
 
 BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0, resets=True)
@@ -67,6 +78,7 @@ class Pool:
         self._pool = pool
         self._limits = limits
         self._released_at = float("-inf")
+        self._waiting = 0
 
     @asynccontextmanager
     async def connection(
@@ -75,7 +87,7 @@ class Pool:
         """Use a connection while the block runs.
 
         Raises:
-            DatabaseBusy: none became free in time, but others were answered meanwhile.
+            DatabaseBusy: none became free in time, but others were answered meanwhile; or too many wait.
             DatabaseUnavailable: the database cannot be reached or does not answer in time.
         """
         loop = asyncio.get_running_loop()
@@ -103,13 +115,18 @@ class Pool:
             self._pool.terminate()
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        if self._waiting >= self._limits.max_waiting:
+            raise DatabaseBusy("too many requests wait for a connection to the database")
         started = asyncio.get_running_loop().time()
+        self._waiting += 1
         try:
             return await self._pool.acquire(timeout=self._limits.wait_seconds)
         except TimeoutError as error:
             if self._released_at > started:
                 raise DatabaseBusy("all connections to the database are in use") from error
             raise
+        finally:
+            self._waiting -= 1
 
 
 _UNAVAILABLE = (
@@ -164,6 +181,7 @@ async def open_pools(url: str) -> AsyncIterator[Pools]:
                     connection_class=_Session,
                     reset=None if limits.resets else _keep_session,
                     server_settings={
+                        **({"role": limits.role} if limits.role else {}),
                         "application_name": "retainwise-producer-api",
                         # Work that nobody waits for any more must not keep the database busy.
                         "statement_timeout": str(int(limits.use_seconds * 1_000)),

@@ -150,7 +150,7 @@ class ClaimedKey:
         body: bytes,
     ) -> None:
         """Keep the answer."""
-        kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+        kept = {str(name): headers[name] for name in KEPT_HEADERS if name in headers}
         if not await _queries.complete_key(
             connection,
             **self._names,
