@@ -53,9 +53,16 @@ from producer_api.uploads.errors import (
     FileTooLarge,
     MalformedMultipart,
     MediaTypeUnsupported,
+    TooManyAwaitingUploads,
     TooManyOwnUploads,
     TooManyUploads,
+    UploadAlreadyComplete,
     UploadCutOff,
+    UploadDiffers,
+    UploadIncomplete,
+    UploadInUse,
+    UploadNotFound,
+    UploadNotReady,
     UploadStalled,
 )
 from retainwise_contracts.failures import FAILURES, FailureCode
@@ -148,6 +155,21 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     # Not 503: the service is well, this caller alone should slow down.
     TooManyOwnUploads: Problem(
         HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
+    ),
+    UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
+    UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
+    UploadIncomplete: Problem(
+        HTTPStatus.CONFLICT, "upload_incomplete", "The file is not completely received."
+    ),
+    UploadAlreadyComplete: Problem(
+        HTTPStatus.CONFLICT, "upload_already_complete", "The upload is complete already."
+    ),
+    UploadDiffers: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "upload_differs", "The file is not the one that was declared."
+    ),
+    UploadInUse: Problem(HTTPStatus.CONFLICT, "upload_in_use", "A prediction is of this file."),
+    TooManyAwaitingUploads: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_awaiting_uploads", "Too many of your uploads wait for files."
     ),
     FileTooLarge: _file(FailureCode.FILE_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EmptyFile: _file(FailureCode.EMPTY_FILE),

@@ -16,7 +16,6 @@ from ml_models.intake.columns import (
     IGNORED_HEADERS,
     ColumnMatch,
     ColumnProposal,
-    InvalidMapping,
     propose_columns,
 )
 from ml_models.intake.dialect import Dialect, detect_dialect
@@ -76,14 +75,12 @@ def inspect(head: Head, card: Card, mapping: Mapping[str, str], spellings: Spell
         head: the first bytes of the file.
         card: the card of the model.
         mapping: feature to header, as a prediction would be sent with it.
-        spellings: by feature, what spellings in the file mean.
+        spellings: by feature, what spellings in the file mean; they fit the card.
 
     Raises:
         UnreadableFile: it is not a table of customers.
-        InvalidMapping: the mapping does not fit the card or the file, or a spelling is given a category that
-            the model does not have.
+        InvalidMapping: the mapping does not fit the card or the file.
     """
-    _check_spellings(spellings, card)
     dialect = read_dialect(head)
     proposal = propose_columns(dialect.headers, card, mapping)
     rows = first_rows(head.content, dialect, whole=head.is_whole, at_most=FIRST_ROWS)
@@ -114,27 +111,6 @@ def inspect(head: Head, card: Card, mapping: Mapping[str, str], spellings: Spell
     }
 
 
-def _check_spellings(spellings: Spellings, card: Card) -> None:
-    """Refuse spellings of what the model does not have. Raises InvalidMapping."""
-    known = {
-        feature.name: feature.categories
-        for feature in card.features
-        if isinstance(feature, CategoricalFeature)
-    }
-    for name, categories in spellings.items():
-        if name not in known:
-            raise InvalidMapping(
-                f"“{printable(name, _MAX_SHOWN)}” has no categories. You can give values for: "
-                f"{', '.join(known)}."
-            )
-        for category in categories.values():
-            if category not in known[name]:
-                raise InvalidMapping(
-                    f"“{printable(category, _MAX_SHOWN)}” is no category of {name}. "
-                    f"Its categories are: {', '.join(known[name])}."
-                )
-
-
 class _Columns:
     """The cells of the first rows, by column."""
 
@@ -155,13 +131,14 @@ def _describe_columns(
 ) -> Sequence[dict[str, Any]]:
     """Describe every column of the file in order, whether or not it is used."""
     matches: dict[int, tuple[ColumnMatch | None, bool]] = {}
-    for column in proposal.found.values():
-        matches[column.position] = column, column.confidence < CONFIRM_BELOW
-    for column in proposal.unconfirmed.values():
-        matches[column.position] = column, True
-    for column in proposal.gates.values():
-        matches[column.position] = column, False
-    described = []
+    for match in proposal.found.values():
+        matches[match.position] = match, match.confidence < CONFIRM_BELOW
+    for match in proposal.unconfirmed.values():
+        matches[match.position] = match, True
+    for match in proposal.gates.values():
+        matches[match.position] = match, False
+    described: list[dict[str, Any]] = []
+    column: ColumnMatch | None
     for position, header in enumerate(headers):
         column, needs_confirmation = matches.get(position, (None, False))
         unseen = figures[column.feature].unseen if column and column.feature in figures else Counter[str]()

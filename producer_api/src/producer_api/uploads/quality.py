@@ -24,7 +24,7 @@ Cells = Callable[[int], Sequence[str]]
 """The cells of the column at a position, one for each row."""
 
 Spellings = Mapping[str, Mapping[str, str]]
-"""By feature: a spelling in the file, to the category that the customer says it means."""
+"""By feature: a spelling in the file, to the category that it means."""
 
 
 @dataclass(slots=True)
