@@ -20,10 +20,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
-from producer_api.database import DATABASE, SCHEMA_REVISION, Database, DatabaseUnavailable, open_pools
+from producer_api.database import (
+    DATABASE,
+    REQUESTS_ROLE,
+    SCHEMA_REVISION,
+    Database,
+    DatabaseUnavailable,
+    open_pools,
+)
 from producer_api.errors import StartRefused
 from producer_api.health import PROBES, create_probes
 from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
+from producer_api.http.idempotency import forget_answers
 from producer_api.http.key_set import KeysUnavailable
 from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
@@ -233,6 +241,12 @@ async def run_sweep(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def run_forgetting(app: web.Application) -> AsyncIterator[None]:
+    """Delete outlived answers of idempotency keys for as long as the API runs."""
+    async with _running(forget_answers(app[DATABASE]), "forget_answers"):
+        yield
+
+
 async def run_inspectors(app: web.Application) -> AsyncIterator[None]:
     """Keep the threads that inspect files."""
     with ThreadPoolExecutor(INSPECTOR_THREADS, thread_name_prefix="inspector") as inspectors:
@@ -244,7 +258,7 @@ CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_to
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
-RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep)
+RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep, run_forgetting)
 """What works on its own once everything is checked."""
 
 
@@ -295,6 +309,8 @@ def describe_database_error(error: Exception, address: str) -> str:
     """Return why no connection to the database could be opened, without a word of its password."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         return f"DATABASE_URL: the database at {address} cannot be used: {_describe(error)}"
+    if isinstance(error, asyncpg.InvalidParameterValueError):
+        return f"the database at {address} has no role {REQUESTS_ROLE}: run the migrations"
     if isinstance(error, ValueError):  # its text quotes the part of the URL that could not be read
         return "DATABASE_URL cannot be read: percent-encode its user and password, and use numbers as ports"
     if isinstance(error, asyncpg.PostgresError):

@@ -209,7 +209,7 @@ ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "POST"}
 
 
 async def test_internal_error_shows_no_detail(api, owner, customers):
-    await owner.execute("revoke insert on uploads from retainwise_producer")
+    await owner.execute("revoke insert on uploads from retainwise_requests")
     problem = assert_problem(await api.post(customers), 500, "internal_error")
     assert "uploads" not in json.dumps(problem)
 

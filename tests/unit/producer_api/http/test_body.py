@@ -106,7 +106,12 @@ async def test_names_that_the_client_invents_are_quoted_in_part(client):
     [
         (b"{}", {"Content-Type": "text/csv"}, 415, "media_type_unsupported"),
         (b"{}", {"Content-Type": "application/json; charset=latin-1"}, 415, "media_type_unsupported"),
-        (b"{}", {"Content-Type": "application/json;" + " " * 300 + "charset=utf-8"}, 415, "media_type_unsupported"),
+        (
+            b"{}",
+            {"Content-Type": "application/json;" + " " * 300 + "charset=utf-8"},
+            415,
+            "media_type_unsupported",
+        ),
         (b"{}", JSON | {"Content-Encoding": "gzip"}, 415, "media_type_unsupported"),
         (b"{", JSON, 400, "malformed_json"),
         (b'{"label": "\xff"}', JSON, 400, "malformed_json"),
