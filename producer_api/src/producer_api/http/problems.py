@@ -45,6 +45,7 @@ from producer_api.http.errors import (
     TokenRefused,
     TooManyUnfinished,
 )
+from producer_api.mappings.errors import MappingNotFound, TooManyMappings
 from producer_api.objects import StorageUnavailable
 from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
@@ -181,6 +182,9 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
+    # mappings
+    MappingNotFound: Problem(HTTPStatus.NOT_FOUND, "mapping_not_found", "Mapping not found."),
+    TooManyMappings: Problem(HTTPStatus.CONFLICT, "too_many_mappings", "Too many saved mappings."),
     # predictions
     PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
     NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),

@@ -18,7 +18,7 @@ from ml_models.intake.columns import (
     ColumnProposal,
     propose_columns,
 )
-from ml_models.intake.dialect import Dialect, detect_dialect
+from ml_models.intake.dialect import detect_dialect
 from ml_models.intake.disclosure import mask, mask_if_personal, printable
 from ml_models.intake.rows import first_rows
 from producer_api.uploads.quality import FeatureFigures, Spellings, read_figures
@@ -63,13 +63,10 @@ class Head:
         return len(self.content) == self.file_bytes
 
 
-def read_dialect(head: Head) -> Dialect:
-    """Return how the file is written. Raises UnreadableFile."""
-    return detect_dialect(head.content, whole=head.is_whole)
-
-
-def inspect(head: Head, card: Card, mapping: Mapping[str, str], spellings: Spellings) -> dict[str, Any]:
-    """Say how a file will be read by a model; see the model `Inspection` for what that is.
+def inspect(
+    head: Head, card: Card, mapping: Mapping[str, str], spellings: Spellings
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Say how a file will be read by a model.
 
     Args:
         head: the first bytes of the file.
@@ -77,17 +74,20 @@ def inspect(head: Head, card: Card, mapping: Mapping[str, str], spellings: Spell
         mapping: feature to header, as a prediction would be sent with it.
         spellings: by feature, what spellings in the file mean; they fit the card.
 
+    Returns:
+        What the model `Inspection` describes, and the headers of all columns.
+
     Raises:
         UnreadableFile: it is not a table of customers.
         InvalidMapping: the mapping does not fit the card or the file.
     """
-    dialect = read_dialect(head)
+    dialect = detect_dialect(head.content, whole=head.is_whole)
     proposal = propose_columns(dialect.headers, card, mapping)
     rows = first_rows(head.content, dialect, whole=head.is_whole, at_most=FIRST_ROWS)
     columns = _Columns(rows)
     read = {**proposal.found, **proposal.unconfirmed}
     figures = read_figures(read, proposal.gates, columns.cells, len(rows), card, dialect.decimal, spellings)
-    return {
+    inspection = {
         "model": card.ref,
         "dialect": {
             "encoding": dialect.encoding,
@@ -109,6 +109,7 @@ def inspect(head: Head, card: Card, mapping: Mapping[str, str], spellings: Spell
         },
         "expected": _expect(head, rows),
     }
+    return inspection, dialect.headers
 
 
 class _Columns:

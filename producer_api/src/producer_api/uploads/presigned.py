@@ -16,7 +16,6 @@ from producer_api.objects import (
     REQUEST_TIMEOUT_SECONDS,
     ObjectMissing,
     Objects,
-    StoredKey,
     translate_errors,
 )
 
@@ -87,7 +86,10 @@ class DirectUploads:
         """Return how to send the file: the form, or the links of the parts that S3 does not have."""
         if upload.multipart_id is None:
             return await self._sign_form(upload)
-        held = {part.number for part in await self.held_parts(upload)}
+        try:
+            held = {part.number for part in await self.held_parts(upload)}
+        except ObjectMissing:  # they are one object already
+            held = set(range(1, MAX_PARTS + 1))
         # Taken before the links are signed, so that none expires earlier than stated.
         expires_at = datetime.now(UTC) + timedelta(seconds=PART_SECONDS)
         parts = [
@@ -128,6 +130,10 @@ class DirectUploads:
             )
         return url
 
+    async def measure(self, upload: DirectUpload) -> int:
+        """Return how many bytes of a file are one object in S3; 0 if there is none."""
+        return await self._objects.measure(upload.key)
+
     async def held_parts(self, upload: DirectUpload) -> Sequence[HeldPart]:
         """Return the parts that S3 has. Raises ObjectMissing if they are complete or discarded."""
         with translate_errors():
@@ -167,14 +173,3 @@ class DirectUploads:
                         },
                     )
         return missing
-
-    async def discard(self, upload: DirectUpload) -> None:
-        """Remove all that S3 has of the file."""
-        await discard(self._objects, upload.key, upload.multipart_id)
-
-
-async def discard(objects: Objects, key: str, multipart_id: str | None) -> None:
-    """Remove an upload's object and its parts. Raises StorageUnavailable."""
-    if multipart_id is not None:
-        await objects.abort_unfinished(StoredKey(key, datetime.now(UTC), multipart_id))
-    await objects.delete_objects([key])

@@ -70,10 +70,10 @@ where upload_id in (
     order by expires_at limit :limit for update skip locked
 );
 
--- name: find_deleted(before, limit)
+-- name: find_deleted(limit)
 -- Deleted uploads of all tenants whose objects may still be there.
 select upload_id, object_key, multipart_id from uploads
-where state = 'DELETED' and deleted_at <= :before
+where state = 'DELETED'
 order by deleted_at limit :limit;
 
 -- name: forget_uploads(upload_ids)!

@@ -216,7 +216,7 @@ async def _receive_form(
         if part.name == "file":
             if headers is not None:
                 raise MalformedMultipart("The form has more than one part named “file”.")
-            file_name = _clean_file_name(part.filename)
+            file_name = clean_file_name(part.filename)
             chunks = _part_chunks(part, pace)
             headers = await file.receive_head(chunks)
             await file.receive_rest(chunks)
@@ -418,7 +418,7 @@ async def _time_limit(seconds: float, detail: str | None = None) -> AsyncIterato
         raise UploadStalled(detail) from error
 
 
-def _clean_file_name(name: str | None) -> str | None:
+def clean_file_name(name: str | None) -> str | None:
     """Keep the last component of a path, without unprintable characters."""
     last = re.split(r"[/\\]", name or "")[-1]
     printable = "".join(character for character in last if character.isprintable())

@@ -1,10 +1,10 @@
 """What is known of uploads in PostgreSQL: one method per operation, the SQL in `queries.sql`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -43,10 +43,6 @@ class Upload:
     completed_at: datetime | None
 
 
-Conclude = Callable[[Connection, Upload], Awaitable[None]]
-"""What is to be done in the transaction that writes an upload."""
-
-
 @dataclass(frozen=True)
 class DeletedUpload:
     """An upload whose objects are to be removed."""
@@ -62,29 +58,24 @@ class UploadStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert_ready(self, tenant_id: str, conclude: Conclude, **columns: object) -> Upload:
+    @asynccontextmanager
+    async def write(self, tenant_id: str) -> AsyncIterator[Connection]:
+        """Use a connection for one transaction of one tenant, which is committed when the block ends."""
+        async with self._database.write(tenant_id) as connection:
+            yield connection
+
+    async def insert_ready(self, connection: Connection, **columns: object) -> Upload:
         """Store a file that is there; `columns` are those of the query `insert_ready_upload`."""
-        async with self._database.write(tenant_id) as connection:
-            row = await _queries.insert_ready_upload(connection, tenant_id=tenant_id, **columns)
-            upload = Upload(**row)
-            await conclude(connection, upload)
-        return upload
+        return Upload(**await _queries.insert_ready_upload(connection, **columns))
 
-    async def insert_awaiting(
-        self, tenant_id: str, conclude: Conclude, *, at_most: int, **columns: object
-    ) -> Upload | None:
-        """Store a file that will come; None if the tenant has `at_most` of them already.
+    async def insert_awaiting(self, connection: Connection, **columns: object) -> Upload:
+        """Store a file that will come; `columns` are those of the query `insert_awaiting_upload`."""
+        return Upload(**await _queries.insert_awaiting_upload(connection, **columns))
 
-        Requests under way at the same moment do not see each other, so a few more are possible.
-        `columns` are those of the query `insert_awaiting_upload`.
-        """
-        async with self._database.write(tenant_id) as connection:
-            if await _queries.has_awaiting(connection, tenant_id=tenant_id, at_least=at_most):
-                return None
-            row = await _queries.insert_awaiting_upload(connection, tenant_id=tenant_id, **columns)
-            upload = Upload(**row)
-            await conclude(connection, upload)
-        return upload
+    async def has_awaiting(self, tenant_id: str, at_least: int) -> bool:
+        """Return whether a tenant has so many uploads that wait for their files."""
+        async with self._database.read(tenant_id) as connection:
+            return bool(await _queries.has_awaiting(connection, tenant_id=tenant_id, at_least=at_least))
 
     async def read_upload(self, upload_id: UUID, tenant_id: str) -> Upload | None:
         """Return a tenant's upload; None if there is none or it is deleted."""
@@ -146,14 +137,11 @@ class UploadStore:
             rows = _queries.find_uploads(connection, upload_ids=list(upload_ids))
             return frozenset([row["upload_id"] async for row in rows])
 
-    async def take_deleted(self, now: datetime, grace: timedelta, limit: int) -> Sequence[DeletedUpload]:
-        """Mark uploads as deleted that expired before `now - grace`, and return some that are marked.
-
-        Those marked within the grace are left to the request that deletes them.
-        """
+    async def take_ended(self, expired_before: datetime, limit: int) -> Sequence[DeletedUpload]:
+        """Return some uploads of all tenants that have expired or are deleted; nobody sees them any more."""
         async with self._database.background() as connection:
-            await _queries.mark_expired(connection, before=now - grace, limit=limit)
-            rows = _queries.find_deleted(connection, before=now, limit=limit)
+            await _queries.mark_expired(connection, before=expired_before, limit=limit)
+            rows = _queries.find_deleted(connection, limit=limit)
             return [DeletedUpload(**row) async for row in rows]
 
     async def forget_uploads(self, upload_ids: Sequence[UUID]) -> None:
