@@ -104,9 +104,8 @@ async def _answer_created(
     request: web.Request, connection: Connection, upload: Upload, transfer: dict[str, Any] | None
 ) -> web.Response:
     """Answer 201, and keep the answer for the idempotency key in the transaction that writes the row."""
-    headers = {hdrs.LOCATION: upload_path(upload)}
-    answer = json_answer(
-        {**upload_resource(upload, Received()), "transfer": transfer}, status=201, headers=headers
-    )
-    await request[IDEMPOTENCY].complete(connection, answer.status, answer.headers, bytes(answer.body or b""))
+    content = {**upload_resource(upload, Received()), "transfer": transfer}
+    answer = json_answer(content, status=201, headers={str(hdrs.LOCATION): upload_path(upload)})
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    await request[IDEMPOTENCY].complete(connection, answer.status, answer.headers, body)
     return answer
