@@ -20,17 +20,28 @@ from producer_api.http.limits import RATE_LIMITS, RateLimits, limit_rate
 from producer_api.http.paging import PAGER, Pager
 from producer_api.http.problems import answer_problems
 from producer_api.http.route import Route
+from producer_api.mappings.handlers import ROUTES as MAPPINGS
 from producer_api.models.handlers import ROUTES as MODELS
 from producer_api.predictions.handlers import ROUTES as PREDICTIONS
 from producer_api.predictions.waiting import WAITING_ROOM, WaitingRoom, end_waiting
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
+from producer_api.uploads.handlers import ROUTES as UPLOADS
 
 MAX_REQUEST_BODY_BYTES = 65_536
 """A safety limit: no handler reads a whole body into memory. Uploads are limited by `MAX_UPLOAD_BYTES`."""
 
 
-ROUTES: tuple[Route, ...] = (*PREDICTIONS, *FAILURES, *MODELS, *ACCOUNT, *DOCS, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *UPLOADS,
+    *PREDICTIONS,
+    *FAILURES,
+    *MAPPINGS,
+    *MODELS,
+    *ACCOUNT,
+    *DOCS,
+    *health.ROUTES,
+)
 """Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
 
 

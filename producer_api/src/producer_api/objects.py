@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -319,6 +319,12 @@ class Objects:
                 await self.client.abort_multipart_upload(
                     Bucket=self.bucket, Key=upload.key, UploadId=upload.multipart_id
                 )
+
+    async def discard(self, key: str, multipart_id: str | None) -> None:
+        """Remove an object and the parts that it would have been made of. Raises StorageUnavailable."""
+        if multipart_id is not None:
+            await self.abort_unfinished(StoredKey(key, datetime.now(UTC), multipart_id))
+        await self.delete_objects([key])
 
 
 OBJECTS = web.AppKey("objects", Objects)

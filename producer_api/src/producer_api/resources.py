@@ -34,6 +34,7 @@ from producer_api.health import PROBES, create_probes
 from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
 from producer_api.http.idempotency import forget_answers
 from producer_api.http.key_set import KeysUnavailable
+from producer_api.mappings.store import MAPPINGS, MappingStore
 from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
 from producer_api.outbox.relay import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
@@ -46,7 +47,7 @@ from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
 from producer_api.uploads.receive import INSPECTOR_THREADS, INSPECTORS
-from producer_api.uploads.store import UploadStore
+from producer_api.uploads.store import UPLOADS, UploadStore
 from producer_api.uploads.sweep import OrphanSweep
 from retainwise_contracts.logs import StartupEvent
 
@@ -131,9 +132,11 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
             )
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
         app[DATABASE] = database
+        app[UPLOADS] = UploadStore(database)
         app[PREDICTIONS] = PredictionStore(database)
         app[RECEIPTS] = ReceiptStore(database)
         app[FAILURE_STORE] = FailureStore(database)
+        app[MAPPINGS] = MappingStore(database)
         yield
 
 
@@ -242,7 +245,7 @@ async def run_probes(app: web.Application) -> AsyncIterator[None]:
 async def run_sweep(app: web.Application) -> AsyncIterator[None]:
     """Delete orphan uploads for as long as the API runs."""
     age_seconds = app[SETTINGS].orphan_age_seconds
-    sweep = OrphanSweep(UploadStore(app[DATABASE]), app[OBJECTS], app[METRICS], age_seconds=age_seconds)
+    sweep = OrphanSweep(app[UPLOADS], app[OBJECTS], app[METRICS], age_seconds=age_seconds)
     async with _running(sweep.run(), "orphan_sweep"):
         yield
 

@@ -20,6 +20,7 @@ from ml_models.card import (
     Outcome,
     normalise,
 )
+from ml_models.intake.categories import category_of_duration
 from ml_models.intake.numbers import (
     PERCENT,
     Decimal,
@@ -250,7 +251,7 @@ def _read_categories(
     values: list[str | None] = []
     value_codes = np.empty(len(distinct), np.float32)
     for position, text in enumerate(distinct):
-        category = feature.category(text, unit) or _category_of_duration(text, feature)
+        category = feature.category(text, unit) or category_of_duration(text, feature)
         if category is not None:
             values.append(category)
             value_codes[position] = codes[category]
@@ -261,14 +262,6 @@ def _read_categories(
             values.append(text.strip())
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
-
-
-def _category_of_duration(text: str, feature: CategoricalFeature) -> str | None:
-    """Read `12 mths` where the numbers of months have categories."""
-    if not any(numbered.unit == "months" for numbered in feature.numbered):
-        return None
-    months = parse_duration(text, ".")
-    return None if months is None else feature.category(f"{months:g}", "months")
 
 
 def _gated(own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]) -> CategoricalValues:

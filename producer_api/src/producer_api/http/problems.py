@@ -46,6 +46,7 @@ from producer_api.http.errors import (
     TokenRefused,
     TooManyUnfinished,
 )
+from producer_api.mappings.errors import MappingNotFound, TooManyMappings
 from producer_api.objects import StorageUnavailable
 from producer_api.predictions.errors import (
     AlreadyFinished,
@@ -65,9 +66,14 @@ from producer_api.uploads.errors import (
     FileTooLarge,
     MalformedMultipart,
     MediaTypeUnsupported,
+    TooManyAwaitingUploads,
     TooManyOwnUploads,
     TooManyUploads,
+    UploadAlreadyComplete,
     UploadCutOff,
+    UploadDiffers,
+    UploadIncomplete,
+    UploadInUse,
     UploadNotFound,
     UploadNotReady,
     UploadStalled,
@@ -188,6 +194,21 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyOwnUploads: Problem(
         HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
     ),
+    UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
+    UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
+    UploadIncomplete: Problem(
+        HTTPStatus.CONFLICT, "upload_incomplete", "The file is not completely received."
+    ),
+    UploadAlreadyComplete: Problem(
+        HTTPStatus.CONFLICT, "upload_already_complete", "The upload is complete already."
+    ),
+    UploadDiffers: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "upload_differs", "The file is not the one that was declared."
+    ),
+    UploadInUse: Problem(HTTPStatus.CONFLICT, "upload_in_use", "A prediction is of this file."),
+    TooManyAwaitingUploads: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_awaiting_uploads", "Too many of your uploads wait for files."
+    ),
     FileTooLarge: _file(FailureCode.FILE_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EmptyFile: _file(FailureCode.EMPTY_FILE),
     NotACsv: _file(FailureCode.NOT_A_CSV),
@@ -198,6 +219,9 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
+    # mappings
+    MappingNotFound: Problem(HTTPStatus.NOT_FOUND, "mapping_not_found", "Mapping not found."),
+    TooManyMappings: Problem(HTTPStatus.CONFLICT, "too_many_mappings", "Too many saved mappings."),
     # predictions
     PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
     PredictionDeleted: Problem(HTTPStatus.GONE, "prediction_deleted", "The prediction is deleted."),
@@ -205,8 +229,6 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     AlreadyFinished: Problem(HTTPStatus.CONFLICT, "already_finished", "The prediction has finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
     MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
-    UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
-    UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
     UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
     EndNotAnnounced: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "end_not_announced", "The prediction's end is not announced yet."

@@ -19,19 +19,20 @@ from producer_api.predictions.errors import UploadGone
 from producer_api.predictions.models import CreatePrediction, NoQuery
 from producer_api.predictions.options import PredictionOptions, choose_options
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_path
-from producer_api.predictions.store import PREDICTIONS, NewPrediction, Prediction, StoredUpload
+from producer_api.predictions.store import PREDICTIONS, NewPrediction, Prediction
 from producer_api.predictions.waiting import wait_for_end
 from producer_api.settings import SETTINGS
 from producer_api.telemetry import current_traceparent
 from producer_api.uploads.errors import UploadNotFound, UploadNotReady
 from producer_api.uploads.receive import (
     INSPECTORS,
-    Upload,
     check_columns,
     create_upload,
     read_headers,
     refuse_by_headers,
 )
+from producer_api.uploads.receive import Upload as ReceivedUpload
+from producer_api.uploads.store import UPLOADS, Upload
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
 
@@ -55,7 +56,7 @@ async def _create_from_upload(request: web.Request) -> web.Response:
     await read_query(request, NoQuery)
     wanted = await read_json(request, CreatePrediction)
     options = choose_options(wanted, request.app[MODELS])
-    upload = await request.app[PREDICTIONS].read_upload(wanted.upload_id, request[CALLER].tenant_id)
+    upload = await request.app[UPLOADS].read_upload(wanted.upload_id, request[CALLER].tenant_id)
     if upload is None:
         raise UploadNotFound
     if upload.state == "AWAITING":
@@ -87,7 +88,7 @@ async def _create_from_file(request: web.Request) -> web.Response:
 
 async def queue_prediction(
     request: web.Request,
-    upload: StoredUpload,
+    upload: Upload,
     options: PredictionOptions,
     *,
     retry_of: UUID | None = None,
@@ -103,7 +104,7 @@ async def queue_prediction(
         raise UploadGone
     await _check_columns(request, upload, upload.size_bytes, options)
     reference = UploadReference(
-        bucket=upload.bucket,
+        bucket=request.app[OBJECTS].bucket,
         key=upload.object_key,
         version_id=upload.version_id,
         size_bytes=upload.size_bytes,
@@ -115,7 +116,7 @@ async def queue_prediction(
 
 
 async def _check_columns(
-    request: web.Request, upload: StoredUpload, size_bytes: int, options: PredictionOptions
+    request: web.Request, upload: Upload, size_bytes: int, options: PredictionOptions
 ) -> None:
     try:
         head = await request.app[OBJECTS].read_head(upload.object_key, upload.version_id, HEAD_BYTES)
@@ -148,7 +149,7 @@ async def _queue(
     upload_id: UUID,
     *,
     retry_of: UUID | None = None,
-    received: Upload | None = None,
+    received: ReceivedUpload | None = None,
 ) -> tuple[Prediction, web.Response]:
     """Store a prediction, its message and the answer to its request in one transaction.
 
@@ -165,8 +166,16 @@ async def _queue(
     async with predictions.write(tenant_id) as connection:
         await check_unfinished(connection, tenant_id, request.app[SETTINGS].max_unfinished_predictions)
         if received is not None:
-            await predictions.insert_upload(
-                connection, requested, upload_id=upload_id, file_name=received.file_name
+            await request.app[UPLOADS].insert_ready(
+                connection,
+                upload_id=upload_id,
+                tenant_id=tenant_id,
+                bucket=requested.upload.bucket,
+                object_key=requested.upload.key,
+                version_id=requested.upload.version_id,
+                file_name=received.file_name,
+                size_bytes=requested.upload.size_bytes,
+                sha256=requested.upload.sha256,
             )
         elif await predictions.lock_upload(connection, upload_id, tenant_id) != READY:
             raise UploadGone

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from aiohttp import hdrs, web
 
+from ml_models.errors import ModelNotFound
+from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
 from producer_api.http.answers import REVALIDATED
 from producer_api.http.auth import CALLER
 from producer_api.http.body import read_query
@@ -48,9 +50,9 @@ from producer_api.predictions.models import (
 from producer_api.predictions.request import missing, read_prediction
 from producer_api.predictions.resource import prediction_answer, prediction_resource, prediction_tag
 from producer_api.predictions.store import PREDICTIONS, Filters, MetadataTooLarge, Prediction
-from producer_api.predictions.stream import get_events
+from producer_api.predictions.stream import EVENT_STREAM, get_events
 from producer_api.predictions.waiting import wait_until
-from producer_api.uploads.errors import UploadNotFound, UploadNotReady
+from producer_api.uploads.errors import UNREADABLE, UploadNotFound, UploadNotReady
 from producer_api.uploads.receive import UPLOAD_ERRORS
 from retainwise_contracts.status import PredictionStatus
 
@@ -111,7 +113,18 @@ def _position(position: list[str]) -> tuple[datetime, UUID]:
     return datetime.fromisoformat(requested_at), UUID(prediction_id)
 
 
-_QUEUEING = (*UPLOAD_ERRORS, MetadataTooLarge, TooManyUnfinished, UploadGone, StorageUnavailable)
+_MAPPING_ERRORS = (RequiredColumnsMissing, MappingNeedsConfirmation, InvalidMapping)
+"""Why the columns of a file do not fit."""
+
+_QUEUEING = (
+    *UNREADABLE,
+    *_MAPPING_ERRORS,
+    ModelNotFound,
+    MetadataTooLarge,
+    TooManyUnfinished,
+    UploadGone,
+    StorageUnavailable,
+)
 """Why a prediction cannot be queued, however its file is named."""
 
 _ONE = (PredictionNotFound, PredictionDeleted)
@@ -125,7 +138,9 @@ ROUTES = (
         answers={202: PredictionResource, 200: PredictionResource},
         query=FileParameters,
         body=CreatePrediction,
-        errors=(*_QUEUEING, UploadNotFound, UploadNotReady),
+        takes_file=True,
+        headers=("Prefer",),
+        errors=(*_QUEUEING, *UPLOAD_ERRORS, UploadNotFound, UploadNotReady),
     ),
     Route(
         "GET",
@@ -141,6 +156,7 @@ ROUTES = (
         get_prediction,
         "Get a prediction: its status, progress, summary or failure.",
         answers={200: PredictionResource, 304: None},
+        headers=("Prefer",),
         errors=_ONE,
     ),
     Route(
@@ -165,7 +181,8 @@ ROUTES = (
         "/v1/predictions/{prediction_id}/events",
         get_events,
         "List what has happened to a prediction, or follow it as an event stream.",
-        answers={200: EventPage, 204: None},
+        answers={200: (EventPage, EVENT_STREAM), 204: None},
+        headers=("Last-Event-ID",),
         query=EventsQuery,
         errors=(*_ONE, TooManyStreams, TooManyOwnStreams),
     ),
@@ -192,6 +209,7 @@ ROUTES = (
         "Score the file of a finished prediction again, as before or in another way.",
         answers={202: PredictionResource, 200: PredictionResource},
         body=RetryPrediction,
+        headers=("Prefer",),
         errors=(*_ONE, *_QUEUEING, NotFinished),
     ),
 )

@@ -21,6 +21,7 @@ from producer_api.predictions.request import missing, prediction_id, read_predic
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_tag
 from producer_api.predictions.store import PREDICTIONS, Prediction
 from producer_api.telemetry import current_traceparent
+from producer_api.uploads.store import UPLOADS
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.status import PredictionStatus
 
@@ -93,7 +94,7 @@ async def retry_prediction(request: web.Request) -> web.Response:
     if not status.is_final:
         raise NotFinished(status)
     options = choose_options(wanted, request.app[MODELS], before=prediction)
-    upload = await request.app[PREDICTIONS].read_upload(prediction.upload_id, request[CALLER].tenant_id)
+    upload = await request.app[UPLOADS].read_upload(prediction.upload_id, request[CALLER].tenant_id)
     if upload is None:
         raise UploadGone
     return await queue_prediction(request, upload, options, retry_of=prediction.prediction_id)

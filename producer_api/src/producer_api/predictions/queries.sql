@@ -1,14 +1,3 @@
--- name: insert_upload(upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256)!
--- A file that is completely stored.
-insert into uploads (upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256)
-values (:upload_id, :tenant_id, :bucket, :object_key, :version_id, :file_name, :size_bytes, :sha256);
-
--- name: read_upload(upload_id, tenant_id)^
--- A file to score.
-select upload_id, state, bucket, object_key, version_id, size_bytes, sha256
-from uploads
-where upload_id = :upload_id and tenant_id = :tenant_id;
-
 -- name: lock_upload(upload_id, tenant_id)$
 -- The state of a file, which stays as it is until this transaction has ended.
 select state from uploads where upload_id = :upload_id and tenant_id = :tenant_id for share;

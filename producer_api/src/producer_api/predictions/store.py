@@ -75,19 +75,6 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class StoredUpload:
-    """The row of a file that predictions can be made of. Size and digest are None while it is AWAITING."""
-
-    upload_id: UUID
-    state: str
-    bucket: str
-    object_key: str
-    version_id: str | None
-    size_bytes: int | None
-    sha256: str | None
-
-
-@dataclass(frozen=True)
 class NewPrediction:
     """What is stored of a prediction besides the message that requests it."""
 
@@ -136,33 +123,6 @@ class PredictionStore:
         """Begin a transaction of one tenant, which is committed when the block ends."""
         async with self._database.write(tenant_id) as connection:
             yield connection
-
-    async def insert_upload(
-        self,
-        connection: Connection,
-        data: PredictionRequestedV1,
-        *,
-        upload_id: UUID,
-        file_name: str | None,
-    ) -> None:
-        """Store the upload that a request names."""
-        await _queries.insert_upload(
-            connection,
-            upload_id=upload_id,
-            tenant_id=data.tenant_id,
-            bucket=data.upload.bucket,
-            object_key=data.upload.key,
-            version_id=data.upload.version_id,
-            file_name=file_name,
-            size_bytes=data.upload.size_bytes,
-            sha256=data.upload.sha256,
-        )
-
-    async def read_upload(self, upload_id: UUID, tenant_id: str) -> StoredUpload | None:
-        """Return a tenant's upload; None if there is none or it belongs to another tenant."""
-        async with self._database.read(tenant_id) as connection:
-            row = await _queries.read_upload(connection, upload_id=upload_id, tenant_id=tenant_id)
-        return StoredUpload(**row) if row is not None else None
 
     async def lock_upload(self, connection: Connection, upload_id: UUID, tenant_id: str) -> str | None:
         """Keep an upload as it is until the transaction ends, and return its state; None if it is gone."""

@@ -1,10 +1,11 @@
 """Uploads that a customer sends straight to S3, with links that this API signs.
 
-A link is good for one key and one size, and for a short time. A file of up to `MAX_FORM_BYTES` is one form, which
-S3 checks against a signed policy; a larger one is sent in parts, which can be sent again one by one.
+A link is good for one key and one size, and for a short time. A file of up to `MAX_FORM_BYTES` is one form,
+which S3 checks against a signed policy; a larger one is sent in parts, which can be sent again one by one.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,6 @@ from producer_api.objects import (
     REQUEST_TIMEOUT_SECONDS,
     ObjectMissing,
     Objects,
-    StoredKey,
     translate_errors,
 )
 
@@ -40,15 +40,17 @@ class DirectUpload:
     key: str
     size_bytes: int
     """As the customer has declared it. No other size is accepted."""
-    multipart_id: str | None
-    """Null for a file that is sent as one form."""
+    multipart_id: str | None = None
+    """Null for a file that is sent as one form, as is the size of its parts."""
+    part_bytes: int | None = None
 
     @property
     def part_sizes(self) -> Sequence[int]:
-        """The size of each part in bytes. Do not change the rule: uploads under way would not end."""
-        part = max(MIN_PART_BYTES, -(-self.size_bytes // MAX_PARTS))
-        full, rest = divmod(self.size_bytes, part)
-        return [part] * full + [rest] * bool(rest)
+        """The size of each part in bytes."""
+        if self.part_bytes is None:
+            return []
+        full, rest = divmod(self.size_bytes, self.part_bytes)
+        return [self.part_bytes] * full + [rest] * bool(rest)
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,23 @@ class DirectUploads:
     async def begin(self, key: str, size_bytes: int) -> DirectUpload:
         """Prepare S3 for a file of this size."""
         if size_bytes <= MAX_FORM_BYTES:
-            return DirectUpload(key, size_bytes, multipart_id=None)
+            return DirectUpload(key, size_bytes)
         with translate_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 begun = await self._client.create_multipart_upload(
                     Bucket=self._objects.bucket, Key=key, ContentType=CSV_MEDIA_TYPE
                 )
-        return DirectUpload(key, size_bytes, begun["UploadId"])
+        part_bytes = max(MIN_PART_BYTES, math.ceil(size_bytes / MAX_PARTS))
+        return DirectUpload(key, size_bytes, begun["UploadId"], part_bytes)
 
     async def sign(self, upload: DirectUpload) -> dict[str, Any]:
         """Return how to send the file: the form, or the links of the parts that S3 does not have."""
         if upload.multipart_id is None:
             return await self._sign_form(upload)
-        held = {part.number for part in await self.held_parts(upload)}
+        try:
+            held = {part.number for part in await self.held_parts(upload)}
+        except ObjectMissing:  # they are one object already
+            held = set(range(1, MAX_PARTS + 1))
         # Taken before the links are signed, so that none expires earlier than stated.
         expires_at = datetime.now(UTC) + timedelta(seconds=PART_SECONDS)
         parts = [
@@ -124,6 +130,10 @@ class DirectUploads:
             )
         return url
 
+    async def measure(self, upload: DirectUpload) -> int:
+        """Return how many bytes of a file are one object in S3; 0 if there is none."""
+        return await self._objects.measure(upload.key)
+
     async def held_parts(self, upload: DirectUpload) -> Sequence[HeldPart]:
         """Return the parts that S3 has. Raises ObjectMissing if they are complete or discarded."""
         with translate_errors():
@@ -146,7 +156,9 @@ class DirectUploads:
         except ObjectMissing:
             return []  # they were assembled before, and nobody was told
         sizes = dict(enumerate(upload.part_sizes, start=1))
-        missing = [number for number in sizes if number not in held or held[number].size_bytes != sizes[number]]
+        missing = [
+            number for number in sizes if number not in held or held[number].size_bytes != sizes[number]
+        ]
         if not missing:
             with translate_errors():
                 async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
@@ -161,14 +173,3 @@ class DirectUploads:
                         },
                     )
         return missing
-
-    async def discard(self, upload: DirectUpload) -> None:
-        """Remove all that S3 has of the file."""
-        await discard(self._objects, upload.key, upload.multipart_id)
-
-
-async def discard(objects: Objects, key: str, multipart_id: str | None) -> None:
-    """Remove an upload's object and its parts. Raises StorageUnavailable."""
-    if multipart_id is not None:
-        await objects.abort_unfinished(StoredKey(key, datetime.now(UTC), multipart_id))
-    await objects.delete_objects([key])
