@@ -227,15 +227,15 @@ async def test_object_that_cannot_be_deleted_delays_no_other(
     assert await deletions.sweep() == 1
 
 
-async def test_end_is_announced_before_it_is_deleted(start_api, customers, owner):
+async def test_messages_are_sent_before_they_are_deleted(start_api, customers, owner):
     async with start_api(enable_sqs="false") as api:
         with pytest.MonkeyPatch.context() as limits:
-            limits.setattr("producer_api.predictions.deletion.ANNOUNCE_SECONDS", 0.2)
+            limits.setattr("producer_api.predictions.deletion.SEND_SECONDS", 0.2)
             _, prediction = await api.post(customers)
             async with api.http.post(f"{prediction['links']['self']}/cancel") as response:
                 assert response.status == 200
             status, problem = await delete(api, prediction)
-            assert (status, problem["code"]) == (503, "end_not_announced")
+            assert (status, problem["code"]) == (503, "messages_unsent")
             assert (await api.get(prediction["links"]["self"]))[0] == 200
             await owner.execute("update outbox set sent_at = now()")
             assert (await delete(api, prediction))[0] == 200

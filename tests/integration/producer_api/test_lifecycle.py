@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from producer_api.predictions.events import LISTENER
 from retainwise_contracts.codec import decode
 from retainwise_contracts.prediction_finished import PredictionCancelledV1
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
@@ -168,7 +169,7 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
     assert (status, created["status"]) == (202, "QUEUED")
 
 
-async def test_read_waits_for_a_change(api, prediction, owner):
+async def test_read_waits_for_a_change(api, prediction, owner, until):
     path = prediction["links"]["self"]
     response, _ = await send(api, "GET", path)
     tag = response.headers["ETag"]
@@ -176,12 +177,18 @@ async def test_read_waits_for_a_change(api, prediction, owner):
     async with api.http.get(path, headers={"If-None-Match": tag}) as response:
         assert response.status == 304
         assert response.headers["ETag"] == tag
+
+    async def one_waits() -> bool:
+        return bool(api.app[LISTENER]._waiting)
+
     waiting = asyncio.create_task(send(api, "GET", path, **{"If-None-Match": tag, "Prefer": "wait=30"}))
+    await until(one_waits)
     await owner.execute(RUNNING, prediction["prediction_id"])
     response, changed = await waiting
     assert (response.status, changed["status"]) == (200, "RUNNING")
     assert response.headers["ETag"] != tag
     waiting = asyncio.create_task(send(api, "GET", path, Prefer="wait=30"))
+    await until(one_waits)
     await owner.execute(FAILED, prediction["prediction_id"])
     _, ended = await waiting
     assert ended["status"] == "FAILED"
@@ -304,3 +311,16 @@ async def test_unfinished_predictions_are_limited(start_api, customers, owner):
         status, problem = await api.post(customers)
         assert (status, problem["code"]) == (429, "too_many_unfinished_predictions")
         assert await owner.fetchval("select count(*) from uploads") == 1
+
+
+async def test_description_and_end_keep_each_other(api, customers, owner):
+    """A label that is written while the worker ends the prediction is not lost, and neither is the end."""
+    for _ in range(10):
+        _, prediction = await api.post(customers)
+        path = prediction["links"]["self"]
+        (response, _), _ = await asyncio.gather(
+            send(api, "PATCH", path, {"label": "kept"}), owner.execute(FAILED, prediction["prediction_id"])
+        )
+        assert response.status == 200
+        _, now = await api.get(path)
+        assert (now["label"], now["status"]) == ("kept", "FAILED")

@@ -50,7 +50,7 @@ from producer_api.mappings.errors import MappingNotFound, TooManyMappings
 from producer_api.objects import StorageUnavailable
 from producer_api.predictions.errors import (
     AlreadyFinished,
-    EndNotAnnounced,
+    MessagesUnsent,
     NotFinished,
     PredictionDeleted,
     PredictionFailed,
@@ -230,8 +230,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
     MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
     UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
-    EndNotAnnounced: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "end_not_announced", "The prediction's end is not announced yet."
+    MessagesUnsent: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "messages_unsent", "Messages of the prediction are not sent yet."
     ),
     TooManyStreams: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open."

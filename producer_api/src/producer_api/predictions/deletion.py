@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from producer_api.database import DatabaseBusy, DatabaseUnavailable
 from producer_api.objects import ObjectMissing, Objects, ObjectVersion, StorageUnavailable
 from producer_api.outbox.relay import OutboxTasks
-from producer_api.predictions.errors import EndNotAnnounced, NotFinished, PredictionNotFound
+from producer_api.predictions.errors import MessagesUnsent, NotFinished, PredictionNotFound
 from producer_api.predictions.receipts import Doomed, ReceiptStore
 from producer_api.predictions.store import result_folder
 from retainwise_contracts.logs import LogField
@@ -32,10 +32,10 @@ QUIET_SECONDS = 900.0
 """After a deletion, its objects are looked for a last time. An overtaken worker stops within a minute,
 but may have begun to store a file before."""
 
-ANNOUNCE_SECONDS = 5.0
-"""How long a deletion waits until the prediction's end is announced, which takes some milliseconds."""
+SEND_SECONDS = 5.0
+"""How long a deletion waits until the prediction's messages are sent, which takes some milliseconds."""
 
-ANNOUNCE_POLL_SECONDS = 0.1
+SEND_POLL_SECONDS = 0.1
 
 MAX_MANIFEST_BYTES = 1 << 20
 
@@ -57,12 +57,12 @@ class Deletions:
         Raises:
             PredictionNotFound: there is none.
             NotFinished: it has not finished.
-            EndNotAnnounced: other teams have not heard of its end yet.
+            MessagesUnsent: the workers or other teams have not heard of it yet.
             StorageUnavailable: its rows are deleted, some of its objects are not: they will be.
         """
         receipt = await self._store.read_receipt(prediction_id, tenant_id)
         if receipt is None:
-            doomed = await self._wait_announced(prediction_id, tenant_id, outbox)
+            doomed = await self._wait_sent(prediction_id, tenant_id, outbox)
             if doomed is not None:
                 receipt = await self._delete_rows(prediction_id, tenant_id, doomed)
             if receipt is None:  # another request was faster
@@ -124,24 +124,22 @@ class Deletions:
             deleted += left
         return deleted
 
-    async def _wait_announced(
-        self, prediction_id: UUID, tenant_id: str, outbox: OutboxTasks
-    ) -> Doomed | None:
-        """Wait until a finished prediction's end is announced; None if there is no such prediction.
+    async def _wait_sent(self, prediction_id: UUID, tenant_id: str, outbox: OutboxTasks) -> Doomed | None:
+        """Wait until a finished prediction's messages are sent; None if there is no such prediction.
 
         Raises:
-            NotFinished, EndNotAnnounced: it cannot be deleted.
+            NotFinished, MessagesUnsent: it cannot be deleted.
         """
-        deadline = asyncio.get_running_loop().time() + ANNOUNCE_SECONDS
+        deadline = asyncio.get_running_loop().time() + SEND_SECONDS
         while doomed := await self._store.read_doomed(prediction_id, tenant_id):
             if not doomed.status.is_final:
                 raise NotFinished(doomed.status)
-            if doomed.is_announced:
+            if doomed.is_sent:
                 break
             if asyncio.get_running_loop().time() > deadline:
-                raise EndNotAnnounced
+                raise MessagesUnsent
             outbox.nudge()
-            await asyncio.sleep(ANNOUNCE_POLL_SECONDS)
+            await asyncio.sleep(SEND_POLL_SECONDS)
         return doomed
 
     async def _delete_rows(
@@ -167,9 +165,11 @@ class Deletions:
     async def _digests(self, doomed: Doomed, folder: str) -> Mapping[str, str]:
         """Return the SHA-256 digests that are known, by key: of the upload and of the result's files."""
         digests = {doomed.object_key: doomed.sha256}
-        if doomed.result is None:
+        try:
+            location = ResultLocation.model_validate_json(doomed.result or "null", extra="ignore")
+        except ValidationError:  # none, or one that only a later release can read: it is deleted all the same
             return digests
-        for file in ResultLocation.model_validate_json(doomed.result).files:
+        for file in location.files:
             digests[file.key] = file.sha256
             if file.name == MANIFEST and file.key.startswith(folder):
                 digests |= await self._digests_in_manifest(file.key)

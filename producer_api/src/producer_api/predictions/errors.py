@@ -43,8 +43,8 @@ class UploadGone(ApiError):
     """The uploaded file is deleted or no longer kept. Upload the file again."""
 
 
-class EndNotAnnounced(ApiError):
-    """The prediction's end is not announced to its subscribers yet. Delete it again in a few seconds."""
+class MessagesUnsent(ApiError):
+    """Messages about the prediction are still to be sent. Delete it again in a few seconds."""
 
 
 class TooManyStreams(ApiError):

@@ -18,7 +18,7 @@ from producer_api.objects import StorageUnavailable
 from producer_api.predictions.create import create_prediction
 from producer_api.predictions.errors import (
     AlreadyFinished,
-    EndNotAnnounced,
+    MessagesUnsent,
     NotFinished,
     PredictionDeleted,
     PredictionFailed,
@@ -174,7 +174,7 @@ ROUTES = (
         delete_prediction,
         "Delete a finished prediction with its events, its results and its file.",
         answers={200: Receipt},
-        errors=(PredictionNotFound, NotFinished, EndNotAnnounced, StorageUnavailable),
+        errors=(PredictionNotFound, NotFinished, MessagesUnsent, StorageUnavailable),
     ),
     Route(
         "GET",

@@ -91,16 +91,16 @@ order by sequence
 limit :at_most;
 
 -- name: read_doomed(prediction_id, tenant_id)^
--- What a deletion begins with: how the prediction ended, where its files are, what belongs to its row.
+-- What a deletion begins with: how the prediction ended, where its files are, and whether all its messages are
+-- sent. One that the relay is sending is locked, and would be deleted unheard.
 select status, predictions.result, upload_id, uploads.object_key, uploads.sha256,
     not exists (
         select
         from outbox
         where outbox.prediction_id = predictions.prediction_id
             and outbox.tenant_id = predictions.tenant_id
-            and destination = 'events'
             and sent_at is null
-    ) as is_announced
+    ) as is_sent
 from predictions
 join uploads using (tenant_id, upload_id)
 where prediction_id = :prediction_id and tenant_id = :tenant_id;

@@ -25,8 +25,8 @@ class Doomed:
     upload_id: UUID
     object_key: str
     sha256: str
-    is_announced: bool
-    """Whether its end has been sent to other teams: what is unsent would be deleted with it."""
+    is_sent: bool
+    """Whether all its messages are sent: what is unsent would be deleted with it."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Return what has happened to a prediction; as an event stream, also what will happen."""
-    if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
+    if request.method == hdrs.METH_GET and EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
         return await _stream_events(request)
     return await _list_events(request)
 
