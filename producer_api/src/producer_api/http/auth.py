@@ -39,14 +39,14 @@ REFRESH_SECONDS = 300.0
 COOL_DOWN_SECONDS = 30.0
 """Between two fetches for unknown key ids: tokens with invented ids must not cause load on the issuer."""
 
-MAX_TOKEN_CHARACTERS = 8_192
+MAX_TOKEN_CHARACTERS = 4_096
 """Tokens have about a thousand characters."""
 
 MAX_KNOWN_TOKENS = 10_000
 """Verified tokens that are remembered until they expire, 500 bytes each."""
 
 TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
-"""What a token's `typ` may be: another kind of token of the same issuer is no token for us (RFC 8725, 3.11)."""
+"""What a token's `typ` may be: the issuer's other kinds of tokens are none for us (RFC 8725, 3.11)."""
 
 REFUSED_HEADERS = frozenset({"crit", "cty", "zip", "b64"})
 """Each changes how a token is to be read. None of them is understood, so none may be ignored."""
