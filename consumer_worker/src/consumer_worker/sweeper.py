@@ -1,4 +1,4 @@
-"""Removes what ended attempts left behind: results that no prediction names, folders of killed workers."""
+"""Removes what ended attempts left behind: results of no use, folders of killed workers."""
 
 import asyncio
 import re
@@ -69,7 +69,7 @@ class Sweeper:
             log.warning("scratch_folders_removed", folders=removed)
 
     async def sweep_results(self) -> None:
-        """Remove the next results that no prediction names.
+        """Remove the next results that are of no use.
 
         Raises:
             DatabaseUnavailable, StorageUnavailable: try again later.

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from consumer_worker import handler, lone_failures, objects
+from consumer_worker.scoring import ScoringLimits
 from consumer_worker.scratch import attempt_folder, scratch_errors
 from retainwise_contracts.failures import Failure
 from tests.integration.consumer_worker.conftest import customers
@@ -92,7 +93,7 @@ async def test_file_larger_than_the_disk_or_the_limit_is_not_fetched(
     if limit == "disk":
         monkeypatch.setattr(handler, "scratch_bytes", lambda _: len(FILE) - 1)
     else:
-        limits = handler.ScoringLimits(max_bytes=len(FILE) - 1)
+        limits = ScoringLimits(max_bytes=len(FILE) - 1)
         monkeypatch.setattr(handler, "ScoringLimits", lambda: limits)
 
     async def never(*_):
