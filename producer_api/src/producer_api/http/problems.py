@@ -72,6 +72,7 @@ from producer_api.uploads.errors import (
     UploadAlreadyComplete,
     UploadCutOff,
     UploadDiffers,
+    UploadGone,
     UploadIncomplete,
     UploadInUse,
     UploadNotFound,
@@ -196,6 +197,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
     UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
+    UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
     UploadIncomplete: Problem(
         HTTPStatus.CONFLICT, "upload_incomplete", "The file is not completely received."
     ),

@@ -60,6 +60,10 @@ class UploadNotReady(ApiError):
     """The upload is not complete. Send its file and complete it first."""
 
 
+class UploadGone(ApiError):
+    """The uploaded file is deleted or no longer kept. Upload the file again."""
+
+
 class UploadIncomplete(ApiError):
     """The file is not completely received. Send what is missing, then complete the upload again."""
 

@@ -24,6 +24,7 @@ from producer_api.uploads.errors import (
     TooManyUploads,
     UploadAlreadyComplete,
     UploadDiffers,
+    UploadGone,
     UploadIncomplete,
     UploadInUse,
     UploadNotFound,
@@ -181,6 +182,6 @@ ROUTES = (
         "How a file will be read by a model: columns, odd values, what is missing. Nothing is queued.",
         answers={200: Inspection, 304: None},
         query=InspectionQuery,
-        errors=(UploadNotFound, UploadNotReady, ModelNotFound, InvalidMapping, *UNREADABLE),
+        errors=(UploadNotFound, UploadNotReady, UploadGone, ModelNotFound, InvalidMapping, *UNREADABLE),
     ),
 )

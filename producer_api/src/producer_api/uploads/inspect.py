@@ -11,7 +11,8 @@ from producer_api.http.auth import CALLER
 from producer_api.http.errors import InvalidParameter
 from producer_api.mappings.store import MAPPINGS, headers_digest
 from producer_api.models.catalog import MODELS
-from producer_api.objects import OBJECTS
+from producer_api.objects import OBJECTS, ObjectMissing
+from producer_api.uploads.errors import UploadGone
 from producer_api.uploads.inspection import Head, inspect
 from producer_api.uploads.models import InspectionQuery
 from producer_api.uploads.quality import Spellings
@@ -25,16 +26,18 @@ async def inspect_upload(request: web.Request, upload: Upload, query: Inspection
     Raises:
         ModelNotFound, InvalidParameter, InvalidMapping: the query does not fit the model or the file.
         UnreadableFile: an older release has accepted the file, and this one does not.
-        StorageUnavailable: S3 cannot be used, or the file is not there any more.
+        UploadGone: the file is not there any more.
+        StorageUnavailable: S3 cannot be used.
     """
     models = request.app[MODELS]
     card = models.card(query.model or models.default)
     values = query.values or {}
     check_values(values, card)
-    head = Head(
-        await request.app[OBJECTS].read_head(upload.object_key, upload.version_id, HEAD_BYTES),
-        upload.size_bytes or 0,
-    )
+    try:
+        first = await request.app[OBJECTS].read_head(upload.object_key, upload.version_id, HEAD_BYTES)
+    except ObjectMissing as error:
+        raise UploadGone from error
+    head = Head(first, upload.size_bytes or 0)
     inspection, headers = await asyncio.get_running_loop().run_in_executor(
         request.app[INSPECTORS], inspect, head, card, query.mapping or {}, values
     )

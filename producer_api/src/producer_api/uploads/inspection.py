@@ -153,6 +153,7 @@ def _describe_columns(
                 "method": column and column.method,
                 "confidence": column and column.confidence,
                 "conversion": column and column.conversion,
+                "is_gate": column is not None and column in proposal.gates.values(),
                 "needs_confirmation": needs_confirmation,
                 "unseen_values": _describe_unseen(unseen, figures, column, card),
             }

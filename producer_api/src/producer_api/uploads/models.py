@@ -163,6 +163,9 @@ class ColumnFound(_Answer):
     method: Literal["explicit", "exact", "normalised", "alias", "fuzzy"] | None
     confidence: float | None
     conversion: str | None = Field(description="Such as `years to months`")
+    is_gate: bool = Field(
+        description="Whether it says only if a customer has the feature at all, and another column which one"
+    )
     needs_confirmation: bool = Field(description="Whether a person should confirm it: below 0.9")
     unseen_values: UnseenValues | None
 
@@ -215,7 +218,7 @@ class Inspection(_Answer):
     dialect: DialectFound
     columns: list[ColumnFound]
     missing: list[MissingColumn]
-    is_ready: bool = Field(description="Whether a prediction with this mapping would be accepted")
+    is_ready: bool = Field(description="Whether all that a file must have is found or confirmed")
     conflicts: list[str]
     customer_value: ValueColumn | None
     quality: QualityFound
