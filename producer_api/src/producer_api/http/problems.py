@@ -57,7 +57,6 @@ from producer_api.predictions.errors import (
     PredictionNotFound,
     TooManyOwnStreams,
     TooManyStreams,
-    UploadGone,
 )
 from producer_api.predictions.store import MetadataTooLarge
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
@@ -231,7 +230,6 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     AlreadyFinished: Problem(HTTPStatus.CONFLICT, "already_finished", "The prediction has finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
     MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
-    UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
     MessagesUnsent: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "messages_unsent", "Messages of the prediction are not sent yet."
     ),

@@ -15,7 +15,6 @@ from producer_api.http.limits import check_unfinished
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectMissing
 from producer_api.outbox.relay import OUTBOX
-from producer_api.predictions.errors import UploadGone
 from producer_api.predictions.models import CreatePrediction, NoQuery
 from producer_api.predictions.options import PredictionOptions, choose_options
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_path
@@ -23,7 +22,7 @@ from producer_api.predictions.store import PREDICTIONS, NewPrediction, Predictio
 from producer_api.predictions.waiting import wait_for_end
 from producer_api.settings import SETTINGS
 from producer_api.telemetry import current_traceparent
-from producer_api.uploads.errors import UploadNotFound, UploadNotReady
+from producer_api.uploads.errors import UploadGone, UploadNotFound, UploadNotReady
 from producer_api.uploads.receive import (
     INSPECTORS,
     check_columns,

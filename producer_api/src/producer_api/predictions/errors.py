@@ -39,10 +39,6 @@ class PredictionFailed(ApiError):
         super().__init__(None, prediction_status=status, failure=failure)
 
 
-class UploadGone(ApiError):
-    """The uploaded file is deleted or no longer kept. Upload the file again."""
-
-
 class MessagesUnsent(ApiError):
     """Messages about the prediction are still to be sent. Delete it again in a few seconds."""
 

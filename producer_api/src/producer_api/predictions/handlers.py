@@ -25,7 +25,6 @@ from producer_api.predictions.errors import (
     PredictionNotFound,
     TooManyOwnStreams,
     TooManyStreams,
-    UploadGone,
 )
 from producer_api.predictions.lifecycle import (
     cancel_prediction,
@@ -52,7 +51,7 @@ from producer_api.predictions.resource import prediction_answer, prediction_reso
 from producer_api.predictions.store import PREDICTIONS, Filters, MetadataTooLarge, Prediction
 from producer_api.predictions.stream import EVENT_STREAM, get_events
 from producer_api.predictions.waiting import wait_until
-from producer_api.uploads.errors import UNREADABLE, UploadNotFound, UploadNotReady
+from producer_api.uploads.errors import UNREADABLE, UploadGone, UploadNotFound, UploadNotReady
 from producer_api.uploads.receive import UPLOAD_ERRORS
 from retainwise_contracts.status import PredictionStatus
 

@@ -14,13 +14,14 @@ from producer_api.models.catalog import MODELS
 from producer_api.outbox.relay import OUTBOX
 from producer_api.predictions.create import queue_prediction
 from producer_api.predictions.deletion import DELETIONS
-from producer_api.predictions.errors import AlreadyFinished, NotFinished, UploadGone
+from producer_api.predictions.errors import AlreadyFinished, NotFinished
 from producer_api.predictions.models import DescribePrediction, NoBody, RetryPrediction
 from producer_api.predictions.options import choose_options
 from producer_api.predictions.request import missing, prediction_id, read_prediction
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_tag
 from producer_api.predictions.store import PREDICTIONS, Prediction
 from producer_api.telemetry import current_traceparent
+from producer_api.uploads.errors import UploadGone
 from producer_api.uploads.store import UPLOADS
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.status import PredictionStatus
