@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.values import FeatureValues
 from ml_models.card import Card
+from ml_models.intake.disclosure import printable
+from ml_models.sentences import average_sentence
 from retainwise_contracts.results import Reason
 
 _MAX_TEXT_LENGTH = 200
-_AS_AVERAGE = "scored as average in this respect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def find_reasons(
     unknown = {
         position: unknown_rows
         for position, term in enumerate(card.terms)
-        if (of_term := values[term.features[0]]).feature.required and (unknown_rows := of_term.unknown).any()
+        if (of_term := values[term.feature]).feature.required and (unknown_rows := of_term.unknown).any()
     }
     for position, unknown_rows in unknown.items():
         left[unknown_rows, position] = -1.0
@@ -104,7 +104,7 @@ def find_reasons(
     texts: list[str] = []
     read_as: list[str | None] = []
     for position, term in enumerate(card.terms):
-        of_term = values[term.features[0]]
+        of_term = values[term.feature]
         ranks, used = np.nonzero(terms == position)
         if not len(used):
             continue
@@ -124,8 +124,8 @@ def find_reasons(
             words[ranks, used] = len(texts) + own
             for value in distinct:
                 read_as.append(_written(value))
-                texts.append(f"{of_term.feature.wording.subject(value)}: {_AS_AVERAGE}")  # type: ignore[arg-type]  # as above
-    features = [term.features[0] for term in card.terms]
+                texts.append(average_sentence(of_term.feature, value))
+    features = [term.feature for term in card.terms]
     return Reasons(features, terms, effects, is_reason, words, read_as, texts)
 
 

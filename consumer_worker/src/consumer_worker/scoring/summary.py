@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.reasons import Reasons
 from ml_models.card import Card
 from ml_models.intake.columns import ColumnMapping
+from ml_models.intake.disclosure import printable
 from ml_models.runtime import Scores
 from retainwise_contracts.results import (
     HIGH_FROM,
@@ -139,8 +139,8 @@ class SummaryTally:
         rows = self._remaining
         drivers = [
             Driver(
-                feature=term.features[0],
-                label=self._card.feature(term.features[0]).label,
+                feature=term.feature,
+                label=self._card.feature(term.feature).label,
                 mean_absolute_effect=round(float(absolute) / rows, 6),
                 mean_effect=round(float(effect) / rows, 6) + 0.0,  # no -0.0
             )

@@ -23,6 +23,10 @@ from ml_models.card import Card, normalise
 CUSTOMER_ID = "customer_id"
 """The name of the customer's id in a mapping, next to the names of the features."""
 
+CUSTOMER_VALUE = "customer_value"
+"""The name in a mapping of the column of what a customer pays. Only a mapping finds it, and it may be a
+feature's column too."""
+
 IGNORED_HEADERS = frozenset(
     {"rejected_row", "rejected_code", "rejected_column", "rejected_value", "rejected_hint"}
 )
@@ -154,7 +158,7 @@ class ColumnMatch:
     """A column of the file and the feature, or customer id, that it is read as."""
 
     feature: str
-    """The feature's name, `CUSTOMER_ID` or the outcome's name."""
+    """The feature's name, `CUSTOMER_ID`, `CUSTOMER_VALUE` or the outcome's name."""
     header: str
     position: int
     """Position of the column in the file, from 0."""
@@ -188,6 +192,8 @@ class ColumnMapping:
     outcome: ColumnMatch | None = None
     """The column that says who has already left, see `card.Outcome`. If most of its cells mean nothing to
     `Outcome.has_left`, it says something else."""
+    customer_value: ColumnMatch | None = None
+    """The column of what a customer pays; None unless the request's mapping names one."""
     outcome_hints: tuple[str, ...] = ()
     """The unused headers that may say it too, see `card.Outcome.hints`; empty if `outcome` is known."""
 
@@ -195,6 +201,25 @@ class ColumnMapping:
     def columns(self) -> tuple[ColumnMatch, ...]:
         """The customer's id, then the features in the order of the card; neither gates nor the outcome."""
         return (self.customer_id, *self.features.values())
+
+
+@dataclass(frozen=True)
+class ColumnProposal:
+    """What is known of a file's columns before all that are needed are found."""
+
+    found: Mapping[str, ColumnMatch]
+    """By feature name, `CUSTOMER_ID` or the outcome's name: the columns that would be read."""
+    gates: Mapping[str, ColumnMatch]
+    unconfirmed: Mapping[str, ColumnMatch]
+    """Columns with similar names for what a file must have: read only if an explicit mapping confirms it."""
+    missing: tuple[str, ...]
+    """What a file must have and has no column, not even one with a similar name."""
+    closest: Mapping[str, tuple[str, ...]]
+    """The most similar headers for each of `missing`."""
+    conflicts: tuple[str, ...]
+    """Ambiguous headers and how they were resolved, as sentences."""
+    customer_value: ColumnMatch | None = None
+    """What the customer pays, if an explicit mapping names the column."""
 
 
 class MappingError(ValueError):
@@ -373,7 +398,7 @@ class _Spelling:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a column can be: a feature, the customer's id or the outcome."""
+    """What a column can be: a feature, the customer's id or value, or the outcome."""
 
     name: str
     names: tuple[str, ...]
@@ -427,7 +452,7 @@ class _Vocabulary:
 
     def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
-        if header.text in self.targets:
+        if header.text in self.targets and header.text != CUSTOMER_VALUE:
             yield (
                 (_RANK["exact"], False, 0),
                 self.column(header.text, header, "exact", _Reading(header.words)),
@@ -522,6 +547,7 @@ def _shortened(word: str) -> Iterator[str]:
 
 def _targets(card: Card) -> Iterator[_Target]:
     yield _Target(CUSTOMER_ID, (CUSTOMER_ID,), card.id_aliases)
+    yield _Target(CUSTOMER_VALUE, (), (), unit="currency")
     for feature in card.features:
         names = (feature.name, feature.label)
         if feature.kind == "numeric":
@@ -573,13 +599,13 @@ def _vocabulary(card: Card) -> _Vocabulary:
 def map_columns(
     headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
 ) -> ColumnMapping:
-    """Find the column of each feature, of the customer's id and of the outcome.
+    """Find the column of each feature, of the customer's id and value, and of the outcome.
 
     Args:
         headers: the file's headers in order; empty ones are never mapped.
         card: the card of the model that will score.
-        explicit: feature name (or `CUSTOMER_ID`, or the outcome's name) to header; takes precedence over
-            every other match.
+        explicit: feature name (or `CUSTOMER_ID`, `CUSTOMER_VALUE`, or the outcome's name) to header; takes
+            precedence over every other match.
 
     Raises:
         InvalidMapping: `explicit` does not fit the card or the headers.
@@ -587,6 +613,17 @@ def map_columns(
         RequiredColumnsMissing: a required feature or the id has no column.
     """
     return _Mapper(headers, card, explicit or {}).map()
+
+
+def propose_columns(
+    headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
+) -> ColumnProposal:
+    """Find what `map_columns` finds, also in a file that it would refuse for what is missing.
+
+    Raises:
+        InvalidMapping: `explicit` does not fit the card or the headers.
+    """
+    return _Mapper(headers, card, explicit or {}).propose()
 
 
 class _Mapper:
@@ -603,20 +640,32 @@ class _Mapper:
         }
         self._found: dict[str, ColumnMatch] = {}
         self._gates: dict[str, ColumnMatch] = {}
+        self._value: ColumnMatch | None = None
         self._conflicts: list[str] = []
 
-    def map(self) -> ColumnMapping:
+    def propose(self) -> ColumnProposal:
         self._take_explicit()
         self._take_names()
-        proposals = self._take_typos()
+        similar = self._take_typos()
         needed = [name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found]
-        missing = tuple(name for name in needed if name not in proposals)
-        closest = {name: self._closest(name) for name in missing}
-        if len(missing) < len(needed):
-            confirm = {name: proposals[name] for name in needed if name in proposals}
-            raise MappingNeedsConfirmation(confirm, missing, closest)
-        if missing:
-            raise RequiredColumnsMissing(missing, closest, self._note(closest))
+        missing = tuple(name for name in needed if name not in similar)
+        return ColumnProposal(
+            found=self._found,
+            gates=self._gates,
+            unconfirmed={name: similar[name] for name in needed if name in similar},
+            missing=missing,
+            closest={name: self._closest(name) for name in missing},
+            conflicts=self._some_conflicts(),
+            customer_value=self._value,
+        )
+
+    def map(self) -> ColumnMapping:
+        proposal = self.propose()
+        if proposal.unconfirmed:
+            confirm = {name: column.header for name, column in proposal.unconfirmed.items()}
+            raise MappingNeedsConfirmation(confirm, proposal.missing, proposal.closest)
+        if proposal.missing:
+            raise RequiredColumnsMissing(proposal.missing, proposal.closest, self._note(proposal.closest))
         outcome = self._card.outcome
         return ColumnMapping(
             customer_id=self._found[CUSTOMER_ID],
@@ -625,10 +674,15 @@ class _Mapper:
                 for feature in self._card.features
                 if feature.name in self._found
             },
-            unused=tuple(header.text for header in self._free.values()),
-            conflicts=self._some_conflicts(),
+            unused=tuple(
+                header.text
+                for header in self._free.values()
+                if self._value is None or header.position != self._value.position
+            ),
+            conflicts=proposal.conflicts,
             gates=self._gates,
             outcome=self._found.get(outcome.name) if outcome else None,
+            customer_value=self._value,
             outcome_hints=self._outcome_hints(),
         )
 
@@ -651,7 +705,8 @@ class _Mapper:
         for header in self._free.values():
             for spelling in {header.text, header.compact} - {""}:
                 named.setdefault(spelling, []).append(header)
-        for name, wanted in self._explicit.items():
+        # The customer's value takes no column, so it must be looked up before the others take theirs.
+        for name, wanted in sorted(self._explicit.items(), key=lambda item: item[0] != CUSTOMER_VALUE):
             target = self._vocabulary.targets.get(name)
             if target is None:
                 raise InvalidMapping(
@@ -672,7 +727,11 @@ class _Mapper:
             self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
             readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
-            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
+            column = self._vocabulary.column(name, used, "explicit", readings[0])
+            if name == CUSTOMER_VALUE:
+                self._value = column
+            else:
+                self._take(column)
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
@@ -706,13 +765,13 @@ class _Mapper:
                 del self._free[gate.position]
                 self._take(kinds[0])
 
-    def _take_typos(self) -> Mapping[str, str]:
+    def _take_typos(self) -> Mapping[str, ColumnMatch]:
         """Take headers that are certainly misspelt names of optional features; return the others' proposals.
 
         Returns:
-            For features that a file must have, and the id: the header to confirm.
+            For features that a file must have, and the id: the column to confirm.
         """
-        proposals: dict[str, str] = {}
+        proposals: dict[str, ColumnMatch] = {}
         must = {CUSTOMER_ID, *self._card.required}
         for header in list(self._free.values()):
             if header.compact in self._vocabulary.excluded:
@@ -725,7 +784,7 @@ class _Mapper:
             if len(open_ones) == 1:
                 [(name, (is_sure, column))] = open_ones.items()
                 if name in must:
-                    proposals.setdefault(name, header.text)
+                    proposals.setdefault(name, column)
                     continue
                 if is_sure:
                     self._take(column)
