@@ -28,10 +28,6 @@ UPLOADS = (
         add constraint awaiting_has_its_end check (state <> 'AWAITING' or expires_at is not null),
         add constraint deleted_has_its_time check ((state = 'DELETED') = (deleted_at is not null))
     """,
-    # To count a tenant's, and for the sweep, which serves all tenants: what has expired or is to be removed.
-    "create index uploads_awaiting_by_tenant on uploads (tenant_id) where state = 'AWAITING'",
-    "create index uploads_awaiting on uploads (expires_at) where state = 'AWAITING'",
-    "create index uploads_deleted on uploads (deleted_at) where state = 'DELETED'",
 )
 
 PREDICTIONS = (
@@ -51,30 +47,6 @@ PREDICTIONS = (
         add column progress_total bigint check (progress_total >= 0),
         add column progress_at timestamptz
     """,
-    # A tenant's list, newest first, whole or filtered. What `q` looks for is compared row by row on the way.
-    "drop index predictions_by_tenant",
-    "create index predictions_by_tenant on predictions (tenant_id, requested_at desc, prediction_id desc)",
-    """
-    create index predictions_by_status on predictions
-        (tenant_id, status, requested_at desc, prediction_id desc)
-    """,
-    """
-    create index predictions_by_model on predictions
-        (tenant_id, model_name, model_version, requested_at desc, prediction_id desc)
-    """,
-    """
-    create index predictions_by_label on predictions
-        (tenant_id, label, requested_at desc, prediction_id desc) where label is not null
-    """,
-    """
-    create index predictions_by_original on predictions
-        (tenant_id, retry_of, requested_at desc, prediction_id desc) where retry_of is not null
-    """,
-    "create index predictions_failed on predictions (tenant_id, finished_at) where failure is not null",
-    "create index predictions_in_flight on predictions (tenant_id) where finished_at is null",
-    "create index predictions_by_upload on predictions (upload_id)",
-    # How far the workers have come in the queue: the newest message whose prediction has begun.
-    "create index predictions_begun on predictions (sqs_queued_at) where started_at is not null",
     # What is deleted takes its messages along. The key without the tenant says no more than this one.
     """
     alter table outbox
@@ -161,7 +133,7 @@ EVENTS = (
             references predictions (tenant_id, prediction_id) on delete cascade
     )
     """,
-    # The history of what is there already, as far as its row knows it.
+    # The history so far of what is unfinished, as its row knows it; 0004 adds that of what is finished.
     """
     insert into prediction_events (tenant_id, prediction_id, sequence, type, at, detail)
     select tenant_id, prediction_id, row_number() over (partition by prediction_id order by step),
@@ -169,15 +141,9 @@ EVENTS = (
     from predictions,
         lateral (values
             (1, 'queued', requested_at, '{}'::jsonb),
-            (2, 'running', started_at, jsonb_build_object('attempt', attempt)),
-            (3, lower(status), finished_at, case status
-                when 'COMPLETED' then jsonb_build_object(
-                    'rows_total', rows_total, 'rows_scored', rows_scored, 'rows_rejected', rows_rejected)
-                when 'FAILED' then jsonb_build_object('code', failure ->> 'code')
-                else '{}'
-            end)
+            (2, 'running', started_at, jsonb_build_object('attempt', attempt))
         ) as event (step, type, at, detail)
-    where at is not null
+    where finished_at is null and at is not null
     """,
     # Whoever makes the change, an event is written with it, so no role may write one. The change has locked
     # the prediction's row: its events are numbered one by one, and their times rise. Nobody listens before
