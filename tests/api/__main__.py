@@ -1,6 +1,6 @@
 """`python -m tests.api [--only NAME …]`, or `make check-api`: the API's slow tests, each with its counts.
 
-One local stack is started for all. Each `check_<name>.py` has `run(stack)`, which returns what it has counted.
+One local stack is started for all. Each `check_<name>.py` has `run(stack)`, which returns its counts.
 The last line is one JSON object; a limit that is missed, or a check that breaks, ends with exit code 1.
 """
 

@@ -8,9 +8,11 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
 
 from producer_api import health, resources
+from producer_api.account.handlers import ROUTES as ACCOUNT
 from producer_api.http.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.http.auth import authenticate
 from producer_api.http.cors import AllowedOrigins
+from producer_api.http.docs.handlers import ROUTES as DOCS
 from producer_api.http.headers import add_headers
 from producer_api.http.idempotency import claim_key
 from producer_api.http.limits import RATE_LIMITS, RateLimits, limit_rate
@@ -28,7 +30,10 @@ MAX_REQUEST_BODY_BYTES = 65_536
 """A safety limit: no handler reads a whole body into memory. Uploads are limited by `MAX_UPLOAD_BYTES`."""
 
 
-ROUTES: tuple[Route, ...] = (*UPLOADS, *PREDICTIONS, *MAPPINGS, *MODELS, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *(*UPLOADS, *PREDICTIONS, *MAPPINGS, *MODELS),
+    *(*ACCOUNT, *DOCS, *health.ROUTES),
+)
 """Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
 
 

@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_unfinished_predictions: int = Field(
         default=100, ge=1, le=1_000_000, description="The maximum number of a tenant's unfinished predictions"
     )
+    upload_retention_days: int = Field(
+        default=30, ge=1, description="How long the bucket keeps uploads, by its lifecycle rule; only shown"
+    )
+    result_retention_days: int = Field(
+        default=365, ge=1, description="How long the bucket keeps results, by its lifecycle rule; only shown"
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )

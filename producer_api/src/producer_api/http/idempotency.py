@@ -119,20 +119,19 @@ class ClaimedKey:
         if digest is not None:
             self._fingerprint = self._print(digest)
         async with self._database.write(self._names["tenant_id"]) as connection:
-            claimed = await _queries.claim_key(
+            found = await _queries.claim_key(
                 connection,
                 **self._names,
                 fingerprint=self._fingerprint,
                 lock_seconds=LOCK_SECONDS,
                 keep_seconds=KEEP_SECONDS,
             )
-            first = None if claimed else await _queries.read_key(connection, **self._names)
-        if claimed:
-            self._created_at = claimed["created_at"]
-        elif first is None or first["status"] is None:  # under way, or given up in this moment
+        if found is None or (not found["is_ours"] and found["status"] is None):
             raise IdempotencyKeyInUse
+        if found["is_ours"]:
+            self._created_at = found["created_at"]
         else:
-            self._first = first
+            self._first = found
             if digest is not None:
                 self._replay()
 

@@ -12,6 +12,7 @@ import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ConfigDict, Field
 
 from ml_models.errors import ModelNotFound
 from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
@@ -86,6 +87,28 @@ class Problem:
     """Sent instead of the exception's text, which for errors raised below HTTP is written for operators."""
 
 
+class InvalidField(BaseModel):
+    """What is wrong with one field of a request."""
+
+    field: str = Field(description="The parameter, the header or the member of the body; `a.b` is inside `a`")
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """Why a request was not fulfilled (RFC 9457). Some codes have members of their own besides."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="The path of the code's page in the docs")
+    title: str = Field(description="What the code means")
+    status: int
+    detail: str = Field(description="What is wrong with this request, for people")
+    instance: str = Field(description="The path of the request")
+    code: str = Field(description="Stable: branch on it")
+    request_id: str = Field(description="Names the request in the logs: quote it to support")
+    errors: list[InvalidField] = Field(default=[], description="The fields that are invalid, if any are")
+
+
 def _file(code: FailureCode, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY) -> Problem:
     return Problem(status, code.value, FAILURES[code].sentence)
 
@@ -94,7 +117,10 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     # any request
     TokenMissing: Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "No token provided."),
     TokenExpired: Problem(HTTPStatus.UNAUTHORIZED, "token_expired", "The token has expired."),
-    TokenInvalid: Problem(HTTPStatus.UNAUTHORIZED, "token_invalid", "Invalid token."),
+    # One detail for whatever is wrong: it must not help to forge a token.
+    TokenInvalid: Problem(
+        HTTPStatus.UNAUTHORIZED, "token_invalid", "Invalid token.", "The token cannot be verified."
+    ),
     InvalidRequest: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
     MalformedJson: Problem(HTTPStatus.BAD_REQUEST, "malformed_json", "The body is not JSON."),
     JsonExpected: Problem(

@@ -1,17 +1,22 @@
 -- name: claim_key(tenant_id, key, fingerprint, lock_seconds, keep_seconds)^
--- Take a key that is new, outlived, or whose request has died; no row if another request has it.
-insert into idempotency_keys as held (tenant_id, key, fingerprint, locked_until)
-values (:tenant_id, :key, :fingerprint, clock_timestamp() + make_interval(secs => :lock_seconds))
-on conflict (tenant_id, key) do update
-    set fingerprint = excluded.fingerprint, status = null, headers = null, body = null,
-        created_at = clock_timestamp(), locked_until = excluded.locked_until
-    where held.created_at < clock_timestamp() - make_interval(secs => :keep_seconds)
-        or (held.status is null and held.locked_until < clock_timestamp())
-returning created_at;
-
--- name: read_key(tenant_id, key)^
--- The request that has a key: its fingerprint, and its answer once there is one.
-select fingerprint, status, headers, body from idempotency_keys where tenant_id = :tenant_id and key = :key;
+-- Take a key that is new, outlived, or whose request has died. If another request has it: what it asked for, and
+-- its answer once there is one; no row if it has come in this very moment.
+with claimed as (
+    insert into idempotency_keys as held (tenant_id, key, fingerprint, locked_until)
+    values (:tenant_id, :key, :fingerprint, clock_timestamp() + make_interval(secs => :lock_seconds))
+    on conflict (tenant_id, key) do update
+        set fingerprint = excluded.fingerprint, status = null, headers = null, body = null,
+            created_at = clock_timestamp(), locked_until = excluded.locked_until
+        where held.created_at < clock_timestamp() - make_interval(secs => :keep_seconds)
+            or (held.status is null and held.locked_until < clock_timestamp())
+    returning created_at
+)
+select true as is_ours, created_at, null as fingerprint, null as status, null as headers, null as body
+from claimed
+union all
+select false, created_at, fingerprint, status, headers, body
+from idempotency_keys
+where tenant_id = :tenant_id and key = :key and not exists (select from claimed);
 
 -- name: renew_key(tenant_id, key, created_at, lock_seconds)!
 -- Keep a key while its request is still under way.
