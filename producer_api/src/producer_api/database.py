@@ -65,8 +65,9 @@ WRITE_LIMITS = PoolLimits(
 )
 """The transaction of an upload takes some milliseconds, and the gate admits few at the same time."""
 
-BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0, resets=True)
-"""Two relays, each of which holds one while it sends, the purge, the sweep of uploads, and one to spare."""
+BACKGROUND_LIMITS = PoolLimits(connections=6, wait_seconds=10.0, use_seconds=30.0, resets=True)
+"""Two relays, each of which holds one while it sends, the purge, the sweeps of uploads and of deletions, and
+one to spare."""
 
 PROBE_LIMITS = PoolLimits(connections=1, wait_seconds=1.5, use_seconds=1.0)
 

@@ -5,7 +5,7 @@ No botocore error leaves this module: each becomes `StorageUnavailable`.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from aiobotocore.response import StreamingBody
     from types_aiobotocore_s3.client import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef, ObjectIdentifierTypeDef
 
 PART_BYTES = 5 << 20
 """A file is uploaded in parts of this size. S3 allows 5 MiB to 5 GiB and 10,000 parts: 48 GiB here. The
@@ -62,6 +62,15 @@ class StoredKey:
     key: str
     modified_at: datetime
     multipart_id: str = ""
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of an object; `null` is that of a bucket without versions. A delete marker has no bytes."""
+
+    key: str
+    version_id: str
+    size_bytes: int
 
 
 class ObjectWriter:
@@ -268,12 +277,37 @@ class Objects:
                     for found in page.get("Uploads", ())
                 ]
 
+    async def list_versions(self, prefix: str) -> AsyncIterator[list[ObjectVersion]]:
+        """Yield every version of the objects below `prefix`, by page. Raises StorageUnavailable.
+
+        Those that were deleted by name are among them: a bucket with versions keeps them behind a marker.
+        """
+        with translate_errors():
+            pages = self.client.get_paginator("list_object_versions")
+            async for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                yield [
+                    ObjectVersion(found["Key"], found["VersionId"], found["Size"])
+                    for found in page.get("Versions", ())
+                ] + [
+                    ObjectVersion(marker["Key"], marker["VersionId"], 0)
+                    for marker in page.get("DeleteMarkers", ())
+                ]
+
+    async def delete_versions(self, versions: Sequence[ObjectVersion]) -> None:
+        """Delete up to 1,000 versions for good. Raises StorageUnavailable if one of them is not deleted."""
+        await self._delete([{"Key": version.key, "VersionId": version.version_id} for version in versions])
+
     async def delete_objects(self, keys: list[str]) -> None:
         """Delete up to 1,000 objects. Raises StorageUnavailable if one of them is not deleted."""
+        await self._delete([{"Key": key} for key in keys])
+
+    async def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
+        if not objects:
+            return
         with translate_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 answer = await self.client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                    Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
         if errors := answer.get("Errors"):
             raise StorageUnavailable(f"{len(errors)} objects were not deleted: {errors[0].get('Code')}")

@@ -29,6 +29,7 @@ from producer_api.database import (
     open_pools,
 )
 from producer_api.errors import StartRefused
+from producer_api.failures.store import FAILURE_STORE, FailureStore
 from producer_api.health import PROBES, create_probes
 from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
 from producer_api.http.idempotency import forget_answers
@@ -38,6 +39,9 @@ from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
 from producer_api.outbox.relay import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
 from producer_api.outbox.store import OutboxStore
+from producer_api.predictions.deletion import DELETIONS, Deletions
+from producer_api.predictions.events import LISTENER, Listener
+from producer_api.predictions.receipts import RECEIPTS, ReceiptStore
 from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
@@ -130,6 +134,8 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
         app[DATABASE] = database
         app[UPLOADS] = UploadStore(database)
         app[PREDICTIONS] = PredictionStore(database)
+        app[RECEIPTS] = ReceiptStore(database)
+        app[FAILURE_STORE] = FailureStore(database)
         app[MAPPINGS] = MappingStore(database)
         yield
 
@@ -244,6 +250,20 @@ async def run_sweep(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def run_deletions(app: web.Application) -> AsyncIterator[None]:
+    """Finish deletions that died half-way for as long as the API runs."""
+    app[DELETIONS] = Deletions(app[RECEIPTS], app[OBJECTS])
+    async with _running(app[DELETIONS].run(), "deletion_sweep"):
+        yield
+
+
+async def run_listener(app: web.Application) -> AsyncIterator[None]:
+    """Listen for events for as long as the API runs."""
+    app[LISTENER] = Listener(app[SETTINGS].database_url.get_secret_value())
+    async with _running(app[LISTENER].run(), "listener"):
+        yield
+
+
 async def run_forgetting(app: web.Application) -> AsyncIterator[None]:
     """Delete outlived answers of idempotency keys for as long as the API runs."""
     async with _running(forget_answers(app[DATABASE]), "forget_answers"):
@@ -261,7 +281,15 @@ CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_to
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
-RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep, run_forgetting)
+RUNNING = (
+    run_inspectors,
+    run_probes,
+    run_outbox,
+    run_sweep,
+    run_deletions,
+    run_listener,
+    run_forgetting,
+)
 """What works on its own once everything is checked."""
 
 

@@ -48,7 +48,17 @@ from producer_api.http.errors import (
 )
 from producer_api.mappings.errors import MappingNotFound, TooManyMappings
 from producer_api.objects import StorageUnavailable
-from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.predictions.errors import (
+    AlreadyFinished,
+    MessagesUnsent,
+    NotFinished,
+    PredictionDeleted,
+    PredictionFailed,
+    PredictionNotFound,
+    TooManyOwnStreams,
+    TooManyStreams,
+)
+from producer_api.predictions.store import MetadataTooLarge
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from producer_api.uploads.errors import (
     ContentEncodingUnsupported,
@@ -215,8 +225,20 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyMappings: Problem(HTTPStatus.CONFLICT, "too_many_mappings", "Too many saved mappings."),
     # predictions
     PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
+    PredictionDeleted: Problem(HTTPStatus.GONE, "prediction_deleted", "The prediction is deleted."),
     NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
+    AlreadyFinished: Problem(HTTPStatus.CONFLICT, "already_finished", "The prediction has finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
+    MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
+    MessagesUnsent: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "messages_unsent", "Messages of the prediction are not sent yet."
+    ),
+    TooManyStreams: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open."
+    ),
+    TooManyOwnStreams: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_streams", "Too many event streams of yours are open."
+    ),
     TooManyUnfinished: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too_many_unfinished_predictions",
@@ -283,8 +305,9 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
         }
     elif isinstance(error, ModelNotFound):
         members = {"installed": error.installed, "errors": [FieldError(field="model", detail=str(error))]}
-    elif isinstance(error, InvalidMapping):
-        members = {"errors": [FieldError(field="mapping", detail=str(error))]}
+    elif isinstance(error, InvalidMapping | MetadataTooLarge):
+        field = "mapping" if isinstance(error, InvalidMapping) else "metadata"
+        members = {"errors": [FieldError(field=field, detail=str(error))]}
     else:
         members = {}
     response = problem_response(request, problem, problem.detail or str(error), **members)

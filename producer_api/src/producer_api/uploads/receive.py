@@ -36,6 +36,7 @@ from producer_api.http.errors import InvalidParameter
 from producer_api.http.idempotency import IDEMPOTENCY
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
+from producer_api.predictions.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from producer_api.settings import SETTINGS
 from producer_api.telemetry import METRICS
 from producer_api.uploads.errors import (
@@ -49,7 +50,6 @@ from producer_api.uploads.errors import (
     UploadCutOff,
     UploadStalled,
 )
-from producer_api.uploads.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
