@@ -8,7 +8,7 @@ import resource
 import aiohttp
 import pytest
 
-from producer_api import connections
+from producer_api.http import connections
 
 SECRET = "very-secret-token"
 

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from producer_api.errors import HTTP_PROBLEMS, INTERNAL_ERROR, Problem, problem_body, problem_response
+from producer_api.http.problems import HTTP_PROBLEMS, INTERNAL_ERROR, Problem, problem_body, problem_response
 from producer_api.telemetry import REQUEST_ID, SERVER, ApiMetrics, new_request_id
 
 HEAD_SECONDS = 10.0
