@@ -131,7 +131,7 @@ ROUTES = (
         query=CreateUploadQuery,
         body=CreateUpload,
         takes_file=True,
-        errors=(*UPLOAD_ERRORS, *UNREADABLE, TooManyAwaitingUploads, StorageUnavailable),
+        errors=(*UPLOAD_ERRORS, TooManyAwaitingUploads, StorageUnavailable),
     ),
     Route(
         "GET",
