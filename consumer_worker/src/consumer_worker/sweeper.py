@@ -32,7 +32,8 @@ class Sweeper:
 
     A result is removed if it is older than `results_age`, its prediction has ended and names no file of its
     folder: what a finished row says never changes, and only the worklist is not named beside the others. What
-    has no row stays, since this may be another environment's database. A scratch folder is removed if nobody holds its lock.
+    has no row stays, since this may be another environment's database. A scratch folder is removed if nobody
+    holds its lock.
     """
 
     def __init__(

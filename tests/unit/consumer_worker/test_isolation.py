@@ -85,7 +85,7 @@ async def test_child_writes_the_bytes_and_reports_what_a_thread_does(source, fol
     pool.close()
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert written == {path.name: path.read_bytes() for path in theirs.iterdir()}
-    assert len(written) == 4
+    assert len(written) == 5
 
 
 async def test_scoring_failure_passes_through(folder, tmp_path):
