@@ -1,8 +1,8 @@
 """Asks `GET <path>` every 10 ms in a process of its own; each round trip is a line: when, how many ms, how
 many ms of CPU time the server's process spent meanwhile.
 
-`python -m tests.faults.probe HOST PORT PATH PID [TOKEN]` until its input ends. Sockets that block, no event loop:
-nothing but the other side, and the scheduler, is measured. A request that fails is a round trip of -1.
+`python -m tests.faults.probe HOST PORT PATH PID [TOKEN]` until its input ends. Sockets that block, no event
+loop: nothing but the other side, and the scheduler, is measured. A request that fails is a round trip of -1.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 class Trip(NamedTuple):
-    """One round trip: when it ended, on the UNIX clock, how long it took, and what the server spent meanwhile."""
+    """One round trip: when it ended, on the UNIX clock; how long it took; what CPU time the server spent."""
 
     ended: float
     ms: float

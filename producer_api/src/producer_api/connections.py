@@ -38,8 +38,8 @@ RESERVED_FILES = 256
 """Open files that are not connections of clients: the database, AWS, logs, and those just accepted."""
 
 MAX_READ_BYTES = 16_384
-"""For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse as chunks of one byte; this takes
-3 ms, and a round trip of somebody else waits for several. Half of it would halve how fast uploads are read."""
+"""For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse as chunks of one byte; these
+take 3 ms, and a request of somebody else waits for several reads. Half of it would halve the speed of uploads."""
 
 BACKLOG = 128
 

@@ -27,7 +27,7 @@ FILES_SECONDS = 330.0
 """For all hostile files: those that had no turn by then are not counted as made."""
 
 REPEATS = 3
-"""A block is of the input only if it comes each time: otherwise something else, like the collector, had a turn."""
+"""A block is the input's only if it comes each time: otherwise something else had its turn."""
 
 MAX_OPEN_BYTES = 500
 """What an open route says is a word or a problem; details and metrics have a port of their own."""
