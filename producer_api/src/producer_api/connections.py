@@ -39,7 +39,7 @@ RESERVED_FILES = 256
 
 MAX_READ_BYTES = 16_384
 """For one read from a socket. asyncio reads 256 KiB, which take 50 ms to parse as chunks of one byte; these
-take 3 ms, and a request of somebody else waits for several reads. Half of it would halve the speed of uploads."""
+take 3 ms, and others wait for several reads. Half of it would halve the speed of uploads."""
 
 BACKLOG = 128
 

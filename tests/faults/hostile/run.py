@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import uuid
 from contextlib import AsyncExitStack, suppress
 
 from deploy.local.ports import HOST
@@ -28,6 +29,16 @@ FILES_SECONDS = 330.0
 
 REPEATS = 3
 """A block is the input's only if it comes each time: otherwise something else had its turn."""
+
+HEAVY = (
+    "1,000 headers and a million empty lines",
+    "1,000 columns, 4,000 full rows",
+    "400,000 short lines with five reasons",
+    "300,000 times the same customer",
+)
+"""What takes most memory: scored once more, in a child and in threads at the same time."""
+
+BESIDE_SUSPECT = 3
 
 MAX_OPEN_BYTES = 500
 """What an open route says is a word or a problem; details and metrics have a port of their own."""
@@ -94,6 +105,9 @@ async def run_files(backends: Backends, oracle: Oracle, report: Report) -> None:
                 sampler.reset()
                 await _one_file(stack, report, sampler, probe, mallory, neighbour, name, file)
                 report.hostile_inputs += 1
+            for name in HEAVY:
+                sampler.reset()
+                await _beside_a_suspect(stack, report, sampler, name)
             await stack.wait_final(stack.accepted, NEIGHBOUR_SCORED_SECONDS)
             for task in tasks:
                 task.cancel()
@@ -147,6 +161,33 @@ async def _one_file(
         stack.name,
         f"{name} ({len(content) / 1e6:.1f} MB): {said}, {time.time() - began:.1f} s, worker at "
         f"{sampler.peak_mb:.0f} MB, scratch {ratio:.1f} times, block {block:.0f} ms",
+    )
+
+
+async def _beside_a_suspect(stack: FaultStack, report: Report, sampler: Sampler, name: str) -> None:
+    """Have a file scored in a child, as if it had killed a worker, while the threads score it as well."""
+    content = await asyncio.to_thread(FILES[name].make)
+    query = FILES[name].query
+    await stack.api.side.sqs.set_mode("refuse")  # the worker must not claim them first
+    tenants = [stack.tenant(f"mallory-{number}") for number in range(BESIDE_SUSPECT + 1)]
+    accepted = []
+    for tenant in tenants:
+        answer = await tenant.upload(content, query=query)
+        accepted.append(stack.note(answer.prediction_id, tenant, None))
+    suspect = accepted[0]
+    await stack.owner.execute(
+        "update predictions set crashes = 1 where prediction_id = $1", uuid.UUID(suspect.prediction_id)
+    )
+    await stack.api.side.sqs.set_mode("pass")
+    await stack.wait_final(accepted, FILE_SECONDS)
+    row = (await stack.rows([suspect]))[suspect.prediction_id]
+    if row["code"] == "worker_crashed":
+        report.failed_wrongly += 1
+        report.say(stack.name, f"WRONG: {name} ended its child process")
+    report.say(
+        stack.name,
+        f"{name}, in a child and {BESIDE_SUSPECT} times beside it: {row['status']} {row['code'] or ''}, "
+        f"worker at {sampler.peak_mb:.0f} MB",
     )
 
 

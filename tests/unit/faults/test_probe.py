@@ -19,6 +19,7 @@ async def server():
     """A process that serves, as its port and its id."""
     script = Path(__file__).with_name("blocking_server.py")
     process = await asyncio.create_subprocess_exec(sys.executable, script, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
     yield int(await process.stdout.readline()), process.pid
     process.kill()
     await process.wait()
