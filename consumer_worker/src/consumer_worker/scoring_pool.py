@@ -1,7 +1,6 @@
 """Where files are scored, so that the event loop never does: threads, and a process for a suspect."""
 
 import asyncio
-import ctypes
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from consumer_worker.allocator import trim_memory
 from consumer_worker.isolation import score_in_child
 from consumer_worker.scoring import ScoringReport, ScoringRequest
 
@@ -18,10 +18,7 @@ LARGE_FILE_BYTES = 16 << 20
 """From this size a file counts as large: about 120,000 customers, half a second of scoring and more."""
 
 TRIM_FROM_BYTES = 256 << 10
-"""From this size of a file, the memory it took is given back to the system. To do it costs a millisecond."""
-
-_trim_memory: Callable[[int], int] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
-"""glibc's; other C libraries keep less. Without it two large files leave 180 MB that nobody uses."""
+"""From this size of a file, memory is given back once it is scored, which costs a millisecond."""
 
 
 class ScoringPool:
@@ -89,4 +86,4 @@ def _score_and_trim(
         return score(cancelled)
     finally:
         if size_bytes >= TRIM_FROM_BYTES:
-            _trim_memory(0)
+            trim_memory()
