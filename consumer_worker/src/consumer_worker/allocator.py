@@ -22,6 +22,6 @@ def limit_arenas() -> None:
 
 
 def trim_memory() -> None:
-    """Give back to the system what is free. It takes a millisecond."""
+    """Give back to the system what is free. It takes 0.3 to 5 ms."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)

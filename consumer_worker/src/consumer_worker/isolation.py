@@ -23,8 +23,8 @@ from consumer_worker.scoring import ScoringFailed, ScoringLimits, ScoringReport,
 from retainwise_contracts.failures import FailureCode
 
 CHILD_MEMORY_BYTES = 256 << 20
-"""Private memory that a child may take: 103 MB before its first row, at most 245 MB for any file of
-`make check-faults`. A child that takes all of it has an RSS of 290 MB; with a worker, less than 700 MB."""
+"""Private memory that a child may take: 103 MB before its first row, 245 MB with the heaviest files of
+`make check-faults`. With a thread that scores the same file beside it, a worker takes 674 MB."""
 
 CHILD_BLOCK_BYTES = 512 << 10
 """Read at a time in a child: a sixteenth of what a thread reads. With 2 MiB, a million empty lines

@@ -18,7 +18,7 @@ LARGE_FILE_BYTES = 16 << 20
 """From this size a file counts as large: about 120,000 customers, half a second of scoring and more."""
 
 TRIM_FROM_BYTES = 256 << 10
-"""From this size of a file, memory is given back once it is scored, which costs a millisecond."""
+"""From this size of a file, memory is given back once it is scored, which costs up to 5 ms."""
 
 
 class ScoringPool:
