@@ -83,6 +83,7 @@ async def test_child_takes_the_place_of_a_thread(pool, monkeypatch):
     child = asyncio.create_task(pool.run_alone(None, None, "model", None, size_bytes=LARGE_FILE_BYTES))
     await asyncio.sleep(0)
     large = asyncio.create_task(pool.run(lambda _: begun.append("large"), size_bytes=LARGE_FILE_BYTES))
+    await asyncio.sleep(0)  # it takes its turn before the small one, if it may
     await pool.run(lambda _: begun.append("small"), size_bytes=1)
     assert begun == ["child", "small"]
     release.set()
