@@ -314,7 +314,9 @@ class PredictionHandler:
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
-            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
+            return await self._scoring_pool.run_alone(
+                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+            )
         return await self._scoring_pool.run(
             lambda cancelled: score_file(source, folder, model, asked, cancelled=cancelled),
             size_bytes=request.upload.size_bytes,

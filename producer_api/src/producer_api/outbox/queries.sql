@@ -1,31 +1,3 @@
--- name: read_schema_revision()$
--- The database's schema revision.
-select version_num from alembic_version;
-
--- name: insert_upload(upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256)!
--- A file that is completely stored.
-insert into uploads (upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256)
-values (:upload_id, :tenant_id, :bucket, :object_key, :version_id, :file_name, :size_bytes, :sha256);
-
--- name: insert_prediction(prediction_id, tenant_id, upload_id, model_name, model_version, requested_at, deadline)!
--- A QUEUED prediction, in the same transaction as its upload and its message.
-insert into predictions
-    (prediction_id, tenant_id, upload_id, model_name, model_version, requested_at, deadline)
-values (:prediction_id, :tenant_id, :upload_id, :model_name, :model_version, :requested_at, :deadline);
-
--- name: insert_message(destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)!
--- A message for the relay, in the same transaction as what it announces.
-insert into outbox (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
-values (:destination, :message_id, :message_type, :prediction_id, :tenant_id, :traceparent, :body);
-
--- name: read_prediction(prediction_id, tenant_id)^
--- One prediction of one tenant. Another tenant's prediction gives no row, like an unknown id.
-select prediction_id, status, model_name, model_version, requested_at, sqs_queued_at, started_at, finished_at,
-    deadline, attempt, retry_reason, retry_at, coalesce(lease_until > now(), false) as is_held, rows_total, rows_scored, rows_rejected,
-    summary, result, failure
-from predictions
-where prediction_id = :prediction_id and tenant_id = :tenant_id;
-
 -- name: lock_unsent_messages(destination, at_most)
 -- The next messages to send, locked by this transaction. Those that failed before come last, so that a message
 -- that can never be sent does not block the others.
@@ -78,11 +50,3 @@ where outbox_id in (
     order by sent_at
     limit :at_most
 );
-
--- name: lock_sweep()$
--- Whether this connection has become the one that sweeps uploads. The number is ours, and means nothing.
-select pg_try_advisory_lock(7206543001);
-
--- name: find_uploads(upload_ids)
--- Those of these uploads that have a row.
-select upload_id from uploads where upload_id = any(:upload_ids::uuid[]);
