@@ -71,7 +71,7 @@ async def test_log_line_shows_how_long_each_stage_took(backend, run_worker_here)
 
 
 async def test_worker_scores_once_when_a_message_comes_three_times(backend, run_worker_here):
-    async with run_worker_here():
+    async with run_worker_here(visibility_timeout_seconds=10):
         prediction_id = await backend.accept(customers(5_000), send=3)
         row = await backend.wait_for(prediction_id)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
