@@ -345,10 +345,15 @@ class PredictionHandler:
             mapping=request.mapping,
             reasons=request.options.reasons,
             confirmed=frozenset(request.options.confirmed),
+            values=request.options.values,
+            currency=request.options.currency,
+            customer_value_period=request.options.customer_value_period,
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
-            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
+            return await self._scoring_pool.run_alone(
+                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+            )
         progress = ScoringProgress()
         async with self._reporting(attempt.claim, progress):
             return await self._scoring_pool.run(
