@@ -10,6 +10,9 @@ from tests.api.belongings import Belongings, count_rows, create_belongings, tena
 from tests.api.stack import Answer, ApiStack
 
 JSON = {"Content-Type": "application/json"}
+CLEANED = ("/v1/uploads", "name")
+"""The parameter that takes any text: what a file name may not have is left out of it."""
+
 BROKEN_CURSORS = ("A", "!", "AAAA" * 20, "é", "x" * 2_000)
 BROKEN_MEMBERS: tuple[Any, ...] = (True, [[]], {"a": {"b": [1]}}, "x" * 20_000, "a\u0000b")
 BROKEN_KEYS = ("a b", "x" * 256, "ä")
@@ -54,7 +57,7 @@ def _broken(route: Route, operation: Any, document: Any, owner: Belongings) -> I
     body = owner.body(route)
     whole: dict[str, Any] = {"json": body} if body is not None else {}
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "query":
+        if parameter["in"] == "query" and (route.path, parameter["name"]) != CLEANED:
             name = parameter["name"]
             for value in _broken_values(name, parameter["schema"]):
                 yield name, (422,), {**_as_file(route, whole), "params": {name: value}}

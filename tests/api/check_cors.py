@@ -116,7 +116,6 @@ async def _asks(stack: ApiStack, limited: str, small: str) -> dict[int, Ask]:
         413: ask("POST", "/v1/uploads", small, data=CUSTOMERS * 10, headers=CSV),
         415: ask("POST", "/v1/predictions", data=b"a", headers={"Content-Type": "image/png"}),
         422: ask("GET", "/v1/predictions?limit=none"),
-        428: ask("PATCH", prediction, json={"label": "a"}),
         429: ask_limited,
         503: ask_overloaded,
     }
