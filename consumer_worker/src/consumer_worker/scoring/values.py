@@ -23,7 +23,7 @@ from ml_models.card import (
     Outcome,
     normalise,
 )
-from ml_models.intake.columns import unit_words
+from ml_models.intake.headers import unit_words
 
 Decimal = Literal[".", ","]
 
