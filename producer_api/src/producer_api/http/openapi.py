@@ -41,13 +41,12 @@ from producer_api.http.errors import (
     JsonExpected,
     MalformedJson,
     PreconditionFailed,
-    PreconditionRequired,
     RateLimited,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
 )
-from producer_api.http.problems import INTERNAL_ERROR, PROBLEMS, Problem, ProblemDocument
+from producer_api.http.problems import HTTP_PROBLEMS, INTERNAL_ERROR, PROBLEMS, Problem, ProblemDocument
 from producer_api.http.route import Content, Route
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -58,6 +57,7 @@ FILE_MEDIA_TYPES = ("text/csv", "application/octet-stream")
 
 Mode = Literal["validation", "serialization"]
 
+_HEADERS_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _ANY = (DatabaseBusy, DatabaseUnavailable)
 _AUTHENTICATED = (TokenMissing, TokenInvalid, TokenExpired, RateLimited)
 _WITH_BODY = (MalformedJson, JsonExpected, BodyTooLarge, BodyStalled, BodyCutOff)
@@ -355,10 +355,9 @@ def _problems(route: Route, schemas: _Schemas) -> dict[str, Response]:
         kinds += _WITH_BODY
     if route.method == "POST" and not route.public:
         kinds += _WITH_KEY
-    if PreconditionFailed in route.errors:
-        kinds.append(PreconditionRequired)
     problems: dict[int, dict[str, Problem]] = defaultdict(dict)
-    for problem in [*(PROBLEMS[kind] for kind in kinds), *(() if route.public else (INTERNAL_ERROR,))]:
+    always = () if route.public else (INTERNAL_ERROR, HTTP_PROBLEMS[_HEADERS_TOO_LARGE])
+    for problem in [*(PROBLEMS[kind] for kind in kinds), *always]:
         problems[problem.status][problem.code] = problem
     return {
         str(status): Response(
