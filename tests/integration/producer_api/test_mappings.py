@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from producer_api.uploads.models import Inspection
 
 TABLE = b"Nr;Monate;Vertrag;Netz\n1;5;monatlich;DSL\n2;7;monatlich;DSL\n3;9;zwei Jahre;DSL\n"
 HEADERS = ["Nr", "Monate", "Vertrag", "Netz"]
-SAVED = {
+SAVED: dict[str, Any] = {
     "headers": HEADERS,
     "mapping": {"customer_id": "Nr", "InternetService": "Netz"},
     "values": {"Contract": {"zwei Jahre": "Two year"}},
@@ -97,7 +98,7 @@ async def test_mapping_is_offered_for_the_same_headers(call, upload, api, issuer
     ]
 
 
-BAD_MAPPINGS = [
+BAD_MAPPINGS: list[tuple[dict[str, Any], str]] = [
     ({"headers": []}, "headers"),
     ({"headers": ["x"] * 1_001}, "headers"),
     ({"headers": "Nr"}, "headers"),
