@@ -324,3 +324,16 @@ async def test_description_and_end_keep_each_other(api, customers, owner):
         assert response.status == 200
         _, now = await api.get(path)
         assert (now["label"], now["status"]) == ("kept", "FAILED")
+
+
+async def test_concurrent_patches_are_all_merged(api, prediction):
+    path = prediction["links"]["self"]
+    response, _ = await send(api, "GET", path)
+    changes = [send(api, "PATCH", path, {"metadata": {str(number): number}}) for number in range(12)]
+    assert {response.status for response, _ in await asyncio.gather(*changes)} == {200}
+    response, now = await send(api, "GET", path)
+    assert now["metadata"] == {str(number): number for number in range(12)}
+    tag = {"If-Match": response.headers["ETag"]}
+    changes = [send(api, "PATCH", path, {"label": str(number)}, **tag) for number in range(12)]
+    statuses = sorted(response.status for response, _ in await asyncio.gather(*changes))
+    assert statuses == [200, *[412] * 11]
