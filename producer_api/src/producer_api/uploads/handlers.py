@@ -35,6 +35,7 @@ from producer_api.uploads.models import (
     AwaitingUpload,
     CreatedUpload,
     CreateUpload,
+    CreateUploadQuery,
     Inspection,
     InspectionQuery,
     NoBody,
@@ -131,7 +132,9 @@ ROUTES = (
         create_upload,
         "Store a file that is sent along, or say how to send one straight to the storage.",
         answers={201: CreatedUpload},
+        query=CreateUploadQuery,
         body=CreateUpload,
+        takes_file=True,
         errors=(*UPLOAD_ERRORS, TooManyAwaitingUploads),
     ),
     Route(

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-MAX_PARAMETER_CHARACTERS = 16_384
+MAX_PARAMETER_CHARACTERS = 3_500
+"""For one parameter of a query: the line of a request may have 8,190 bytes."""
 
 
 class _Request(BaseModel):
