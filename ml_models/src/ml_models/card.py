@@ -99,8 +99,9 @@ class NumericWording(_Frozen):
         if value is None or math.isnan(value):
             return self.missing
         written = f"{value:.{self.decimals}f}"
-        if float(written).is_integer():  # after rounding: 11.98 months are written as 12
-            written = f"{float(written):.0f}"
+        rounded = float(written)
+        if rounded.is_integer():  # 11.98 months are written as 12
+            written = f"{rounded:.0f}"
         return self.one if written == "1" and self.one is not None else self.value.format(value=written)
 
 

@@ -73,7 +73,7 @@ async def test_worker_scores_once_when_a_message_comes_three_times(backend, run_
         row = await backend.wait_for(prediction_id)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert (row["status"], row["fence"]) == ("COMPLETED", 1)
-    assert len(await backend.objects()) == 4
+    assert len(await backend.objects()) == 5  # four that the row names, and the worklist
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consumer_worker.scoring.values import FeatureValues
-from ml_models.card import Card
+from ml_models.card import LOWERS, RAISES, Card
 from ml_models.intake.disclosure import printable
 from ml_models.sentences import average_sentence
 from retainwise_contracts.results import Reason
@@ -48,10 +48,10 @@ class Reasons:
             name = f"reason_{rank + 1}"
             words = self.words[rank]
             every = {
-                name: features.gather(self.terms[rank]),
+                name: features[self.terms[rank]],
                 f"{name}_effect": pl.Series(effects.astype(np.float64)),
-                f"{name}_value": values.gather(words),
-                f"{name}_text": texts.gather(words),
+                f"{name}_value": values[words],
+                f"{name}_text": texts[words],
             }
             if not is_reason.all():
                 every = {column: series.set(~is_reason, None) for column, series in every.items()}
@@ -113,7 +113,8 @@ def find_reasons(
         for value in distinct:
             read_as += [_written(value)] * 2
             # Every value gets a text for both directions, although few values occur with both.
-            texts += [of_term.feature.reason(value, -1.0), of_term.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
+            subject = of_term.feature.wording.subject(value)  # type: ignore[arg-type]  # the value is of the feature's kind
+            texts += [f"{subject} {LOWERS}", f"{subject} {RAISES}"]
         if position in unknown:
             ranks, used = ranks[unknown[position][used]], used[unknown[position][used]]
             if not len(used):

@@ -168,5 +168,6 @@ def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
             confidence=column.confidence,
             conversion=column.conversion,
         )
-        for column in (*mapping.columns, *([mapping.outcome] if mapping.outcome else []))
+        for column in (*mapping.columns, mapping.outcome, mapping.customer_value)
+        if column is not None
     )

@@ -8,14 +8,14 @@ from aiohttp import hdrs, web
 
 from producer_api.http.answers import json_answer
 from producer_api.http.auth import CALLER
-from producer_api.http.body import read_json
+from producer_api.http.body import NoBody, read_json
 from producer_api.http.conditional import require_match
 from producer_api.models.catalog import MODELS
 from producer_api.outbox.relay import OUTBOX
 from producer_api.predictions.create import queue_prediction
 from producer_api.predictions.deletion import DELETIONS
 from producer_api.predictions.errors import AlreadyFinished, NotFinished
-from producer_api.predictions.models import DescribePrediction, NoBody, RetryPrediction
+from producer_api.predictions.models import DescribePrediction, RetryPrediction
 from producer_api.predictions.options import choose_options
 from producer_api.predictions.request import missing, prediction_id, read_prediction
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_tag

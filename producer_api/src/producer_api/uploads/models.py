@@ -21,14 +21,6 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class NoQuery(_Request):
-    """No parameters."""
-
-
-class NoBody(_Request):
-    """An empty object, or no body at all."""
-
-
 class CreateUploadQuery(_Request):
     """Of a file that is the body itself. A form says the name with the file."""
 
