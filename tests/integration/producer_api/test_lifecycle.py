@@ -293,6 +293,7 @@ async def test_retry_of_a_row_without_options_uses_the_defaults(api, prediction,
     await owner.execute(FAILED, prediction["prediction_id"])
     response, retried = await send(api, "POST", f"{prediction['links']['self']}/retry")
     assert (response.status, retried["mapping"], retried["options"]["reasons"]) == (202, {}, 3)
+    assert (retried["label"], retried["metadata"]) == (None, None)
 
 
 async def test_unfinished_predictions_are_limited(start_api, customers, owner):
