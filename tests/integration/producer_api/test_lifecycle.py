@@ -165,6 +165,8 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
     status, created = await api.post(customers, headers={"Prefer": "wait=30"})
     await finishing
     assert (status, created["status"]) == (200, "FAILED")
+    status, created = await api.post(customers, headers={"Prefer": "wait=1"})
+    assert (status, created["status"]) == (202, "QUEUED")
     status, created = await api.post(customers, headers={"Prefer": "respond-async, wait=0"})
     assert (status, created["status"]) == (202, "QUEUED")
 
@@ -172,6 +174,7 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
 async def test_read_waits_for_a_change(api, prediction, owner, until):
     path = prediction["links"]["self"]
     response, _ = await send(api, "GET", path)
+    assert "Preference-Applied" not in response.headers
     tag = response.headers["ETag"]
     assert not tag.startswith("W/")
     async with api.http.get(path, headers={"If-None-Match": tag}) as response:
@@ -185,6 +188,7 @@ async def test_read_waits_for_a_change(api, prediction, owner, until):
     await until(one_waits)
     await owner.execute(RUNNING, prediction["prediction_id"])
     response, changed = await waiting
+    assert response.headers["Preference-Applied"] == "wait=30"
     assert (response.status, changed["status"]) == (200, "RUNNING")
     assert response.headers["ETag"] != tag
     waiting = asyncio.create_task(send(api, "GET", path, Prefer="wait=30"))
