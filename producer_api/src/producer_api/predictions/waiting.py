@@ -18,6 +18,9 @@ from retainwise_contracts.status import PredictionStatus
 POLL_SECONDS = 5.0
 """How often who waits looks without being woken."""
 
+CONCURRENT_READS = 2
+"""Of all who are woken at the same moment: one of the three connections stays for other reads."""
+
 MAX_WAIT_SECONDS = 50
 """The longest wait for one answer: load balancers end a request that is silent for a minute."""
 
@@ -38,6 +41,8 @@ class WaitingRoom:
         self._of_tenant: Counter[str] = Counter()
         self.closed = False
         """Whether the API is stopping: nobody waits any more."""
+        self.reading = asyncio.Semaphore(CONCURRENT_READS)
+        """Held by those who look after they were woken."""
 
     @contextmanager
     def admit(self, tenant_id: str) -> Iterator[None]:
@@ -106,7 +111,10 @@ async def wait_until(
             request[_WAITED] = seconds
             until = asyncio.get_running_loop().time() + seconds
             while True:
-                found = await request.app[PREDICTIONS].read_prediction(prediction.prediction_id, tenant_id)
+                async with room.reading:
+                    found = await request.app[PREDICTIONS].read_prediction(
+                        prediction.prediction_id, tenant_id
+                    )
                 left = until - asyncio.get_running_loop().time()
                 if found is None or is_enough(found) or left <= 0 or room.closed:
                     return found
