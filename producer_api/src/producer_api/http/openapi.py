@@ -41,7 +41,6 @@ from producer_api.http.errors import (
     JsonExpected,
     MalformedJson,
     PreconditionFailed,
-    PreconditionRequired,
     RateLimited,
     TokenExpired,
     TokenInvalid,
@@ -356,8 +355,6 @@ def _problems(route: Route, schemas: _Schemas) -> dict[str, Response]:
         kinds += _WITH_BODY
     if route.method == "POST" and not route.public:
         kinds += _WITH_KEY
-    if PreconditionFailed in route.errors:
-        kinds.append(PreconditionRequired)
     problems: dict[int, dict[str, Problem]] = defaultdict(dict)
     always = () if route.public else (INTERNAL_ERROR, HTTP_PROBLEMS[_HEADERS_TOO_LARGE])
     for problem in [*(PROBLEMS[kind] for kind in kinds), *always]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from producer_api.http.answers import json_answer
 from producer_api.http.auth import CALLER
@@ -37,8 +37,7 @@ async def describe_prediction(request: web.Request) -> web.Response:
     async with predictions.write(tenant_id) as connection:
         prediction = await predictions.lock_prediction(connection, prediction_id(request), tenant_id)
         if prediction is not None:
-            if hdrs.IF_MATCH in request.headers:
-                require_match(request, prediction_tag(prediction))
+            require_match(request, prediction_tag(prediction))
             label, metadata = _merge(prediction, patch)
             described = await predictions.describe_prediction(
                 connection, prediction.prediction_id, tenant_id, label=label, metadata=metadata

@@ -24,7 +24,7 @@ class _Answer(BaseModel):
 class CreateUploadQuery(_Request):
     """Of a file that is the body itself. A form says the name with the file."""
 
-    name: FileName | None = Field(default=None, description="The file's name")
+    name: str | None = Field(default=None, description="The file's name; its last 255 printable characters")
 
 
 class CreateUpload(_Request):
