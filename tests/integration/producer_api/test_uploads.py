@@ -1,5 +1,6 @@
 """Uploads: a file sent here, a form or parts sent straight to S3, and what is made of them."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -404,3 +405,26 @@ async def test_unavailable_storage_leaves_no_row(call, owner, s3, aws, small_par
     status, _, problem = await call("POST", "/v1/uploads", json={"size": small_parts})
     assert (status, problem["code"]) == (503, "storage_unavailable")
     assert await owner.fetchval("select count(*) from uploads") == 0
+
+
+async def test_two_completions_at_once_are_one(call, declare, customers, owner):
+    upload = await declare(len(customers))
+    assert await send_form(upload["transfer"], customers) == 204
+    path = f"{upload['links']['self']}/complete"
+    answers = await asyncio.gather(*(call("POST", path) for _ in range(4)))
+    assert {status for status, _, _ in answers} == {200}
+    assert len({json.dumps(ready) for _, _, ready in answers}) == 1
+    assert await owner.fetchval("select state from uploads") == "READY"
+
+
+async def test_upload_is_deleted_or_predicted_but_never_both(call, customers, owner, s3, aws):
+    for _ in range(8):
+        _, _, upload = await call("POST", "/v1/uploads", data=customers, headers={"Content-Type": "text/csv"})
+        wanted = {"upload_id": upload["upload_id"]}
+        (deleted, _, _), (predicted, _, answer) = await asyncio.gather(
+            call("DELETE", upload["links"]["self"]), call("POST", "/v1/predictions", json=wanted)
+        )
+        assert (deleted, predicted) in {(204, 404), (204, 410), (409, 202)}, answer
+        kept = await owner.fetchval("select count(*) from uploads where upload_id = $1", upload["upload_id"])
+        listed = await s3.list_objects_v2(Bucket=aws.bucket, Prefix=f"uploads/acme/{upload['upload_id']}")
+        assert kept == listed["KeyCount"] == (1 if predicted == 202 else 0)
