@@ -36,7 +36,7 @@ from consumer_worker.errors import DependencyUnavailable
 from consumer_worker.isolation import ScoringProcessDied
 from consumer_worker.objects import RESULTS_PREFIX, Objects, UploadChanged, UploadMissing
 from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
-from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scoring_pool import ScoringPool, is_large
 from consumer_worker.scratch import attempt_folder, scratch_errors
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
@@ -314,7 +314,7 @@ class PredictionHandler:
             return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
         return await self._scoring_pool.run(
             lambda cancelled: score_file(source, folder, model, asked, cancelled=cancelled),
-            size_bytes=request.upload.size_bytes,
+            is_large=await asyncio.to_thread(is_large, source),
         )
 
     async def _settle_error(self, attempt: Attempt, error: Exception) -> Outcome:
