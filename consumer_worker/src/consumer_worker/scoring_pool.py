@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from consumer_worker.allocator import trim_memory
 from consumer_worker.isolation import score_in_child
 from consumer_worker.scoring import ScoringReport, ScoringRequest
 
@@ -20,21 +21,28 @@ and more. A line may have two bytes: 2 MB of such lines take as long as 120 MB o
 
 _COUNT_BYTES = 1 << 20
 
+TRIM_FROM_BYTES = 256 << 10
+"""From this size of a file, memory is given back once it is scored, which costs up to 5 ms."""
+
 
 class ScoringPool:
-    """Runs scoring in `threads` threads, of which large files may hold all but one.
+    """Scores `threads` files at once, of which all but one may be large.
 
-    So a small file never waits for large ones to finish, however many there are.
+    So a small file never waits for large ones to finish, however many there are. A child process takes the
+    place of a thread: the memory of a worker is that of so many files, wherever they are scored.
     """
 
     def __init__(self, threads: int) -> None:
         if threads < 2:
             raise ValueError("at least two threads are needed: one is kept for small files")
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
+        self._places = asyncio.Semaphore(threads)
         self._large = asyncio.Semaphore(threads - 1)
         self._child = asyncio.Semaphore(1)
 
-    async def run(self, score: Callable[[threading.Event], ResultT], *, is_large: bool) -> ResultT:
+    async def run(
+        self, score: Callable[[threading.Event], ResultT], *, size_bytes: int, is_large: bool
+    ) -> ResultT:
         """Run `score` in a thread and return what it returns or raise what it raises.
 
         `score` is given an event and must return soon after it is set. Cancelled, this sets the event and
@@ -42,7 +50,7 @@ class ScoringPool:
         """
         cancelled = threading.Event()
         async with self._place(is_large):
-            job = self._executor.submit(score, cancelled)
+            job = self._executor.submit(_score_and_trim, score, cancelled, size_bytes)
             result = asyncio.wrap_future(job)
             try:
                 return await asyncio.shield(result)
@@ -54,13 +62,13 @@ class ScoringPool:
                 raise
 
     async def run_alone(
-        self, source: Path, destination: Path, model: str, request: ScoringRequest
+        self, source: Path, destination: Path, model: str, request: ScoringRequest, *, is_large: bool
     ) -> ScoringReport:
-        """Score a suspect in a child process, one at a time: there is memory for one beside the threads.
+        """Score a suspect in a child process, one at a time: there is memory for one in place of a thread.
 
         It raises what `score_in_child` raises.
         """
-        async with self._child:
+        async with self._child, self._place(is_large):
             return await score_in_child(source, destination, model, request)
 
     def close(self) -> None:
@@ -70,10 +78,11 @@ class ScoringPool:
     @asynccontextmanager
     async def _place(self, is_large: bool) -> AsyncIterator[None]:
         if is_large:
-            async with self._large:
+            async with self._large, self._places:
                 yield
         else:
-            yield
+            async with self._places:
+                yield
 
 
 def is_large(source: Path) -> bool:
@@ -86,3 +95,13 @@ def is_large(source: Path) -> bool:
             feeds += piece.count(b"\n")
             returns += piece.count(b"\r")
     return max(feeds, returns) >= LARGE_FILE_LINES
+
+
+def _score_and_trim(
+    score: Callable[[threading.Event], ResultT], cancelled: threading.Event, size_bytes: int
+) -> ResultT:
+    try:
+        return score(cancelled)
+    finally:
+        if size_bytes >= TRIM_FROM_BYTES:
+            trim_memory()

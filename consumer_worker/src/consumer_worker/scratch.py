@@ -31,8 +31,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ESTALE}
 )
-_NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM})
-"""Why a folder cannot be made in another one. Within an attempt they may have a cause of their own."""
+_UNUSABLE_FOLDER = _UNUSABLE | {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+"""The same for the scratch folder itself. Within an attempt, the last ones may have a cause of their own."""
 
 _WRAPPED_ERROR = re.compile(r"(?:[A-Za-z ]{1,50}: ){0,4}([A-Za-z/ ]{1,50}) \(os error (\d{1,3})\)")
 """The whole text of a system's error that Polars wrapped in one of its own. Anything more may be a cell: a
@@ -64,8 +64,14 @@ def remove_left_folders(parent: Path) -> int:
 
 def probe_scratch(scratch: Path) -> None:
     """Check that files can be written below `scratch`, and that there is room. Raises ScratchUnavailable."""
-    with scratch_errors(_UNUSABLE | _NO_FOLDER), tempfile.TemporaryFile(dir=scratch) as file:
+    with scratch_errors(_UNUSABLE_FOLDER), tempfile.TemporaryFile(dir=scratch) as file:
         os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
+
+
+def scratch_bytes(scratch: Path) -> int:
+    """Return the size of the disk below `scratch`, all that is on it included. Raises ScratchUnavailable."""
+    with scratch_errors(_UNUSABLE_FOLDER):
+        return shutil.disk_usage(scratch).total
 
 
 @contextmanager
@@ -95,7 +101,7 @@ async def attempt_folder(scratch: Path) -> AsyncIterator[Path]:
     Raises:
         ScratchUnavailable: it cannot be made, or the block failed after somebody else had removed it.
     """
-    with scratch_errors(_UNUSABLE | _NO_FOLDER):
+    with scratch_errors(_UNUSABLE_FOLDER):
         folder = await asyncio.to_thread(
             tempfile.TemporaryDirectory, prefix="prediction-", dir=scratch, ignore_cleanup_errors=True
         )

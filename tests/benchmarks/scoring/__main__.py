@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumer_worker.scoring import ScoringRequest, results, score, score_file, source
-from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scoring_pool import LARGE_FILE_BYTES, ScoringPool
 from ml_models.card import CategoricalFeature, NumericFeature
 from ml_models.runtime import ChurnModel, load_model
 
@@ -123,7 +123,7 @@ async def _beside_a_loop(run: Callable[[threading.Event], Any]) -> tuple[Any, fl
     pool = ScoringPool(2)
     ticking = asyncio.create_task(tick())
     try:
-        report = await pool.run(run, is_large=True)
+        report = await pool.run(run, size_bytes=LARGE_FILE_BYTES, is_large=True)
     finally:
         ticking.cancel()
         pool.close()

@@ -14,21 +14,29 @@ def pool():
 
 
 async def test_run_returns_or_raises_what_the_thread_does(pool):
-    assert await pool.run(lambda _: threading.current_thread().name, is_large=False) != "MainThread"
+    assert (
+        await pool.run(lambda _: threading.current_thread().name, size_bytes=1, is_large=False)
+        != "MainThread"
+    )
 
     def fail(_):
         raise KeyError("unreadable")
 
     with pytest.raises(KeyError, match="unreadable"):
-        await pool.run(fail, is_large=False)
+        await pool.run(fail, size_bytes=1, is_large=False)
 
 
 async def test_small_file_does_not_wait_for_large_ones(pool):
     release = threading.Event()
-    large = [asyncio.create_task(pool.run(lambda _: release.wait(10), is_large=True)) for _ in range(4)]
+    large = [
+        asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=1, is_large=True))
+        for _ in range(4)
+    ]
     try:
         await asyncio.sleep(0.05)
-        assert await asyncio.wait_for(pool.run(lambda _: "scored", is_large=False), 5) == "scored"
+        assert (
+            await asyncio.wait_for(pool.run(lambda _: "scored", size_bytes=1, is_large=False), 5) == "scored"
+        )
         assert not any(task.done() for task in large)
     finally:
         release.set()
@@ -44,7 +52,7 @@ async def test_cancelled_run_stops_the_thread_and_waits_for_it(pool):
         ended.set()
         raise RuntimeError("cancelled")
 
-    task = asyncio.create_task(pool.run(score, is_large=False))
+    task = asyncio.create_task(pool.run(score, size_bytes=1, is_large=False))
     await asyncio.to_thread(began.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -54,9 +62,12 @@ async def test_cancelled_run_stops_the_thread_and_waits_for_it(pool):
 
 async def test_job_cancelled_before_its_turn_never_begins(pool):
     release, begun = threading.Event(), []
-    busy = [asyncio.create_task(pool.run(lambda _: release.wait(10), is_large=False)) for _ in range(2)]
+    busy = [
+        asyncio.create_task(pool.run(lambda _: release.wait(10), size_bytes=1, is_large=False))
+        for _ in range(2)
+    ]
     await asyncio.sleep(0.05)
-    waiting = asyncio.create_task(pool.run(lambda _: begun.append(1), is_large=False))
+    waiting = asyncio.create_task(pool.run(lambda _: begun.append(1), size_bytes=1, is_large=False))
     await asyncio.sleep(0.05)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -64,6 +75,25 @@ async def test_job_cancelled_before_its_turn_never_begins(pool):
     release.set()
     await asyncio.gather(*busy)
     assert begun == []
+
+
+async def test_child_takes_the_place_of_a_thread(pool, monkeypatch):
+    release, begun = asyncio.Event(), []
+
+    async def score_in_child(*_):
+        begun.append("child")
+        await release.wait()
+
+    monkeypatch.setattr("consumer_worker.scoring_pool.score_in_child", score_in_child)
+    child = asyncio.create_task(pool.run_alone(None, None, "model", None, is_large=True))
+    await asyncio.sleep(0)
+    large = asyncio.create_task(pool.run(lambda _: begun.append("large"), size_bytes=1, is_large=True))
+    await asyncio.sleep(0)  # it takes its turn before the small one, if it may
+    await pool.run(lambda _: begun.append("small"), size_bytes=1, is_large=False)
+    assert begun == ["child", "small"]
+    release.set()
+    await asyncio.gather(child, large)
+    assert begun == ["child", "small", "large"]
 
 
 def test_pool_refuses_a_single_thread():

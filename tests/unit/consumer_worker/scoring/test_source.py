@@ -383,3 +383,18 @@ def test_blank_lines_take_no_more_memory_than_their_block(tmp_path: Path, line_b
         tracemalloc.stop()
     assert rows == 2
     assert peak < 16 * MAX_READ_CELLS + 10 * block_bytes
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+@pytest.mark.parametrize("rows", [1, 2_000])
+def test_rows_of_the_whole_file_are_expected_from_those_so_far(
+    tmp_path: Path, encoding: str, rows: int
+) -> None:
+    lines = [f"{number:06},Müller,{number % 70:02}" for number in range(rows)]
+    (tmp_path / "upload").write_bytes((HEADER + "\n".join(lines) + "\n").encode(encoding))
+    source = open_source(tmp_path / "upload", max_bytes=1 << 30)
+    tables = source.tables(4_000, max_rows=1 << 30, max_cells=1 << 40)
+    expected = [source.expected_rows for _ in tables]
+    assert expected[-1] == rows
+    # Of the header, of what is read ahead and of other encodings the estimate knows little.
+    assert all(0.5 * rows < guess < 1.5 * rows for guess in expected)
