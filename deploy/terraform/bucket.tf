@@ -66,7 +66,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "files" {
 
   # An expiration leaves a delete marker behind, and no rule may name both.
   rule {
-    id     = "delete-markers-expire"
+    id     = "left-behind"
     status = "Enabled"
 
     filter {
@@ -74,6 +74,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "files" {
     }
     expiration {
       expired_object_delete_marker = true
+    }
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
     }
   }
 

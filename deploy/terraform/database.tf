@@ -31,6 +31,7 @@ resource "aws_db_instance" "main" {
   instance_class = var.database.instance_class
 
   db_name                     = "retainwise"
+  port                        = 5432
   username                    = "retainwise_owner"
   manage_master_user_password = true # in a secret that the migration alone reads
 

@@ -247,3 +247,17 @@ override_resource {
     id = "sg-database"
   }
 }
+
+override_resource {
+  target = aws_cloudwatch_metric_alarm.this
+  values = {
+    arn = "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:one"
+  }
+}
+
+override_resource {
+  target = aws_appautoscaling_policy.worker_burst
+  values = {
+    arn = "arn:aws:autoscaling:eu-central-1:111122223333:scalingPolicy:burst"
+  }
+}

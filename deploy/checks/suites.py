@@ -1,0 +1,12 @@
+"""The suites, in the order that `make check-deploy` runs them."""
+
+from collections.abc import Callable, Mapping
+
+from deploy.checks.planting import plant_faults
+from deploy.checks.report import Report
+from deploy.checks.resolving import check_wiring
+
+SUITES: Mapping[str, Callable[[Report], None]] = {
+    "wiring": check_wiring,
+    "faults": plant_faults,
+}
