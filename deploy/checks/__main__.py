@@ -22,8 +22,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.checks", description=__doc__.partition("\n")[0])
     parser.add_argument("--terraform", default="terraform", help="the program, and arguments before its own")
     parser.add_argument("--only", action="append", choices=list(SUITES), help="of the suites, this one")
+    parser.add_argument("--record", action="store_true", help="renew the recorded calls instead of comparing")
     options = parser.parse_args(arguments)
-    report = Report(ROOT, terraform=options.terraform)
+    report = Report(ROOT, terraform=options.terraform, record=options.record)
     for name in options.only or SUITES:
         _run(name, SUITES[name], report)
     print(json.dumps(report.figures))

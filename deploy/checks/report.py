@@ -6,10 +6,11 @@ from pathlib import Path
 
 @dataclass
 class Report:
-    """`root` is the checkout; `terraform` the command that stands for Terraform."""
+    """`root` is the checkout; `terraform` the command that stands for Terraform; `record` renews recordings."""
 
     root: Path
     terraform: str
+    record: bool = False
     problems: list[str] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
 

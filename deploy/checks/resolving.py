@@ -19,9 +19,7 @@ def check_wiring(report: Report) -> None:
         terraform.test(ENVIRONMENTS[-1])
         report.line("terraform: formatted, valid, tests passed")
         for environment in ENVIRONMENTS:
-            deployment = Deployment(
-                terraform.resolve(environment), folder=terraform.folder, root=report.root
-            )
+            deployment = Deployment(terraform.resolve(environment), folder=terraform.folder, root=report.root)
             _check(environment, deployment, report)
     except TerraformFailed as error:
         report.problem(str(error))
@@ -34,5 +32,7 @@ def _check(environment: str, deployment: Deployment, report: Report) -> None:
             report.problem(f"{environment}: {name}: {problem}")
     agreed = sum(len(task.environment) + len(task.secrets) for task in deployment.tasks.values())
     if len(report.problems) == before:
-        report.line(f"{environment}: wiring agreed {agreed} settings of {len(PROGRAMS)} programs, {len(CHECKS)} checks")
+        report.line(
+            f"{environment}: wiring agreed {agreed} settings of {len(PROGRAMS)} programs, {len(CHECKS)} checks"
+        )
         report.count(settings_agreed=agreed)

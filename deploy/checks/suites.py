@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from deploy.checks.permissions import prove_permissions
 from deploy.checks.planting import plant_faults
 from deploy.checks.report import Report
 from deploy.checks.resolving import check_wiring
@@ -9,4 +10,5 @@ from deploy.checks.resolving import check_wiring
 SUITES: Mapping[str, Callable[[Report], None]] = {
     "wiring": check_wiring,
     "faults": plant_faults,
+    "permissions": prove_permissions,
 }

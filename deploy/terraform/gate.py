@@ -54,9 +54,9 @@ class Runner:
     def _wait(self, definition: str, task: str) -> None:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            (found,) = self._aws("ecs", "describe-tasks", "--cluster", self._options.cluster, "--tasks", task)[
-                "tasks"
-            ]
+            (found,) = self._aws(
+                "ecs", "describe-tasks", "--cluster", self._options.cluster, "--tasks", task
+            )["tasks"]
             if found["lastStatus"] == "STOPPED":
                 break
             time.sleep(POLL_SECONDS)
@@ -91,12 +91,16 @@ class Runner:
 
 def main(arguments: list[str]) -> int:
     """Run the command and return the process's exit code."""
-    parser = argparse.ArgumentParser(description="Run the tasks that must succeed before the services change.")
+    parser = argparse.ArgumentParser(
+        description="Run the tasks that must succeed before the services change."
+    )
     parser.add_argument("--cluster", required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--subnets", required=True, help="comma-separated")
     parser.add_argument("--public-ip", required=True, choices=["ENABLED", "DISABLED"])
-    parser.add_argument("--run", action="append", default=[], help="DEFINITION=GROUP, run with its own command")
+    parser.add_argument(
+        "--run", action="append", default=[], help="DEFINITION=GROUP, run with its own command"
+    )
     parser.add_argument("--check", action="append", default=[], help="DEFINITION=GROUP, run with `check`")
     options = parser.parse_args(arguments)
     runner = Runner(options)

@@ -1,0 +1,63 @@
+"""The local stack in which each service may do what its policy grants, and nothing else."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deploy.checks.enforced.emulator import (
+    Decision,
+    EnforcingEmulator,
+    create_secrets,
+    create_users,
+    local_arns,
+    read_decisions,
+)
+from deploy.local.ports import Ports
+from deploy.local.provision import Names
+from deploy.local.stack import Stack
+
+USERS = {"producer_api": "producer", "consumer_worker": "worker"}
+"""The services, and the programs whose policies they have."""
+
+
+class EnforcedStack(Stack):
+    """A stack whose services call AWS under their own policies. `decisions` gets every decision of IAM."""
+
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        *,
+        emulator_environment: Path,
+        print_line: Callable[[str], None],
+        decisions: Path,
+    ) -> None:
+        super().__init__(
+            folder, ports, emulator_environment=emulator_environment, print_line=print_line, durable=False
+        )
+        self.decisions = decisions
+        self.arns: dict[str, str] = {}
+        self.credentials: dict[str, dict[str, str]] = {}
+        self._emulator = EnforcingEmulator(
+            folder / "emulator",
+            ports.emulator,
+            environment=emulator_environment,
+            log=self.logs / "emulator.log",
+            decisions=decisions,
+            durable=False,
+        )
+
+    async def _start_emulator(self) -> None:
+        await super()._start_emulator()
+        self.arns = local_arns(Names(), await create_secrets(self._emulator.endpoint_url))
+        self.credentials = await create_users(self._emulator.endpoint_url, self.arns)
+        self._credentials = {service: self.credentials[program] for service, program in USERS.items()}
+        # Who is who and what is what, for those who read the decisions afterwards.
+        names = {keys["AWS_ACCESS_KEY_ID"]: program for program, keys in self.credentials.items()}
+        legend = json.dumps({"programs": names, "arns": self.arns})
+        self.decisions.with_suffix(".legend.json").write_text(legend, "utf-8")
+
+    def decided(self, program: str) -> Iterator[Decision]:
+        """Yield the decisions about one program so far."""
+        key = self.credentials[program]["AWS_ACCESS_KEY_ID"]
+        return (decision for decision in read_decisions(self.decisions) if decision.access_key == key)
