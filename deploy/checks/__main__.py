@@ -1,7 +1,7 @@
 """`python -m deploy.checks`: everything about the deployment that can be proven without an AWS account.
 
-The last line is a JSON object with what was planted, caught, granted and proven. Exit codes: 0 all of it holds;
-1 something does not, and a sentence above says what.
+The last line is a JSON object with what was planted, caught, granted and proven. Exit codes: 0 all of it
+holds; 1 something does not, and a sentence above says what.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The calls that the services make to AWS, recorded by `deploy.checks.permissions` in a run of the whole system."""
+"""The programs' calls to AWS, as `deploy.checks.permissions` recorded them in the end-to-end tests."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ AWAITED: Mapping[str, Mapping[Call, str]] = {
         Call("s3:DeleteObject", "${bucket_arn}/results/*"): "deletes a prediction (issue 10)",
     }
 }
-"""Granted for code that is not merged yet, with that code. The check says when one is called: then remove it."""
+"""Granted for code that is not merged yet. The check says when one is called: then remove it here."""
 
 
 def read_calls() -> dict[str, set[Call]]:

@@ -50,7 +50,7 @@ class Task:
 
 
 class Deployment:
-    """One environment, resolved. `folder` is the deploy folder that it was resolved from, `root` the checkout."""
+    """One environment, resolved. `folder` is the copy it was resolved from, `root` the checkout."""
 
     def __init__(self, resources: Sequence[Resource], *, folder: Path, root: Path) -> None:
         self._resources = {resource.address: resource for resource in resources}
@@ -157,3 +157,8 @@ def grants(policy: Mapping[str, Any]) -> set[tuple[str, str]]:
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
     }
+
+
+def secret_of(reference: str) -> str:
+    """Return the ARN of a secret, without the key in it that a reference may name."""
+    return ":".join(reference.split(":")[:7])

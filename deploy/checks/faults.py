@@ -1,6 +1,6 @@
 """Faults that are planted in a copy of the deployment, one at a time; each has a check that must see it.
 
-Most of them have broken a system before this one: a missing variable, the wrong role, an alarm that could not fire.
+Most of them have broken a system before: a missing variable, the wrong role, an alarm that could not fire.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ FAULTS = (
         "the API's DATABASE_URL in the environment",
         "services.tf",
         "    HTTP_PORT  ",
-        '    DATABASE_URL = "postgresql://producer_api:swordfish@database.internal:5432/retainwise"\n    HTTP_PORT  ',
+        '    DATABASE_URL = "postgresql://producer_api:swordfish@database/retainwise"\n    HTTP_PORT  ',
         "secrets_are_given_as_secrets",
     ),
     Fault(

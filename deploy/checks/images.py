@@ -150,7 +150,9 @@ def _start(image: str, entrypoint: list[str], folder: Path, workdir: Path) -> No
             f"{' '.join(entrypoint)} ended with {done.returncode}: {done.stdout}{done.stderr[-2000:]}"
         )
     found = [
-        name for name in BUILD_TOOLS if list((folder / "opt" / "venv").glob(f"lib/python*/site-packages/{name}"))
+        name
+        for name in BUILD_TOOLS
+        if list((folder / "opt" / "venv").glob(f"lib/python*/site-packages/{name}"))
     ]
     if found:
         raise StepFailed(f"it has {', '.join(found)}")

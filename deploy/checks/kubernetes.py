@@ -57,7 +57,8 @@ def _check_schemas(manifests: list[dict[str, Any]], tools: Tools, report: Report
     plain, custom = report.work / "manifests.yaml", report.work / "custom.json"
     plain.write_text(yaml.safe_dump_all(each for each in manifests if each["kind"] not in CUSTOM), "utf-8")
     custom.write_text(json.dumps([each for each in manifests if each["kind"] in CUSTOM]), "utf-8")
-    tools.run(f"kubernetes-validate of {len(manifests)} manifests", "kubernetes-validate", "--strict", "--quiet", str(plain))  # fmt: skip
+    what = f"kubernetes-validate of {len(manifests)} manifests"
+    tools.run(what, "kubernetes-validate", "--strict", "--quiet", str(plain))
     round_trip = Path(__file__).with_name("models_round_trip.py")
     tools.run("round trip of KEDA's and Prometheus's resources", "python", str(round_trip), str(custom))
 

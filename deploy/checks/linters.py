@@ -2,15 +2,15 @@
 
 import json
 import shutil
-from pathlib import Path
 
 from deploy.checks.deployment import Deployment
 from deploy.checks.report import Report
 from deploy.checks.terraform import Terraform, TerraformFailed
 from deploy.checks.tools import Tools
 
-PARLIAMENT = str(Path(__file__).with_name("parliament.yaml"))
-COMPOSE_CHECK = "import compose_spec, sys; compose_spec.PyCompose.from_yaml(open(sys.argv[1]).read()).validate()"
+COMPOSE_CHECK = (
+    "import compose_spec, sys; compose_spec.PyCompose.from_yaml(open(sys.argv[1]).read()).validate()"
+)
 
 
 def lint(report: Report) -> None:
@@ -56,4 +56,6 @@ def _lint_policies(tools: Tools, report: Report) -> None:
     policies["deployer"] = deployment["aws_iam_policy.deployer"]["policy"]
     quiet = {"PYTHONWARNINGS": "ignore"}  # about its own use of pkg_resources
     for program, policy in policies.items():
-        tools.run(f"parliament of {program}.json", "parliament", "--config", PARLIAMENT, given=policy, env=quiet)
+        exceptions = report.root / "deploy" / "checks" / f"parliament-{program}.yaml"
+        config = ("--config", str(exceptions)) if exceptions.exists() else ()
+        tools.run(f"parliament of {program}.json", "parliament", *config, given=policy, env=quiet)

@@ -63,7 +63,9 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "secretsmanager:PutSecretValue": _on("put_secret_value", "SecretId", SecretString="x"),
     "sns:GetTopicAttributes": _on("get_topic_attributes", "TopicArn"),
     "sns:Publish": _on("publish", "TopicArn", Message="x"),
-    "sqs:ChangeMessageVisibility": _on("change_message_visibility", "QueueUrl", VisibilityTimeout=0, **RECEIPT),
+    "sqs:ChangeMessageVisibility": _on(
+        "change_message_visibility", "QueueUrl", VisibilityTimeout=0, **RECEIPT
+    ),
     "sqs:DeleteMessage": _on("delete_message", "QueueUrl", **RECEIPT),
     "sqs:GetQueueAttributes": _on("get_queue_attributes", "QueueUrl", AttributeNames=["QueueArn"]),
     "sqs:ReceiveMessage": _on("receive_message", "QueueUrl", WaitTimeSeconds=0),

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from cloudcoil.models.keda.v1alpha1 import ScaledObject  # type: ignore[import-not-found] # of another environment
-from cloudcoil.models.prometheus_operator.v1 import (  # type: ignore[import-not-found]
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from cloudcoil.models.prometheus_operator.v1 import (
     PrometheusRule,
 )
 

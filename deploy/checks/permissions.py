@@ -1,4 +1,4 @@
-"""Proves the policies: the whole system runs under them, they grant its calls, and nothing else is allowed."""
+"""Proves the policies: the system runs under them, they grant its calls, and nothing else is allowed."""
 
 import asyncio
 import json
@@ -100,5 +100,5 @@ def _compare(allowed: Mapping[Cell, bool], calls: Mapping[str, set[Call]], repor
         else:
             what = "may and never does" if is_allowed else "calls and may not"
             report.problem(f"{cell.program} {what} {cell.action} on {cell.resource}")
-    report.line(f"permissions {proven}/{len(allowed)}: {len(RECORDED)} programs × actions × resources")
+    report.line(f"permissions {proven}/{len(allowed)}: {len(RECORDED)} programs, each action, each resource")
     report.count(permissions=len(allowed), permissions_proven=proven)

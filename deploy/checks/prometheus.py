@@ -55,7 +55,9 @@ def write_tests(table: Path, rules: str) -> dict[str, Any]:
                     "promql_expr_test": [
                         {
                             "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)',
-                            "eval_time": FIRES_AFTER if name.startswith(("below", "at-max", "api-slow")) else "10m",
+                            "eval_time": FIRES_AFTER
+                            if name.startswith(("below", "at-max", "api-slow"))
+                            else "10m",
                             "exp_samples": [{"value": 1 if fires else 0}],
                         }
                     ],

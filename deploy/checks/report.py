@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass
 class Report:
-    """`root` is the checkout; `terraform` the command that stands for Terraform; `record` renews recordings."""
+    """`root` is the checkout, `terraform` the command for Terraform; `record` renews what is recorded."""
 
     root: Path
     terraform: str

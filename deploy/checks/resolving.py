@@ -32,7 +32,6 @@ def _check(environment: str, deployment: Deployment, report: Report) -> None:
             report.problem(f"{environment}: {name}: {problem}")
     agreed = sum(len(task.environment) + len(task.secrets) for task in deployment.tasks.values())
     if len(report.problems) == before:
-        report.line(
-            f"{environment}: wiring agreed {agreed} settings of {len(PROGRAMS)} programs, {len(CHECKS)} checks"
-        )
+        programs, checks = len(PROGRAMS), len(CHECKS)
+        report.line(f"{environment}: wiring agreed {agreed} settings of {programs} programs, {checks} checks")
         report.count(settings_agreed=agreed)

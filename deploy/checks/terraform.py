@@ -1,4 +1,4 @@
-"""Terraform's own answers about a copy of deploy/terraform: is it valid, and what does everything resolve to."""
+"""Terraform's own answers about a copy of deploy/terraform: is it valid, what does it resolve to."""
 
 import json
 import shlex

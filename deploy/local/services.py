@@ -108,8 +108,8 @@ def build_services(
         "producer_api",
         ports.api,
         env=shared
-        | credentials.get("producer_api", CREDENTIALS)
         | {
+            **credentials.get("producer_api", CREDENTIALS),
             "DATABASE_URL": urls.producer,
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(ports.api),

@@ -1,6 +1,6 @@
 """`python -m deploy.migrations`: the migration as a one-off task: schema, logins, connection secrets.
 
-Exit codes: 0 all of it is as this release needs it; 1 it is not, and the next run goes on; 2 invalid settings.
+Exit codes: 0 all of it is as this release needs it; 1 it is not, and the next run goes on; 2 bad settings.
 """
 
 import asyncio

@@ -29,8 +29,8 @@ async def provide_login(
 ) -> None:
     """Make the login, and the secret that holds its URL, what they should be; what is right already stays.
 
-    `address` is all of the URL that follows the password: host:port/name?options. The secret is written before
-    the login has its password: if this ends in between, the next run goes on from the secret.
+    `address` is all of the URL that follows the password: host:port/name?options. The secret is written
+    before the login has its password: if this ends in between, the next run goes on from the secret.
 
     Raises:
         asyncpg.PostgresError, OSError, botocore.exceptions.ClientError: the database or the secret refuses.

@@ -1,9 +1,9 @@
-"""Run the one-off tasks that must succeed before the services change: the migration, then each service's `check`.
+"""Run the tasks that must succeed before the services change: the migration, then each service's `check`.
 
-    python3 gate.py --cluster … --subnets a,b --public-ip ENABLED --run MIGRATION=GROUP --check DEFINITION=GROUP
+    python3 gate.py --cluster … --subnets a,b --public-ip ENABLED --run MIGRATION=GROUP --check SERVICE=GROUP
 
-Each task is given as its definition and its security group. Needs the AWS command line and nothing else; exits
-with 1, the reason and the last lines of the task's log where a task does not end with 0.
+Each task is given as its definition and its security group. Needs the AWS command line and nothing else;
+exits with 1, the reason and the last lines of the task's log where a task does not end with 0.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from typing import Any
 
 TIMEOUT_SECONDS = 900
 POLL_SECONDS = 5
@@ -52,17 +53,16 @@ class Runner:
         self._wait(definition, started["tasks"][0]["taskArn"])
 
     def _wait(self, definition: str, task: str) -> None:
+        cluster = ("--cluster", self._options.cluster)
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < deadline:
-            (found,) = self._aws(
-                "ecs", "describe-tasks", "--cluster", self._options.cluster, "--tasks", task
-            )["tasks"]
-            if found["lastStatus"] == "STOPPED":
-                break
-            time.sleep(POLL_SECONDS)
-        else:
-            self._aws("ecs", "stop-task", "--cluster", self._options.cluster, "--task", task)
-            raise TaskFailed(f"{definition} did not end within {TIMEOUT_SECONDS} s")
+        found: dict[str, Any] = {}
+        while found.get("lastStatus") != "STOPPED":
+            if time.monotonic() > deadline:
+                self._aws("ecs", "stop-task", *cluster, "--task", task)
+                raise TaskFailed(f"{definition} did not end within {TIMEOUT_SECONDS} s")
+            if found:
+                time.sleep(POLL_SECONDS)
+            found = self._aws("ecs", "describe-tasks", *cluster, "--tasks", task)["tasks"][0]
         (container,) = found["containers"]
         if container.get("exitCode") != 0:
             reason = container.get("reason") or found.get("stoppedReason", "")
@@ -81,7 +81,7 @@ class Runner:
             return f"no log in {group}"
         return "\n".join(event["message"] for event in got["events"])
 
-    def _aws(self, *arguments: str) -> dict[str, list[dict[str, str]]] | dict:
+    def _aws(self, *arguments: str) -> Any:  # noqa: ANN401 JSON
         argv = ["aws", *arguments, "--region", self._options.region, "--output", "json"]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode != 0:
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="append", default=[], help="DEFINITION=GROUP, run with `check`")
     options = parser.parse_args(arguments)
     runner = Runner(options)
-    tasks = [(task, []) for task in options.run] + [(task, ["check"]) for task in options.check]
+    tasks = [(task, list[str]()) for task in options.run] + [(task, ["check"]) for task in options.check]
     try:
         for task, command in tasks:
             definition, _, security_group = task.partition("=")

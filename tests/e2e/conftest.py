@@ -1,4 +1,4 @@
-"""The whole system with two workers, as `make demo` starts it, each service under its policy of production."""
+"""The whole system with two workers, as `make demo` starts it, each service under its own policy."""
 
 import os
 from pathlib import Path

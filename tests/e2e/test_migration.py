@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -14,6 +15,11 @@ from deploy.local.provision import REGION
 OWNER_PASSWORD = "pass/wörd@of:the?owner"
 
 
+def ask_for_passwords(rules):
+    trusted = rules.read_text()
+    rules.write_text("host all producer_api,consumer_worker 127.0.0.1/32 scram-sha-256\n" + trusted)
+
+
 @pytest.fixture
 async def guarded_server(tmp_path_factory, unused_port):
     """A PostgreSQL server that asks the services, but not the owner, for their passwords."""
@@ -22,10 +28,7 @@ async def guarded_server(tmp_path_factory, unused_port):
     await server.start()
     connection = await asyncpg.connect(server.dsn())
     try:
-        with open(await connection.fetchval("show hba_file"), "r+") as rules:
-            trusted = rules.read()
-            rules.seek(0)
-            rules.write("host all producer_api,consumer_worker 127.0.0.1/32 scram-sha-256\n" + trusted)
+        ask_for_passwords(Path(await connection.fetchval("show hba_file")))
         await connection.execute("select pg_reload_conf()")
         await connection.execute("create database retainwise")
     finally:

@@ -1,4 +1,4 @@
-"""The calls that a good day does not make: each is made once, by the code that makes it, under its own policy."""
+"""Calls that a good day does not make: each is made once, by the code that makes it, under its policy."""
 
 import asyncio
 import hashlib
@@ -15,6 +15,7 @@ from consumer_worker.errors import StorageUnavailable
 from consumer_worker.objects import PART_BYTES, RETRY_SECONDS
 from consumer_worker.objects import Objects as WorkerObjects
 from consumer_worker.sqs.queue import Entry, SqsQueue, client_config
+from deploy.local.errors import LocalStackError
 from deploy.local.provision import CREDENTIALS, REGION, Names
 from producer_api.objects import PART_BYTES as UPLOAD_PART_BYTES
 from producer_api.objects import Objects as ProducerObjects
@@ -171,6 +172,14 @@ async def test_worker_parks_what_it_cannot_read_and_settles_what_was_parked(stac
     await wait_until_decided(stack, "worker", "sqs:SendMessage", stack.arns["dead_letter_queue_arn"])
     await sqs.send_message(QueueUrl=dlq_url, MessageBody=body)
     await wait_until_decided(stack, "worker", "sqs:DeleteMessage", stack.arns["dead_letter_queue_arn"])
+
+
+async def test_service_with_the_other_role_refuses_to_start_and_names_what_it_lacks(stack):
+    producer, worker = await stack.build_swapped_services()
+    with pytest.raises(LocalStackError, match=r"needs sqs:GetQueueAttributes|needs sns:GetTopicAttributes"):
+        await producer.start()
+    with pytest.raises(LocalStackError, match=r"needs sqs:GetQueueAttributes on \S+-dlq"):
+        await worker.start()
 
 
 async def test_nothing_that_a_service_calls_is_denied(stack, http):

@@ -1,4 +1,4 @@
-"""The emulator with IAM enforced, and a user in it for each program, with the program's policy of production."""
+"""The emulator with IAM enforced, and in it a user for each program with its policy of production."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -86,15 +86,21 @@ async def create_secrets(endpoint_url: str) -> dict[str, str]:
         }
 
 
-async def create_users(endpoint_url: str, arns: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Create a user for each program, and return their credentials by program, as the SDK's variables."""
+async def create_users(
+    endpoint_url: str, arns: Mapping[str, str], prefix: str = ""
+) -> dict[str, dict[str, str]]:
+    """Create a user for each program, and return their credentials by program, as the SDK's variables.
+
+    `prefix` begins the users' names: each run with the same one needs an emulator of its own.
+    """
     credentials = {}
     async with open_operator_client("iam", endpoint_url) as iam:
         for program in PROGRAMS:
             policy = Template((POLICIES / f"{program}.json").read_text("utf-8")).substitute(arns)
-            await iam.create_user(UserName=program)
-            await iam.put_user_policy(UserName=program, PolicyName="calls", PolicyDocument=policy)
-            key = (await iam.create_access_key(UserName=program))["AccessKey"]
+            user = prefix + program
+            await iam.create_user(UserName=user)
+            await iam.put_user_policy(UserName=user, PolicyName="calls", PolicyDocument=policy)
+            key = (await iam.create_access_key(UserName=user))["AccessKey"]
             credentials[program] = {
                 "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
                 "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],

@@ -1,7 +1,7 @@
 """Runs the emulator with IAM enforced, and writes each of its decisions to a file, a JSON array a line.
 
-It runs in the emulator's own environment, and the file's name is in the variable DECISIONS. A line is: access key,
-action, resource, whether it was allowed.
+It runs in the emulator's own environment, and the file's name is in the variable DECISIONS. A line is: access
+key, action, resource, whether it was allowed.
 """
 
 import json
@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ministack.core import iam_evaluator  # type: ignore[import-not-found] # of another environment
+from ministack.core import iam_evaluator
 
 _decide = iam_evaluator.enforce
 _decisions = Path(os.environ["DECISIONS"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 open to the end
 
 
 def _enforce(
-    access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **context: Any
+    access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **context: object
 ) -> Any:  # noqa: ANN401 the emulator's own types
     # On AWS a batch has no action of its own: SendMessageBatch is sqs:SendMessage.
     action = action.removesuffix("Batch")

@@ -1,7 +1,9 @@
 """The local stack in which each service may do what its policy grants, and nothing else."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.checks.enforced.emulator import (
@@ -12,8 +14,10 @@ from deploy.checks.enforced.emulator import (
     local_arns,
     read_decisions,
 )
+from deploy.local.database import database_urls
 from deploy.local.ports import Ports
 from deploy.local.provision import Names
+from deploy.local.services import Service, build_services
 from deploy.local.stack import Stack
 
 USERS = {"producer_api": "producer", "consumer_worker": "worker"}
@@ -56,6 +60,17 @@ class EnforcedStack(Stack):
         names = {keys["AWS_ACCESS_KEY_ID"]: program for program, keys in self.credentials.items()}
         legend = json.dumps({"programs": names, "arns": self.arns})
         self.decisions.with_suffix(".legend.json").write_text(legend, "utf-8")
+
+    async def build_swapped_services(self) -> list[Service]:
+        """Return services like those that run, but each with a user that has the other's policy."""
+        users = await create_users(self._emulator.endpoint_url, self.arns, prefix="swapped-")
+        credentials = {"producer_api": users["worker"], "consumer_worker": users["producer"]}
+        folder = self.folder / "swapped"
+        await asyncio.to_thread((folder / "scratch").mkdir, parents=True, exist_ok=True)
+        free = Ports.free(1)
+        ports = replace(self.ports, api=free.api, workers=free.workers)
+        urls = database_urls(self._server)
+        return build_services(ports, self.issuer, self._provisioned, urls, folder, credentials)
 
     def decided(self, program: str) -> Iterator[Decision]:
         """Yield the decisions about one program so far."""
