@@ -35,6 +35,8 @@ class Service:
 
     def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
         self.name = name
+        self.module = module
+        self.env = env
         self.url = f"http://{HOST}:{port}"
         self.child = Child(
             name,

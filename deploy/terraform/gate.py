@@ -16,6 +16,7 @@ from typing import Any
 TIMEOUT_SECONDS = 900
 POLL_SECONDS = 5
 LOG_LINES = 20
+CHECK = ["check", "--permissions"]
 
 
 class TaskFailed(Exception):
@@ -104,7 +105,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="append", default=[], help="DEFINITION=GROUP, run with `check`")
     options = parser.parse_args(arguments)
     runner = Runner(options)
-    tasks = [(task, list[str]()) for task in options.run] + [(task, ["check"]) for task in options.check]
+    tasks = [(task, list[str]()) for task in options.run] + [(task, CHECK) for task in options.check]
     try:
         for task, command in tasks:
             definition, _, security_group = task.partition("=")

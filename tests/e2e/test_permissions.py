@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -15,7 +16,9 @@ from consumer_worker.errors import StorageUnavailable
 from consumer_worker.objects import PART_BYTES, RETRY_SECONDS
 from consumer_worker.objects import Objects as WorkerObjects
 from consumer_worker.sqs.queue import Entry, SqsQueue, client_config
+from deploy.checks.enforced.stack import USERS
 from deploy.local.errors import LocalStackError
+from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION, Names
 from producer_api.objects import PART_BYTES as UPLOAD_PART_BYTES
 from producer_api.objects import Objects as ProducerObjects
@@ -174,8 +177,50 @@ async def test_worker_parks_what_it_cannot_read_and_settles_what_was_parked(stac
     await wait_until_decided(stack, "worker", "sqs:DeleteMessage", stack.arns["dead_letter_queue_arn"])
 
 
+async def check(service):
+    """Run `check --permissions` of a service, as the deployment's gate does; return its exit code and log."""
+    child = Child(
+        "check",
+        [sys.executable, "-P", "-m", service.module, "check", "--permissions"],
+        env=service.env,
+        log=service.child.log,
+    )
+    await child.start()
+    return await child.wait(), service.child.log.read_text()
+
+
+async def test_check_passes_under_the_own_policy(stack):
+    for service in await stack.build_services("own", USERS):
+        code, log = await check(service)
+        assert code == 0, log
+
+
+async def test_check_names_each_permission_that_is_missing_or_too_much(stack):
+    changes = {
+        '"s3:AbortMultipartUpload", ': "",
+        '"sns:Publish"': '"sns:GetTopicAttributes"',
+        '"s3:GetObject", "s3:GetObjectVersion"': '"s3:GetObject"',
+        '"sqs:GetQueueAttributes", "sqs:SendMessage"': '"sqs:GetQueueAttributes", "sqs:ReceiveMessage"',
+    }
+    producer, worker = await stack.build_services("changed", USERS, changes)
+    code, log = await check(producer)
+    assert code == 1
+    for complaint in (
+        "sqs:SendMessage on http",
+        "sns:Publish on arn",
+        "s3:AbortMultipartUpload on retainwise-files/uploads/* is missing",
+        "/retainwise-predictions is granted and must not be",
+    ):
+        assert complaint in log
+    code, log = await check(worker)
+    assert code == 1
+    assert "s3:GetObjectVersion on retainwise-files/uploads/* is missing" in log
+    assert "s3:AbortMultipartUpload on retainwise-files/results/* is missing" in log
+
+
 async def test_service_with_the_other_role_refuses_to_start_and_names_what_it_lacks(stack):
-    producer, worker = await stack.build_swapped_services()
+    swapped = {"producer_api": "worker", "consumer_worker": "producer"}
+    producer, worker = await stack.build_services("swapped", swapped)
     with pytest.raises(LocalStackError, match=r"needs sqs:GetQueueAttributes|needs sns:GetTopicAttributes"):
         await producer.start()
     with pytest.raises(LocalStackError, match=r"needs sqs:GetQueueAttributes on \S+-dlq"):

@@ -87,16 +87,19 @@ async def create_secrets(endpoint_url: str) -> dict[str, str]:
 
 
 async def create_users(
-    endpoint_url: str, arns: Mapping[str, str], prefix: str = ""
+    endpoint_url: str, arns: Mapping[str, str], prefix: str = "", changes: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
     """Create a user for each program, and return their credentials by program, as the SDK's variables.
 
-    `prefix` begins the users' names: each run with the same one needs an emulator of its own.
+    `prefix` begins the users' names, which may not be there yet; `changes` replaces texts in their policies.
     """
     credentials = {}
     async with open_operator_client("iam", endpoint_url) as iam:
         for program in PROGRAMS:
-            policy = Template((POLICIES / f"{program}.json").read_text("utf-8")).substitute(arns)
+            text = (POLICIES / f"{program}.json").read_text("utf-8")
+            for old, new in (changes or {}).items():
+                text = text.replace(old, new)
+            policy = Template(text).substitute(arns)
             user = prefix + program
             await iam.create_user(UserName=user)
             await iam.put_user_policy(UserName=user, PolicyName="calls", PolicyDocument=policy)

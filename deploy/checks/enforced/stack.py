@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,11 +61,16 @@ class EnforcedStack(Stack):
         legend = json.dumps({"programs": names, "arns": self.arns})
         self.decisions.with_suffix(".legend.json").write_text(legend, "utf-8")
 
-    async def build_swapped_services(self) -> list[Service]:
-        """Return services like those that run, but each with a user that has the other's policy."""
-        users = await create_users(self._emulator.endpoint_url, self.arns, prefix="swapped-")
-        credentials = {"producer_api": users["worker"], "consumer_worker": users["producer"]}
-        folder = self.folder / "swapped"
+    async def build_services(
+        self, name: str, users: Mapping[str, str], changes: Mapping[str, str] | None = None
+    ) -> list[Service]:
+        """Return an API and a worker beside those that run, each with a new user.
+
+        `users` names the program whose policy each service has; `changes` replaces texts in the policies.
+        """
+        made = await create_users(self._emulator.endpoint_url, self.arns, f"{name}-", changes or {})
+        credentials = {service: made[program] for service, program in users.items()}
+        folder = self.folder / name
         await asyncio.to_thread((folder / "scratch").mkdir, parents=True, exist_ok=True)
         free = Ports.free(1)
         ports = replace(self.ports, api=free.api, workers=free.workers)
