@@ -34,4 +34,4 @@ def _check(environment: str, deployment: Deployment, report: Report) -> None:
     if len(report.problems) == before:
         programs, checks = len(PROGRAMS), len(CHECKS)
         report.line(f"{environment}: wiring agreed {agreed} settings of {programs} programs, {checks} checks")
-        report.count(settings_agreed=agreed)
+        report.count(settings_agreed=agreed, alarms=len(deployment.alarm_table["alarms"]))

@@ -59,9 +59,10 @@ def alarms_reach_someone(deployment: Deployment) -> Iterator[str]:
     for notification in deployment["aws_budgets_budget.month"]["notification"]:
         if topic not in notification["subscriber_sns_topic_arns"]:
             yield "the budget tells nobody"
-    (statement,) = json.loads(deployment["aws_sns_topic_policy.alerts"]["policy"])["Statement"]
+    statements = json.loads(deployment["aws_sns_topic_policy.alerts"]["policy"])["Statement"]
+    senders = [sender for statement in statements for sender in as_list(statement["Principal"]["Service"])]
     for sender in ("cloudwatch", "events", "budgets"):
-        if f"{sender}.amazonaws.com" not in as_list(statement["Principal"]["Service"]):
+        if f"{sender}.amazonaws.com" not in senders:
             yield f"{sender} may not publish to the alerts' topic"
     if not any(values["topic_arn"] == topic for _, values in deployment.all_of("aws_sns_topic_subscription")):
         yield "nobody subscribes to the alerts' topic"
