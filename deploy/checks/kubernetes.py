@@ -13,10 +13,9 @@ from deploy.checks.deployment import PROGRAMS
 from deploy.checks.prometheus import rows, write_rule, write_tests
 from deploy.checks.report import Report
 from deploy.checks.tools import Tools
+from producer_api.server import ABORT_SECONDS, ANSWER_SECONDS
 
 CUSTOM = frozenset({"ScaledObject", "PrometheusRule"})
-STOP_SECONDS = {"producer": 115, "worker": 110}
-"""How long each may take to stop: see `tasks_have_time_to_stop` in wiring.py."""
 
 
 def check_kubernetes(report: Report) -> None:
@@ -28,10 +27,10 @@ def check_kubernetes(report: Report) -> None:
     elif rule.read_text("utf-8") != written:
         report.problem(f"{rule.name} is not what alarms.json says: run with --only kubernetes --record")
     tools = Tools(report)
-    if not tools.ready or (manifests := _build(report)) is None:
+    if not tools.ready or (manifests := build_manifests(report)) is None:
         return
     _check_schemas(manifests, tools, report)
-    problems = list(_check_settings(manifests))
+    problems = list(check_pods(manifests))
     for problem in problems:
         report.problem(f"kubernetes: {problem}")
     if not problems:
@@ -39,7 +38,7 @@ def check_kubernetes(report: Report) -> None:
     _test_rules(report)
 
 
-def _build(report: Report) -> list[dict[str, Any]] | None:
+def build_manifests(report: Report) -> list[dict[str, Any]] | None:
     """Return all resources as kubectl's kustomize makes them; None if it cannot."""
     folder = report.root / "deploy" / "kubernetes" / "keda"
     if not shutil.which("kubectl"):
@@ -63,35 +62,59 @@ def _check_schemas(manifests: list[dict[str, Any]], tools: Tools, report: Report
     tools.run("round trip of KEDA's and Prometheus's resources", "python", str(round_trip), str(custom))
 
 
-def _check_settings(manifests: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield where a pod is not given what its program needs, or is given what it does not read."""
-    maps = {each["metadata"]["name"]: each["data"] for each in manifests if each["kind"] == "ConfigMap"}
-    deployments = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Deployment"}
+def check_pods(manifests: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield where a pod is not given what its program needs, or would be treated badly."""
+    maps = {_name(each): each["data"] for each in manifests if each["kind"] == "ConfigMap"}
+    pods = {
+        _name(each): each["spec"]["template"]["spec"] for each in manifests if each["kind"] == "Deployment"
+    }
     for program in ("producer", "worker"):
-        pod = deployments[program]["spec"]["template"]["spec"]
-        model = PROGRAMS[program]
-        for container in (*pod["initContainers"], *pod["containers"]):
-            given = _given(container, maps)
-            known = {name.upper() for name in model.model_fields}
-            for name in sorted(given - known):
-                yield f"{program} is given {name}, which it does not read"
-            for name, field in model.model_fields.items():
-                if field.is_required() and name.upper() not in given:
-                    yield f"{program} needs {name.upper()} and is not given it"
-            if "@sha256:" not in container["image"]:
-                yield f"{program}: {container['image']} is not by digest"
-        (main,) = pod["containers"]
+        for container in (*pods[program]["initContainers"], *pods[program]["containers"]):
+            yield from _check_container(program, container, _given(container, maps))
+        (main,) = pods[program]["containers"]
         if main["livenessProbe"]["httpGet"]["path"] != "/livez":
             yield f"{program}: its liveness probe does not ask for /livez"
-        if pod["terminationGracePeriodSeconds"] <= STOP_SECONDS[program]:
-            yield f"{program} is killed before it had {STOP_SECONDS[program]} s to stop"
+        needed = _stop_seconds(program, _given(main, maps))
+        if pods[program]["terminationGracePeriodSeconds"] <= needed:
+            yield f"{program} is killed before it had {needed:.0f} s to stop"
 
 
-def _given(container: Mapping[str, Any], maps: Mapping[str, Mapping[str, str]]) -> set[str]:
-    names = {variable["name"] for variable in container.get("env", ())}
+def _check_container(program: str, container: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
+    fields = {name.upper(): field for name, field in PROGRAMS[program].model_fields.items()}
+    for name in sorted(given.keys() - fields.keys()):
+        yield f"{program} is given {name}, which it does not read"
+    for name, field in fields.items():
+        if field.is_required() and name not in given:
+            yield f"{program} needs {name} and is not given it"
+    if "@sha256:" not in container["image"]:
+        yield f"{program}: {container['image']} is not by digest"
+
+
+def _given(container: Mapping[str, Any], maps: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the variables of a container; one from a secret has no value here."""
+    given = {variable["name"]: variable.get("value", "") for variable in container.get("env", ())}
     for source in container.get("envFrom", ()):
-        names |= maps[source["configMapRef"]["name"]].keys()
-    return names
+        given |= maps[source["configMapRef"]["name"]]
+    return given
+
+
+def _stop_seconds(program: str, given: Mapping[str, str]) -> float:
+    """Return how long a program may take to stop."""
+    fields = PROGRAMS[program].model_fields
+
+    def value(name: str) -> float:
+        return float(given.get(name.upper(), fields[name].default))
+
+    if program == "producer":
+        return (
+            value("shutdown_delay_seconds") + value("shutdown_grace_seconds") + ABORT_SECONDS + ANSWER_SECONDS
+        )
+    return value("shutdown_grace_seconds")
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    name: str = resource["metadata"]["name"]
+    return name
 
 
 def _test_rules(report: Report) -> None:
