@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-from consumer_worker.settings import Settings as WorkerSettings
 from deploy.checks.deployment import Deployment
+from deploy.checks.wiring.given import producer_settings, worker_settings
 from deploy.checks.wiring.registry import check
-from producer_api.settings import Settings as ProducerSettings
 from producer_api.store import BACKGROUND_LIMITS, PROBE_LIMITS, READ_LIMITS, WRITE_LIMITS
 
 SCRATCH_SHARE = 5
 """Times the largest upload, for each message handled at once: the upload, its parts and the results."""
 
 UPLOAD_MEMORY_MB = 35
-
 BASE_MEMORY_MB = 500
 """Of the API: for each concurrent upload, and for all the rest."""
 
@@ -26,21 +24,13 @@ WORKER_CONNECTIONS = 10
 @check
 def scratch_has_room(deployment: Deployment) -> Iterator[str]:
     """A worker's scratch folder holds five times the largest upload for each message it handles at once."""
-    producer, task = deployment.tasks["producer"], deployment.tasks["worker"]
-    largest = int(
-        producer.environment.get("MAX_UPLOAD_BYTES", _default(ProducerSettings, "max_upload_bytes"))
-    )
-    messages = int(
-        task.environment.get("MAX_CONCURRENT_MESSAGES", _default(WorkerSettings, "max_concurrent_messages"))
-    )
+    task, settings = deployment.tasks["worker"], worker_settings(deployment)
+    needed = SCRATCH_SHARE * producer_settings(deployment).max_upload_bytes * settings.max_concurrent_messages
     room = task.definition["ephemeral_storage"][0]["size_in_gib"] << 30
-    if room < SCRATCH_SHARE * largest * messages:
-        yield (
-            f"the worker has {room >> 30} GiB of scratch; {messages} files of {largest / 2**30:.1f} GiB "
-            f"may take {SCRATCH_SHARE * largest * messages / 2**30:.0f} GiB"
-        )
+    if room < needed:
+        yield f"the worker has {room >> 30} GiB of scratch, and its files may take {needed / 2**30:.0f} GiB"
     mounted = {point["containerPath"]: point for point in task.container["mountPoints"]}
-    folder = task.environment.get("SCRATCH_DIRECTORY", "/tmp")  # noqa: S108 the system's default
+    folder = settings.scratch_directory or "/tmp"  # noqa: S108 the system's default
     if folder not in mounted or mounted[folder]["readOnly"]:
         yield f"the worker's scratch folder {folder} cannot be written to"
 
@@ -48,11 +38,9 @@ def scratch_has_room(deployment: Deployment) -> Iterator[str]:
 @check
 def memory_has_room(deployment: Deployment) -> Iterator[str]:
     """A task of the API has the memory that its concurrent uploads may take."""
-    task = deployment.tasks["producer"]
-    uploads = int(
-        task.environment.get("MAX_CONCURRENT_UPLOADS", _default(ProducerSettings, "max_concurrent_uploads"))
-    )
-    needed, given = uploads * UPLOAD_MEMORY_MB + BASE_MEMORY_MB, int(task.definition["memory"])
+    uploads = producer_settings(deployment).max_concurrent_uploads
+    needed = uploads * UPLOAD_MEMORY_MB + BASE_MEMORY_MB
+    given = int(deployment.tasks["producer"].definition["memory"])
     if given < needed:
         yield f"the API has {given} MiB of memory; {uploads} uploads may take {needed}"
 
@@ -64,15 +52,9 @@ def connections_fit(deployment: Deployment) -> Iterator[str]:
         "producer": sum(
             limits.connections for limits in (READ_LIMITS, WRITE_LIMITS, BACKGROUND_LIMITS, PROBE_LIMITS)
         ),
-        "worker": min(
-            WORKER_CONNECTIONS, int(deployment.tasks["worker"].environment["MAX_CONCURRENT_MESSAGES"]) + 1
-        ),
+        "worker": min(WORKER_CONNECTIONS, worker_settings(deployment).max_concurrent_messages + 1),
     }
     needed = OTHER_CONNECTIONS + sum(deployment.max_tasks(name) * count for name, count in each.items())
     limit = int(deployment.database_parameter("max_connections"))
     if needed > limit:
         yield f"all tasks together may open {needed} connections, and the database takes {limit}"
-
-
-def _default(model: type[ProducerSettings] | type[WorkerSettings], name: str) -> int:
-    return int(model.model_fields[name].default)
