@@ -11,6 +11,7 @@ import sys
 
 import structlog
 
+from consumer_worker.allocator import limit_arenas
 from consumer_worker.errors import SideTaskFailed, StartRefused
 from consumer_worker.logs import configure_logs
 from consumer_worker.permissions import prove_permissions
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
         print(f"consumer_worker cannot start:\n{error}", file=sys.stderr)  # noqa: T201 no log level yet
         return 2
     configure_logs(settings.log_level)
+    limit_arenas()
     try:
         if arguments:
             asyncio.run(_check(settings, permissions="--permissions" in arguments))

@@ -5,17 +5,23 @@ from aiohttp import web
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from prometheus_client import CollectorRegistry
 
-from producer_api import health, models, predictions, resources
-from producer_api.admission import UPLOAD_GATE, UploadGate, close_when_draining
-from producer_api.auth import authenticate
-from producer_api.cors import allow_origins
-from producer_api.errors import answer_problems
+from producer_api import health, resources
+from producer_api.http.admission import UPLOAD_GATE, UploadGate, close_when_draining
+from producer_api.http.auth import authenticate
+from producer_api.http.cors import allow_origins
+from producer_api.http.problems import answer_problems
+from producer_api.http.route import Route
+from producer_api.models.handlers import ROUTES as MODELS
+from producer_api.predictions.handlers import ROUTES as PREDICTIONS
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, hide_software, observe_requests
-from producer_api.uploads import defer_continue
 
 MAX_REQUEST_BODY_BYTES = 65_536
 """A safety limit: no handler reads a whole body into memory. Uploads are limited by `MAX_UPLOAD_BYTES`."""
+
+
+ROUTES: tuple[Route, ...] = (*PREDICTIONS, *MODELS, *health.ROUTES)
+"""Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
 
 
 def create_app(
@@ -27,7 +33,7 @@ def create_app(
             allow_origins(settings.cors_allowed_origins),
             observe_requests,
             answer_problems,
-            authenticate,
+            authenticate(frozenset(route.path for route in ROUTES if route.public)),
         ],
         client_max_size=MAX_REQUEST_BODY_BYTES,
     )
@@ -38,18 +44,5 @@ def create_app(
     app[health.REGISTRY] = registry
     app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
     app.cleanup_ctx.extend([*resources.CHECKED_AT_START, *resources.RUNNING])
-    app.add_routes(
-        [
-            web.post(
-                "/v1/predictions",
-                predictions.create_prediction,
-                expect_handler=defer_continue,
-            ),
-            web.get("/v1/predictions/{prediction_id}", predictions.get_prediction),
-            web.get("/v1/predictions/{prediction_id}/result", predictions.get_result),
-            web.get("/v1/models", models.list_models),
-            web.get("/livez", health.livez),
-            web.get("/readyz", health.readyz),
-        ]
-    )
+    app.add_routes(route.definition for route in ROUTES)
     return app

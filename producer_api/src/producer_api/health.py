@@ -13,11 +13,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from producer_api import SERVICE
-from producer_api.admission import UPLOAD_GATE
-from producer_api.auth import VERIFIER
+from producer_api.database import DATABASE
+from producer_api.http.admission import UPLOAD_GATE
+from producer_api.http.auth import VERIFIER
+from producer_api.http.route import Route
 from producer_api.objects import OBJECTS
-from producer_api.outbox import OUTBOX
-from producer_api.store import STORE
+from producer_api.outbox.relay import OUTBOX
 from retainwise_contracts.health import Check, Health, HealthState
 
 PROBE_SECONDS = 2.0
@@ -157,7 +158,7 @@ def _check(name: str, failed: bool, state: HealthState, detail: str) -> Check:
 
 def create_probes(app: web.Application) -> Probes:
     """Build the probes of what the API cannot work without."""
-    return Probes({"database": app[STORE].read_schema_revision, "storage": app[OBJECTS].probe})
+    return Probes({"database": app[DATABASE].read_schema_revision, "storage": app[OBJECTS].probe})
 
 
 def _say(health: Health) -> web.Response:
@@ -175,3 +176,9 @@ def _answer(health: Health, body: bytes) -> web.Response:
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+ROUTES = (
+    Route("GET", "/livez", livez, "Whether the process is alive.", public=True),
+    Route("GET", "/readyz", readyz, "Whether requests can be served.", public=True),
+)

@@ -20,19 +20,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
-from producer_api.auth import VERIFIER, TokenVerifier, open_issuer_session
+from producer_api.database import DATABASE, SCHEMA_REVISION, Database, DatabaseUnavailable, open_pools
 from producer_api.errors import StartRefused
 from producer_api.health import PROBES, create_probes
-from producer_api.key_set import KeysUnavailable
-from producer_api.models import MODELS, Models
+from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
+from producer_api.http.key_set import KeysUnavailable
+from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
-from producer_api.outbox import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
+from producer_api.outbox.relay import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
+from producer_api.outbox.store import OutboxStore
+from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
-from producer_api.store import SCHEMA_REVISION, STORE, DatabaseUnavailable, Store, open_pools
-from producer_api.sweep import OrphanSweep
 from producer_api.telemetry import METRICS
-from producer_api.uploads import INSPECTOR_THREADS, INSPECTORS
+from producer_api.uploads.receive import INSPECTOR_THREADS, INSPECTORS
+from producer_api.uploads.store import UploadStore
+from producer_api.uploads.sweep import OrphanSweep
 from retainwise_contracts.logs import StartupEvent
 
 if TYPE_CHECKING:
@@ -100,11 +103,11 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
     address = database_address(url)
     async with AsyncExitStack() as stack:
         try:
-            store = Store(await stack.enter_async_context(open_pools(url)))
+            database = Database(await stack.enter_async_context(open_pools(url)))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
             raise StartRefused(describe_database_error(error, address)) from error
         try:
-            revision = await store.read_schema_revision()
+            revision = await database.read_schema_revision()
         except (asyncpg.PostgresError, DatabaseUnavailable) as error:
             raise StartRefused(
                 f"the database at {address} has no readable schema: run the migrations ({_describe(error)})"
@@ -115,7 +118,8 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
                 f"{SCHEMA_REVISION}: run the migrations"
             )
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
-        app[STORE] = store
+        app[DATABASE] = database
+        app[PREDICTIONS] = PredictionStore(database)
         yield
 
 
@@ -195,14 +199,15 @@ async def open_verifier(app: web.Application) -> AsyncIterator[None]:
 async def run_outbox(app: web.Application) -> AsyncIterator[None]:
     """Relay the outbox for as long as the API runs."""
     settings = app[SETTINGS]
+    store = OutboxStore(app[DATABASE])
     senders = (
         QueueSender(app[QUEUE], settings.predictions_queue_url),
         TopicSender(app[TOPIC], settings.prediction_events_topic_arn),
     )
     relays = tuple(
-        OutboxRelay(app[STORE], sender, app[METRICS], paused=not settings.enable_sqs) for sender in senders
+        OutboxRelay(store, sender, app[METRICS], paused=not settings.enable_sqs) for sender in senders
     )
-    outbox = OutboxTasks(app[STORE], relays, app[METRICS])
+    outbox = OutboxTasks(store, relays, app[METRICS])
     if not settings.enable_sqs:
         log.warning("sending_paused", setting="ENABLE_SQS")
     app[OUTBOX] = outbox
@@ -223,7 +228,7 @@ async def run_probes(app: web.Application) -> AsyncIterator[None]:
 async def run_sweep(app: web.Application) -> AsyncIterator[None]:
     """Delete orphan uploads for as long as the API runs."""
     age_seconds = app[SETTINGS].orphan_age_seconds
-    sweep = OrphanSweep(app[STORE], app[OBJECTS], app[METRICS], age_seconds=age_seconds)
+    sweep = OrphanSweep(UploadStore(app[DATABASE]), app[OBJECTS], app[METRICS], age_seconds=age_seconds)
     async with _running(sweep.run(), "orphan_sweep"):
         yield
 

@@ -7,11 +7,11 @@ from collections.abc import Coroutine
 import structlog
 from aiohttp import web
 
-from producer_api.admission import UPLOAD_GATE
 from producer_api.app import create_app
-from producer_api.connections import Connections, Site, allowed_connections, report_loop_errors
 from producer_api.errors import StartRefused
 from producer_api.health import create_admin_app
+from producer_api.http.admission import UPLOAD_GATE
+from producer_api.http.connections import Connections, Site, allowed_connections, report_loop_errors
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
 from retainwise_contracts.logs import StartupEvent

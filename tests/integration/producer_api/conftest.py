@@ -17,8 +17,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from producer_api.app import create_app
-from producer_api.connections import Connections, Site
 from producer_api.health import create_admin_app
+from producer_api.http.connections import Connections, Site
 from producer_api.server import create_runner
 from producer_api.settings import Settings
 from producer_api.telemetry import METRICS

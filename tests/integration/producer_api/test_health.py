@@ -1,9 +1,9 @@
 """`/readyz` and `/livez` report what is unavailable: each thing the API needs is removed in turn."""
 
-from producer_api.auth import VERIFIER
-from producer_api.key_set import KeysUnavailable
-from producer_api.outbox import OUTBOX
-from producer_api.store import STORE
+from producer_api.database import DATABASE
+from producer_api.http.auth import VERIFIER
+from producer_api.http.key_set import KeysUnavailable
+from producer_api.outbox.relay import OUTBOX
 
 
 async def read_health(api, path="/readyz"):
@@ -39,7 +39,7 @@ async def test_readyz_names_each_missing_resource(api, customers, aws, s3, sqs, 
     assert await read_health(api) == (200, degraded)
     assert await read_health(api, "/livez") == (200, {})
 
-    await api.app[STORE]._pools.probe.close()
+    await api.app[DATABASE].pools.probe.close()
 
     async def database_failed():
         return await read_health(api) == (503, degraded | {"database": "failed"})

@@ -10,7 +10,8 @@ import structlog
 from aiobotocore.config import AioConfig
 from prometheus_client import CollectorRegistry
 
-from producer_api.outbox import (
+from producer_api.database import Database, open_pools
+from producer_api.outbox.relay import (
     RETENTION_SECONDS,
     BatchRefused,
     DestinationUnavailable,
@@ -18,7 +19,7 @@ from producer_api.outbox import (
     QueueSender,
     TopicSender,
 )
-from producer_api.store import Store, open_pools
+from producer_api.outbox.store import OutboxStore
 from producer_api.telemetry import ApiMetrics
 
 REQUESTED = "retainwise.prediction.requested.v1"
@@ -29,7 +30,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 async def store(database):
     """The outbox as the producer's role sees it."""
     async with open_pools(database.producer) as pools:
-        yield Store(pools)
+        yield OutboxStore(Database(pools))
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ async def test_relay_waits_for_an_outage_to_end(create_relay, owner, aws, unused
 
 
 async def test_relay_reports_an_unavailable_database_without_a_traceback(create_relay, store, until):
-    await store._pools.background.close()
+    await store._database.pools.background.close()
     relay = create_relay()
 
     async def reported() -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from producer_api.store import STORE, open_pools
+from producer_api.database import DATABASE, open_pools
 from tests.conftest import figure
 
 MAX_READ_P99_SECONDS = 0.3
@@ -111,7 +111,7 @@ async def test_waiting_uploads_do_not_delay_reads(start_api, customers, record_p
     async with start_api() as api:
         status, prediction = await api.post(customers)
         assert status == 202
-        pool = api.app[STORE]._pools.writes
+        pool = api.app[DATABASE].pools.writes
         async with pool.connection(30), pool.connection(30), pool.connection(30):
             waiting = [asyncio.create_task(api.post(customers)) for _ in range(8)]
             seconds = []
@@ -129,7 +129,7 @@ async def test_waiting_uploads_do_not_delay_reads(start_api, customers, record_p
 
 async def test_full_pool_is_overload_and_not_an_outage(start_api):
     async with start_api() as api:
-        pool = api.app[STORE]._pools.reads
+        pool = api.app[DATABASE].pools.reads
         path = "/v1/predictions/00000000-0000-0000-0000-000000000000"
 
         async def hold():

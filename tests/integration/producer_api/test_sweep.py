@@ -4,10 +4,11 @@ import uuid
 
 import pytest
 
+from producer_api.database import DATABASE
 from producer_api.objects import OBJECTS
-from producer_api.store import STORE
-from producer_api.sweep import OrphanSweep
 from producer_api.telemetry import METRICS
+from producer_api.uploads.store import UploadStore
+from producer_api.uploads.sweep import OrphanSweep
 
 
 @pytest.fixture
@@ -15,7 +16,9 @@ def create_sweep(api):
     """A function that makes a sweep for objects of at least this age."""
 
     def create(age_seconds):
-        return OrphanSweep(api.app[STORE], api.app[OBJECTS], api.app[METRICS], age_seconds=age_seconds)
+        return OrphanSweep(
+            UploadStore(api.app[DATABASE]), api.app[OBJECTS], api.app[METRICS], age_seconds=age_seconds
+        )
 
     return create
 
@@ -50,7 +53,7 @@ async def test_sweep_deletes_only_old_uploads_without_a_row(api, create_sweep, c
 async def test_one_replica_sweeps_at_a_time(api, create_sweep, s3, aws, owner):
     key = f"uploads/acme/{uuid.uuid4()}.csv"
     await s3.put_object(Bucket=aws.bucket, Key=key, Body=b"x")
-    async with api.app[STORE].lock_sweep() as locked:
+    async with UploadStore(api.app[DATABASE]).lock_sweep() as locked:
         assert locked
         assert await create_sweep(age_seconds=-3_600).sweep() == 0
     assert await create_sweep(age_seconds=-3_600).sweep() == 1

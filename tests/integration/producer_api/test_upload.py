@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 
 from ml_models.intake.dialect import HEAD_BYTES
-from producer_api import uploads
-from producer_api.admission import UPLOAD_GATE
+from producer_api.database import DATABASE
+from producer_api.http.admission import UPLOAD_GATE
 from producer_api.objects import PART_BYTES
-from producer_api.store import STORE
+from producer_api.uploads import receive as uploads
 from retainwise_contracts.codec import decode
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
@@ -292,7 +292,7 @@ async def test_unavailable_storage_and_database_are_reported(api, customers, aws
     status, problem = await api.post(customers)
     assert (status, problem["code"]) == (503, "storage_unavailable")
     assert problem["detail"] == "The file storage cannot be reached. Try again in a few seconds."
-    await api.app[STORE]._pools.reads.close()
+    await api.app[DATABASE].pools.reads.close()
     status, problem = await api.get("/v1/predictions/00000000-0000-0000-0000-000000000000")
     assert (status, problem["code"]) == (503, "database_unavailable")
     assert problem["detail"] == "The database cannot be reached. Try again in a few seconds."

@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from producer_api.auth import COOL_DOWN_SECONDS, MAX_KEY_SET_BYTES, TokenVerifier, open_issuer_session
-from producer_api.errors import TokenInvalid
-from producer_api.key_set import KeysUnavailable, read_keys
+from producer_api.http.auth import COOL_DOWN_SECONDS, MAX_KEY_SET_BYTES, TokenVerifier, open_issuer_session
+from producer_api.http.errors import TokenInvalid
+from producer_api.http.key_set import KeysUnavailable, read_keys
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

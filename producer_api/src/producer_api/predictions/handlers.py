@@ -8,14 +8,15 @@ import orjson
 import structlog
 from aiohttp import web
 
-from producer_api.admission import UPLOAD_GATE
-from producer_api.auth import CALLER
-from producer_api.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.http.admission import UPLOAD_GATE
+from producer_api.http.auth import CALLER
+from producer_api.http.route import Route
 from producer_api.objects import OBJECTS
-from producer_api.outbox import OUTBOX
-from producer_api.store import STORE, Prediction
+from producer_api.outbox.relay import OUTBOX
+from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.predictions.store import PREDICTIONS, Prediction
 from producer_api.telemetry import current_traceparent
-from producer_api.uploads import create_upload, refuse_by_headers
+from producer_api.uploads.receive import create_upload, defer_continue, refuse_by_headers
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.prediction_finished import ResultLocation
 from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
@@ -63,7 +64,7 @@ async def _create_prediction(request: web.Request, tenant_id: str) -> Prediction
         requested_at=datetime.now(UTC),
         deadline=upload.options.deadline,
     )
-    return await request.app[STORE].create_prediction(
+    return await request.app[PREDICTIONS].create_prediction(
         requested,
         upload_id=upload.upload_id,
         file_name=upload.file_name,
@@ -132,7 +133,7 @@ async def _read_prediction(request: web.Request) -> Prediction:
         prediction_id = UUID(request.match_info["prediction_id"])
     except ValueError:
         raise PredictionNotFound from None
-    prediction = await request.app[STORE].read_prediction(prediction_id, request[CALLER].tenant_id)
+    prediction = await request.app[PREDICTIONS].read_prediction(prediction_id, request[CALLER].tenant_id)
     if prediction is None:
         raise PredictionNotFound
     return prediction
@@ -188,3 +189,16 @@ def _answer(
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/predictions",
+        create_prediction,
+        "Upload a file and queue its prediction.",
+        expect_handler=defer_continue,
+    ),
+    Route("GET", "/v1/predictions/{prediction_id}", get_prediction, "A prediction's status."),
+    Route("GET", "/v1/predictions/{prediction_id}/result", get_result, "Download links of a result."),
+)

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from producer_api.errors import ShuttingDown, TooManyOwnUploads, TooManyUploads
+from producer_api.http.errors import ShuttingDown
 from producer_api.telemetry import ApiMetrics
+from producer_api.uploads.errors import TooManyOwnUploads, TooManyUploads
 
 
 class UploadGate:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 import structlog
 
+from producer_api.database import DatabaseBusy, DatabaseUnavailable
 from producer_api.objects import Objects, StorageUnavailable, StoredKey
-from producer_api.store import DatabaseBusy, DatabaseUnavailable, Store
 from producer_api.telemetry import ApiMetrics
+from producer_api.uploads.store import UploadStore
 
 INTERVAL_SECONDS = 3_600.0
 """Between two sweeps of one replica. To list a million objects takes a thousand requests."""
@@ -30,7 +31,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class OrphanSweep:
     """Deletes orphan uploads now and then, by one replica at a time."""
 
-    def __init__(self, store: Store, objects: Objects, metrics: ApiMetrics, *, age_seconds: float) -> None:
+    def __init__(
+        self, store: UploadStore, objects: Objects, metrics: ApiMetrics, *, age_seconds: float
+    ) -> None:
         self._store = store
         self._objects = objects
         self._metrics = metrics

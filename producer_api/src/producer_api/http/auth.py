@@ -11,11 +11,11 @@ import aiohttp
 import jwt
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import TypeAdapter, ValidationError
 
-from producer_api.errors import TokenExpired, TokenInvalid, TokenMissing
-from producer_api.key_set import ALGORITHMS, KeysUnavailable, read_keys
+from producer_api.http.errors import TokenExpired, TokenInvalid, TokenMissing
+from producer_api.http.key_set import ALGORITHMS, KeysUnavailable, read_keys
 from producer_api.redaction import hide_credentials
 from retainwise_contracts.logs import LogField
 from retainwise_contracts.model import TenantId
@@ -185,23 +185,24 @@ async def open_issuer_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 VERIFIER = web.AppKey("verifier", TokenVerifier)
 
-OPEN_ROUTES = frozenset({"/livez", "/readyz"})
-"""The routes that need no token; every other route does."""
 
+def authenticate(open_paths: frozenset[str]) -> Middleware:
+    """Return the middleware that requires a valid token of every route but the open ones.
 
-@web.middleware
-async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Require a valid token, and bind its tenant to the request and its log lines."""
-    resource = request.match_info.route.resource
-    if resource is None or resource.canonical in OPEN_ROUTES:  # no resource: a 404 or 405 follows
+    It binds the token's tenant to the request and its log lines.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        if resource is None or resource.canonical in open_paths:  # no resource: a 404 or 405 follows
+            return await handler(request)
+        bearer = _BEARER.fullmatch(request.headers.get(hdrs.AUTHORIZATION, "").strip())
+        if bearer is None:
+            raise TokenMissing
+        caller = await request.app[VERIFIER].verify(bearer[1])
+        request[CALLER] = caller
+        structlog.contextvars.bind_contextvars(**{LogField.TENANT_ID: caller.tenant_id})
         return await handler(request)
-    header = request.headers.get("Authorization")
-    if header is None:
-        raise TokenMissing
-    bearer = _BEARER.fullmatch(header.strip())
-    if bearer is None:
-        raise TokenMissing
-    caller = await request.app[VERIFIER].verify(bearer[1])
-    request[CALLER] = caller
-    structlog.contextvars.bind_contextvars(**{LogField.TENANT_ID: caller.tenant_id})
-    return await handler(request)
+
+    return middleware

@@ -29,21 +29,21 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ml_models.intake.columns import map_columns
 from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
-from producer_api.auth import CALLER
-from producer_api.errors import (
+from producer_api.http.auth import CALLER
+from producer_api.http.errors import InvalidParameter
+from producer_api.models.catalog import MODELS
+from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
+from producer_api.settings import SETTINGS, Settings
+from producer_api.telemetry import METRICS
+from producer_api.uploads.errors import (
     ContentEncodingUnsupported,
     FileTooLarge,
-    InvalidParameter,
     MalformedMultipart,
     MediaTypeUnsupported,
     UploadCutOff,
     UploadStalled,
 )
-from producer_api.models import MODELS
-from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
-from producer_api.options import MAX_FIELD_BYTES, PredictionOptions, read_options
-from producer_api.settings import SETTINGS, Settings
-from producer_api.telemetry import METRICS
+from producer_api.uploads.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(

@@ -9,8 +9,8 @@ import orjson
 
 from ml_models.card import Card
 from ml_models.intake.columns import InvalidMapping
-from producer_api.errors import InvalidParameter
-from producer_api.models import Models
+from producer_api.http.errors import InvalidParameter
+from producer_api.models.catalog import Models
 from retainwise_contracts.prediction_requested import MAX_REASONS, ModelReference, ScoringOptions
 
 MAX_FIELD_BYTES = 16_384

@@ -15,8 +15,9 @@ import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
+from producer_api.database import DatabaseBusy, DatabaseUnavailable
+from producer_api.outbox.store import Destination, OutboxMessage, OutboxStore
 from producer_api.redaction import hide_credentials
-from producer_api.store import DatabaseBusy, DatabaseUnavailable, Destination, OutboxMessage, Store
 from producer_api.telemetry import ApiMetrics
 from retainwise_contracts.envelope import MessageAttribute
 from retainwise_contracts.health import Check, HealthState
@@ -134,7 +135,7 @@ class TopicSender:
 class OutboxRelay:
     """Sends the messages for one destination. Several replicas may run at the same time."""
 
-    store: Store
+    store: OutboxStore
     sender: Sender
     metrics: ApiMetrics
     paused: bool = False
@@ -240,7 +241,7 @@ class OutboxRelay:
 class OutboxTasks:
     """The relays and the purge, which run as long as the API does."""
 
-    def __init__(self, store: Store, relays: tuple[OutboxRelay, ...], metrics: ApiMetrics) -> None:
+    def __init__(self, store: OutboxStore, relays: tuple[OutboxRelay, ...], metrics: ApiMetrics) -> None:
         self._store = store
         self._relays = relays
         self._metrics = metrics

@@ -1,31 +1,13 @@
-"""The models that predictions can use, described by their cards. The API never loads a model itself."""
+"""The handlers of `/v1/models`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from ml_models.card import Card, CategoricalFeature, NumericFeature
-from ml_models.errors import ModelNotFound
-
-
-class Models:
-    """The cards of the installed models, by `name@version`."""
-
-    def __init__(self, cards: Mapping[str, Card], *, default: str) -> None:
-        self.cards = cards
-        self.default = default
-
-    def card(self, ref: str) -> Card:
-        """Return a model's card. Raises ModelNotFound."""
-        try:
-            return self.cards[ref]
-        except KeyError:
-            raise ModelNotFound(ref, installed=tuple(self.cards)) from None
-
-
-MODELS = web.AppKey("models", Models)
+from producer_api.http.route import Route
+from producer_api.models.catalog import MODELS
 
 
 async def list_models(request: web.Request) -> web.Response:
@@ -57,3 +39,6 @@ def _feature(feature: NumericFeature | CategoricalFeature) -> dict[str, Any]:
     if feature.kind == "numeric":
         return described | {"unit": feature.unit}
     return described | {"categories": feature.categories}
+
+
+ROUTES = (Route("GET", "/v1/models", list_models, "The models that are installed and what each one reads."),)
