@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deploy.checks.deployment import Deployment
 from deploy.checks.wiring.given import producer_settings, worker_settings
 from deploy.checks.wiring.registry import check
-from producer_api.store import BACKGROUND_LIMITS, PROBE_LIMITS, READ_LIMITS, WRITE_LIMITS
+from producer_api.database import BACKGROUND_LIMITS, PROBE_LIMITS, READ_LIMITS, WRITE_LIMITS
 
 SCRATCH_SHARE = 5
 """Times the largest upload, for each message handled at once: the upload, its parts and the results."""
