@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from pydantic import BaseModel
 
 from ml_models.card import Card, CategoricalFeature, NumericFeature
 from producer_api.http.route import Route
@@ -41,4 +42,15 @@ def _feature(feature: NumericFeature | CategoricalFeature) -> dict[str, Any]:
     return described | {"categories": feature.categories}
 
 
-ROUTES = (Route("GET", "/v1/models", list_models, "The models that are installed and what each one reads."),)
+class ModelList(BaseModel):
+    """The installed models."""
+
+    models: list[dict[str, Any]]
+
+
+ROUTES = (
+    Route(
+        *("GET", "/v1/models", list_models, "The models that are installed and what each one reads."),
+        answers={200: ModelList},
+    ),
+)
