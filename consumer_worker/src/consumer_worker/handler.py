@@ -308,6 +308,9 @@ class PredictionHandler:
             mapping=request.mapping,
             reasons=request.options.reasons,
             confirmed=frozenset(request.options.confirmed),
+            values=request.options.values,
+            currency=request.options.currency,
+            customer_value_period=request.options.customer_value_period,
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)

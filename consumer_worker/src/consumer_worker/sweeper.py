@@ -30,9 +30,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Sweeper:
     """Sweeps the bucket's results and the folder that holds this host's scratch folders.
 
-    A result is removed if it is older than `results_age` and its prediction has ended and does not name it:
-    what a finished row says never changes. What has no row stays, since this may be another environment's
-    database. A scratch folder is removed if nobody holds its lock.
+    A result is removed if it is older than `results_age`, its prediction has ended and names no file of its
+    folder: what a finished row says never changes, and only the worklist is not named beside the others. What
+    has no row stays, since this may be another environment's database. A scratch folder is removed if nobody holds its lock.
     """
 
     def __init__(
@@ -100,4 +100,7 @@ class Sweeper:
 
 
 def _names(prediction: FinishedPrediction, key: str) -> bool:
-    return prediction.result is not None and any(file.key == key for file in prediction.result.files)
+    if prediction.result is None:
+        return False
+    folder = key.rpartition("/")[0]
+    return any(file.key.rpartition("/")[0] == folder for file in prediction.result.files)

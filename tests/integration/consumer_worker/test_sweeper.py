@@ -29,8 +29,12 @@ async def test_results_that_no_prediction_names_are_removed(backend, run_worker_
         await backend.wait_for(failed)
     waiting = await backend.accept(customers(3), send=0)
     named = await backend.objects()
-    assert len(named) == 4
-    left = [f"results/acme/{done}/0/scores.csv", f"results/acme/{failed}/1/scores.csv"]
+    assert len(named) == 5  # the worklist too, which is beside what the row names
+    left = [
+        f"results/acme/{done}/0/scores.csv",
+        f"results/acme/{done}/0/worklist.parquet",
+        f"results/acme/{failed}/1/scores.csv",
+    ]
     kept = [
         f"results/acme/{waiting}/1/scores.csv",
         "results/acme/00000000-0000-4000-8000-000000000000/1/scores.csv",

@@ -261,7 +261,7 @@ class Source:
             # Only the next piece shows whether a carriage return at the end is alone.
             held = b"\r" if text.endswith(b"\r") else b""
             text = text.removesuffix(held)
-            if text.count(b"\r") > text.count(b"\r\n"):
+            if b"\r" in text and text.count(b"\r") > text.count(b"\r\n"):
                 text = _LONE_RETURN.sub(self.dialect.carriage_return.encode(), text)
             yield text
         yield held and self.dialect.carriage_return.encode()

@@ -139,8 +139,8 @@ class SummaryTally:
         rows = self._remaining
         drivers = [
             Driver(
-                feature=term.features[0],
-                label=self._card.feature(term.features[0]).label,
+                feature=term.feature,
+                label=self._card.feature(term.feature).label,
                 mean_absolute_effect=round(float(absolute) / rows, 6),
                 mean_effect=round(float(effect) / rows, 6) + 0.0,  # no -0.0
             )
@@ -168,5 +168,6 @@ def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
             confidence=column.confidence,
             conversion=column.conversion,
         )
-        for column in (*mapping.columns, *([mapping.outcome] if mapping.outcome else []))
+        for column in (*mapping.columns, mapping.outcome, mapping.customer_value)
+        if column is not None
     )

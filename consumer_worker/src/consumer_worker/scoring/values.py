@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml_models.card import (
+    MAX_SPELLING,
     UNSEEN_CODE,
     Card,
     CategoricalFeature,
@@ -76,6 +77,9 @@ _DURATION_UNITS = {
 }
 """Months of each unit, by its words as `normalise` writes them."""
 
+MAX_AMOUNT = 1e12
+"""Of what a customer pays. A greater one is a misread cell, and would drown all others in a sum."""
+
 _PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
 """The factor for `%`, by the feature's unit. Other units, such as months, allow no percentage."""
 
@@ -103,6 +107,11 @@ class NumericValues:
     def encoded(self) -> NDArray[np.float32]:
         """The model's input: float32 `[rows]`, NaN where missing."""
         return self.values.astype(np.float32)
+
+    @property
+    def series(self) -> pl.Series:
+        """The values as a column of the result files: float64, null where missing."""
+        return pl.Series(self.values, nan_to_null=True)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -155,6 +164,21 @@ class CategoricalValues:
     def encoded(self) -> NDArray[np.float32]:
         """The model's input: float32 `[rows]`, category codes, `UNSEEN_CODE` or NaN where missing."""
         return self.text_codes[self.positions]
+
+    @property
+    def series(self) -> pl.Series:
+        """The values as a column of the result files: null where missing.
+
+        Its type is that of the model's categories, or text if there are others.
+        """
+        unseen = np.flatnonzero(self.text_codes == UNSEEN_CODE)
+        if len(unseen) and np.isin(self.positions, unseen).any():
+            return pl.Series(self.texts, dtype=pl.String)[self.positions]
+        known = [
+            text if code >= 0 else None
+            for text, code in zip(self.texts, self.text_codes.tolist(), strict=True)
+        ]
+        return pl.Series(known, dtype=pl.Enum(self.feature.categories))[self.positions]
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -265,6 +289,28 @@ class Notation:
     """By feature, the factor that converts a number to the model's unit."""
     units: Mapping[str, str] = field(default_factory=dict)
     """By feature with categories, the unit of the column's numbers: 12 months are `One year`."""
+    meanings: Mapping[str, "Meanings"] = field(default_factory=dict)
+    """By feature with categories, what the request says of spellings."""
+
+
+class Meanings:
+    """What a request says that spellings mean. It goes before all that the card knows."""
+
+    def __init__(self, categories: Mapping[str, str]) -> None:
+        """Take the model's category of each spelling."""
+        self._exact = {spelling.strip(): category for spelling, category in categories.items()}
+        folded = {normalise(spelling): category for spelling, category in categories.items()}
+        self._folded = {spelling: category for spelling, category in folded.items() if spelling}
+
+    def category(self, text: str) -> str | None:
+        """Return the category of a cell; None if the request does not say."""
+        text = text.strip()
+        if text in self._exact:
+            return self._exact[text]
+        return self._folded.get(normalise(text)) if len(text) <= MAX_SPELLING else None
+
+
+_NO_MEANINGS = Meanings({})
 
 
 def gate_name(feature: str) -> str:
@@ -303,7 +349,8 @@ def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str
                 texts[name], feature, notation.decimal, notation.factors.get(name, 1.0)
             )
         else:
-            own = _read_categories(*distinct[name], feature, notation.units.get(name))
+            meanings = notation.meanings.get(name, _NO_MEANINGS)
+            own = _read_categories(*distinct[name], feature, notation.units.get(name), meanings)
             gate = distinct.get(gate_name(name))
             values[name] = own if gate is None else _gated(own, *gate)
     return _with_implied(values)
@@ -311,6 +358,26 @@ def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
     """Read a column of texts as a numeric feature; every number is multiplied by `factor`."""
+    values, not_a_number, currencies = _read_column(texts, feature.unit, decimal, factor)
+    out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
+    possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
+    return NumericValues(feature, values, possible, not_a_number, out_of_range, currencies)
+
+
+def read_amounts(texts: pl.Series, decimal: Decimal, factor: float) -> NDArray[np.float64]:
+    """Read a column of texts as what customers pay: `[rows]`, NaN where that is not known."""
+    values, _, _ = _read_column(texts, "currency", decimal, factor)
+    return np.where((values >= 0) & (values <= MAX_AMOUNT), values, np.nan)
+
+
+def _read_column(
+    texts: pl.Series, unit: str | None, decimal: Decimal, factor: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], frozenset[str]]:
+    """Read a column of numbers in this unit.
+
+    Returns:
+        The values, NaN where there is none; which texts are no number; and the currencies that they name.
+    """
     plain = texts = texts.str.strip_chars()
     if decimal == ",":
         # "1.234" is 1234 in such a file: left to parse_number.
@@ -320,19 +387,17 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
     currencies = frozenset[str]()
     unread = ~np.isfinite(values)
     if unread.any():
-        parsed = _parse(texts.filter(pl.Series(unread)), feature, decimal, factor)
+        parsed = _parse(texts.filter(pl.Series(unread)), unit, decimal, factor)
         read, is_number, positions, currencies = parsed
         values[unread] = read[positions]
         not_a_number[unread] = ~is_number[positions]
     if factor != 1.0:
         values *= factor
-    out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
-    possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
-    return NumericValues(feature, values, possible, not_a_number, out_of_range, currencies)
+    return values, not_a_number, currencies
 
 
 def _parse(
-    texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float
+    texts: pl.Series, unit: str | None, decimal: Decimal, factor: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp], frozenset[str]]:
     """Parse each distinct text once.
 
@@ -345,9 +410,9 @@ def _parse(
     is_number = np.ones(len(distinct), np.bool_)
     for position, text in enumerate(distinct):
         try:
-            value = parse_number(text, decimal, percent=_PERCENT.get(feature.unit))
+            value = parse_number(text, decimal, percent=_PERCENT.get(unit))
         except NotANumber:
-            months = _parse_duration(text, decimal) if feature.unit == "months" else None
+            months = _parse_duration(text, decimal) if unit == "months" else None
             if months is None:
                 is_number[position] = False
             else:
@@ -355,7 +420,7 @@ def _parse(
         else:
             values[position] = np.nan if value is None else value
     currencies = frozenset[str]()
-    if feature.unit == "currency":
+    if unit == "currency":
         numbers = "\n".join(text for text, is_one in zip(distinct, is_number, strict=True) if is_one)
         currencies = frozenset(
             _CURRENCY_NAMES.get(name.casefold(), name.upper())
@@ -384,13 +449,19 @@ def _parse_duration(text: str, decimal: Decimal) -> float | None:
 
 
 def _read_categories(
-    distinct: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature, unit: str | None
+    distinct: Sequence[str],
+    positions: NDArray[np.intp],
+    feature: CategoricalFeature,
+    unit: str | None,
+    meanings: Meanings = _NO_MEANINGS,
 ) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []
     value_codes = np.empty(len(distinct), np.float32)
     for position, text in enumerate(distinct):
-        category = feature.category(text, unit) or _category_of_duration(text, feature)
+        category = (
+            meanings.category(text) or feature.category(text, unit) or _category_of_duration(text, feature)
+        )
         if category is not None:
             values.append(category)
             value_codes[position] = codes[category]

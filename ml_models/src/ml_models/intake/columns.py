@@ -23,6 +23,10 @@ from ml_models.card import Card, normalise
 CUSTOMER_ID = "customer_id"
 """The name of the customer's id in a mapping, next to the names of the features."""
 
+CUSTOMER_VALUE = "customer_value"
+"""The name in a mapping of the column of what a customer pays. Only a mapping finds it, and it may be a
+feature's column too."""
+
 IGNORED_HEADERS = frozenset(
     {"rejected_row", "rejected_code", "rejected_column", "rejected_value", "rejected_hint"}
 )
@@ -154,7 +158,7 @@ class ColumnMatch:
     """A column of the file and the feature, or customer id, that it is read as."""
 
     feature: str
-    """The feature's name, `CUSTOMER_ID` or the outcome's name."""
+    """The feature's name, `CUSTOMER_ID`, `CUSTOMER_VALUE` or the outcome's name."""
     header: str
     position: int
     """Position of the column in the file, from 0."""
@@ -188,6 +192,8 @@ class ColumnMapping:
     outcome: ColumnMatch | None = None
     """The column that says who has already left, see `card.Outcome`. If most of its cells mean nothing to
     `Outcome.has_left`, it says something else."""
+    customer_value: ColumnMatch | None = None
+    """The column of what a customer pays; None unless the request's mapping names one."""
     outcome_hints: tuple[str, ...] = ()
     """The unused headers that may say it too, see `card.Outcome.hints`; empty if `outcome` is known."""
 
@@ -373,7 +379,7 @@ class _Spelling:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a column can be: a feature, the customer's id or the outcome."""
+    """What a column can be: a feature, the customer's id or value, or the outcome."""
 
     name: str
     names: tuple[str, ...]
@@ -427,7 +433,7 @@ class _Vocabulary:
 
     def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
-        if header.text in self.targets:
+        if header.text in self.targets and header.text != CUSTOMER_VALUE:
             yield (
                 (_RANK["exact"], False, 0),
                 self.column(header.text, header, "exact", _Reading(header.words)),
@@ -522,6 +528,7 @@ def _shortened(word: str) -> Iterator[str]:
 
 def _targets(card: Card) -> Iterator[_Target]:
     yield _Target(CUSTOMER_ID, (CUSTOMER_ID,), card.id_aliases)
+    yield _Target(CUSTOMER_VALUE, (), (), unit="currency")
     for feature in card.features:
         names = (feature.name, feature.label)
         if feature.kind == "numeric":
@@ -573,13 +580,13 @@ def _vocabulary(card: Card) -> _Vocabulary:
 def map_columns(
     headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
 ) -> ColumnMapping:
-    """Find the column of each feature, of the customer's id and of the outcome.
+    """Find the column of each feature, of the customer's id and value, and of the outcome.
 
     Args:
         headers: the file's headers in order; empty ones are never mapped.
         card: the card of the model that will score.
-        explicit: feature name (or `CUSTOMER_ID`, or the outcome's name) to header; takes precedence over
-            every other match.
+        explicit: feature name (or `CUSTOMER_ID`, `CUSTOMER_VALUE`, or the outcome's name) to header; takes
+            precedence over every other match.
 
     Raises:
         InvalidMapping: `explicit` does not fit the card or the headers.
@@ -603,6 +610,7 @@ class _Mapper:
         }
         self._found: dict[str, ColumnMatch] = {}
         self._gates: dict[str, ColumnMatch] = {}
+        self._value: ColumnMatch | None = None
         self._conflicts: list[str] = []
 
     def map(self) -> ColumnMapping:
@@ -625,10 +633,15 @@ class _Mapper:
                 for feature in self._card.features
                 if feature.name in self._found
             },
-            unused=tuple(header.text for header in self._free.values()),
+            unused=tuple(
+                header.text
+                for header in self._free.values()
+                if self._value is None or header.position != self._value.position
+            ),
             conflicts=self._some_conflicts(),
             gates=self._gates,
             outcome=self._found.get(outcome.name) if outcome else None,
+            customer_value=self._value,
             outcome_hints=self._outcome_hints(),
         )
 
@@ -651,7 +664,8 @@ class _Mapper:
         for header in self._free.values():
             for spelling in {header.text, header.compact} - {""}:
                 named.setdefault(spelling, []).append(header)
-        for name, wanted in self._explicit.items():
+        # The customer's value takes no column, so it must be looked up before the others take theirs.
+        for name, wanted in sorted(self._explicit.items(), key=lambda item: item[0] != CUSTOMER_VALUE):
             target = self._vocabulary.targets.get(name)
             if target is None:
                 raise InvalidMapping(
@@ -672,7 +686,11 @@ class _Mapper:
             self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
             readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
-            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
+            column = self._vocabulary.column(name, used, "explicit", readings[0])
+            if name == CUSTOMER_VALUE:
+                self._value = column
+            else:
+                self._take(column)
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
