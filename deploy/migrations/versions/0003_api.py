@@ -16,19 +16,18 @@ UPLOADS = (
         add column declared_size bigint check (declared_size > 0),
         add column declared_sha256 text check (declared_sha256 ~ '^[0-9a-f]{64}$'),
         add column multipart_id text,
+        add column part_bytes bigint check (part_bytes > 0),
         add column expires_at timestamptz,
         add column completed_at timestamptz,
         add column deleted_at timestamptz,
-        -- The dialect and the headers, so that the file is read for them once.
-        add column inspection jsonb,
         alter column size_bytes drop not null,
         alter column sha256 drop not null,
         add constraint ready_has_its_digest check (
             state <> 'READY' or (size_bytes is not null and sha256 is not null)),
+        add constraint parts_have_a_size check ((multipart_id is null) = (part_bytes is null)),
         add constraint awaiting_has_its_end check (state <> 'AWAITING' or expires_at is not null),
         add constraint deleted_has_its_time check ((state = 'DELETED') = (deleted_at is not null))
     """,
-    "create index uploads_awaiting on uploads (tenant_id, expires_at) where state = 'AWAITING'",
 )
 
 PREDICTIONS = (
@@ -48,30 +47,6 @@ PREDICTIONS = (
         add column progress_total bigint check (progress_total >= 0),
         add column progress_at timestamptz
     """,
-    # A tenant's list, newest first, whole or filtered. What `q` looks for is compared row by row on the way.
-    "drop index predictions_by_tenant",
-    "create index predictions_by_tenant on predictions (tenant_id, requested_at desc, prediction_id desc)",
-    """
-    create index predictions_by_status on predictions
-        (tenant_id, status, requested_at desc, prediction_id desc)
-    """,
-    """
-    create index predictions_by_model on predictions
-        (tenant_id, model_name, model_version, requested_at desc, prediction_id desc)
-    """,
-    """
-    create index predictions_by_label on predictions
-        (tenant_id, label, requested_at desc, prediction_id desc) where label is not null
-    """,
-    """
-    create index predictions_by_original on predictions
-        (tenant_id, retry_of, requested_at desc, prediction_id desc) where retry_of is not null
-    """,
-    "create index predictions_failed on predictions (tenant_id, finished_at) where failure is not null",
-    "create index predictions_in_flight on predictions (tenant_id) where finished_at is null",
-    "create index predictions_by_upload on predictions (upload_id)",
-    # How far the workers have come in the queue: the newest message whose prediction has begun.
-    "create index predictions_begun on predictions (sqs_queued_at) where started_at is not null",
     # What is deleted takes its messages along. The key without the tenant says no more than this one.
     """
     alter table outbox
@@ -158,7 +133,7 @@ EVENTS = (
             references predictions (tenant_id, prediction_id) on delete cascade
     )
     """,
-    # The history of what is there already, as far as its row knows it.
+    # The history so far of what is unfinished, as its row knows it; 0004 adds that of what is finished.
     """
     insert into prediction_events (tenant_id, prediction_id, sequence, type, at, detail)
     select tenant_id, prediction_id, row_number() over (partition by prediction_id order by step),
@@ -166,15 +141,9 @@ EVENTS = (
     from predictions,
         lateral (values
             (1, 'queued', requested_at, '{}'::jsonb),
-            (2, 'running', started_at, jsonb_build_object('attempt', attempt)),
-            (3, lower(status), finished_at, case status
-                when 'COMPLETED' then jsonb_build_object(
-                    'rows_total', rows_total, 'rows_scored', rows_scored, 'rows_rejected', rows_rejected)
-                when 'FAILED' then jsonb_build_object('code', failure ->> 'code')
-                else '{}'
-            end)
+            (2, 'running', started_at, jsonb_build_object('attempt', attempt))
         ) as event (step, type, at, detail)
-    where at is not null
+    where finished_at is null and at is not null
     """,
     # Whoever makes the change, an event is written with it, so no role may write one. The change has locked
     # the prediction's row: its events are numbered one by one, and their times rise. Nobody listens before
@@ -236,15 +205,18 @@ EVENTS = (
 )
 
 TABLES = (
-    # What was deleted, and when: all that is left of a prediction.
+    # What was deleted, and when: all that is left of a prediction. At `sweep_at` the API's sweep checks that
+    # the deletion came to its end and that no overtaken worker has left files since; null: it has.
     """
     create table receipts (
         prediction_id  uuid primary key,
         tenant_id      text not null,
         receipt        jsonb not null check (jsonb_typeof(receipt) = 'object'),
-        deleted_at     timestamptz not null default now()
+        deleted_at     timestamptz not null default now(),
+        sweep_at       timestamptz default now() + interval '1 minute'
     )
     """,
+    "create index receipts_to_sweep on receipts (sweep_at) where sweep_at is not null",
     # The answer to the first request under a key. `status` is null while that request is in flight.
     """
     create table idempotency_keys (
@@ -318,9 +290,9 @@ ROLES = (
     """
     grant select,
           insert (upload_id, tenant_id, bucket, object_key, version_id, file_name, size_bytes, sha256, state,
-                  declared_size, declared_sha256, multipart_id, expires_at, completed_at, inspection),
-          update (state, version_id, size_bytes, sha256, multipart_id, expires_at, completed_at, deleted_at,
-                  inspection),
+                  declared_size, declared_sha256, multipart_id, part_bytes, expires_at, completed_at),
+          update (state, version_id, size_bytes, sha256, multipart_id, part_bytes, expires_at, completed_at,
+                  deleted_at),
           delete
           on uploads to retainwise_requests
     """,
@@ -335,8 +307,10 @@ ROLES = (
           on predictions to retainwise_requests
     """,
     "grant select on prediction_events to retainwise_requests",
+    # It reads whether the end of a prediction is announced before it deletes it.
     """
-    grant insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
+    grant select (destination, prediction_id, tenant_id, sent_at),
+          insert (destination, message_id, message_type, prediction_id, tenant_id, traceparent, body)
           on outbox to retainwise_requests
     """,
     "grant select, insert (prediction_id, tenant_id, receipt) on receipts to retainwise_requests",
@@ -357,10 +331,16 @@ ROLES = (
     # The API's relay and sweeps serve all tenants, and so did the requests of the release before.
     "create policy producer_adds on uploads for insert to retainwise_producer with check (true)",
     "create policy producer_reads on uploads for select to retainwise_producer using (true)",
-    "create policy producer_forgets on uploads for delete to retainwise_producer using (state = 'AWAITING')",
+    """
+    create policy producer_expires on uploads for update to retainwise_producer
+        using (state <> 'READY') with check (state = 'DELETED')
+    """,
+    "create policy producer_forgets on uploads for delete to retainwise_producer using (state <> 'READY')",
     "create policy producer_writes on predictions to retainwise_producer using (true) with check (true)",
     "create policy producer_forgets on idempotency_keys to retainwise_producer using (true)",
-    "grant delete on uploads to retainwise_producer",
+    "create policy producer_sweeps on receipts to retainwise_producer using (true) with check (true)",
+    "grant update (state, deleted_at), delete on uploads to retainwise_producer",
+    "grant select, update (sweep_at) on receipts to retainwise_producer",
     "grant select (tenant_id, key, created_at), delete on idempotency_keys to retainwise_producer",
     # The worker serves all tenants too. A receipt says that a prediction it was sent is deleted.
     "create policy worker_reads on uploads for select to retainwise_worker using (true)",

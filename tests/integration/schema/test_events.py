@@ -34,7 +34,7 @@ def change(connections, prediction_id):
 @pytest.fixture
 async def heard(connections):
     """What is notified from now on."""
-    notified = asyncio.Queue()
+    notified: asyncio.Queue[str] = asyncio.Queue()
     await connections["producer"].add_listener(
         "prediction_events", lambda *received: notified.put_nowait(received[-1])
     )

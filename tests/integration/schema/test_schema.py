@@ -104,7 +104,7 @@ async def test_right_states_are_accepted(owner, prediction_id):
         ("requests", "update uploads set object_key = 'other'"),
         ("requests", "insert into prediction_events (sequence) values (1)"),
         ("requests", "delete from prediction_events"),
-        ("requests", "select from outbox"),
+        ("requests", "select body from outbox"),
         ("requests", "delete from outbox"),
         ("requests", "delete from receipts"),
         ("requests", "update mappings set tenant_id = 'other'"),
@@ -124,6 +124,7 @@ async def test_role_is_denied_what_its_service_does_not_do(connections, user, st
         ("state = 'AWAITING'", "awaiting_has_its_end"),
         ("state = 'DELETED'", "deleted_has_its_time"),
         ("deleted_at = now()", "deleted_has_its_time"),
+        ("multipart_id = 'm'", "parts_have_a_size"),
         ("state = 'GONE'", "uploads_state_check"),
     ],
 )

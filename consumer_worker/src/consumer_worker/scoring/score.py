@@ -128,6 +128,16 @@ class ScoringLimits:
     `SCRATCH_DIRECTORY` needs."""
 
 
+@dataclass(slots=True)
+class ScoringProgress:
+    """How far scoring has come: written between tables by whoever scores, read by any other thread."""
+
+    rows: int = 0
+    """Done, rejected ones included; not yet stored."""
+    expected_rows: int = 0
+    """Of the whole file, estimated from the length of those so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringReport:
     """The outcome of one scoring. `files` are the result files in the destination, the manifest last."""
@@ -146,6 +156,7 @@ def score_file(
     *,
     limits: ScoringLimits = ScoringLimits(),
     cancelled: threading.Event,
+    progress: ScoringProgress | None = None,
 ) -> ScoringReport:
     """Score a customer's file.
 
@@ -157,6 +168,7 @@ def score_file(
         request: what to score, and how.
         limits: limits on size and memory.
         cancelled: checked between blocks; once it is set, scoring stops.
+        progress: kept up to date between blocks.
 
     Raises:
         ScoringFailed: the file cannot be scored; the error says why and what to do.
@@ -173,12 +185,16 @@ def score_file(
                 _Scoring(opened, mapping, model, request, limits, destination, Path(parts), assumption)
             ) as scoring,
         ):
+            rows_done = 0
             for table in opened.tables(
                 limits.block_bytes, max_rows=limits.max_rows, max_cells=limits.max_cells
             ):
                 if cancelled.is_set():
                     raise ScoringCancelled
                 scoring.add(table)
+                rows_done += table.frame.height
+                if progress is not None:
+                    progress.rows, progress.expected_rows = rows_done, opened.expected_rows
             shown = scoring.assumption_of_whole_file()
             if assumption is None and shown != scoring.assumption:
                 # The first rows were not like all rows: this is rare, so the rows are read a second time.

@@ -7,6 +7,7 @@ unclosed quote costs one row instead of all rows after it. `shift` decides what 
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -111,7 +112,12 @@ class Source:
         self.dialect = dialect
         self.unreadable_characters = unreadable_characters
         """Number of broken characters in a UTF-8 file. Each is replaced by U+FFFD."""
+        self.expected_rows = 0
+        """How many rows the whole file may have, by the length of those in the tables so far."""
         self._path = path
+        self._bytes_total = self._bytes_read = 0
+        self._bytes_taken = 1
+        """By the rows so far; an estimate where the encoding is not UTF-8."""
         self._width = len(dialect.headers)
         self._columns = [str(position) for position in range(self._width)]
         self._header = (dialect.delimiter.join([*self._columns, SURPLUS]) + "\n").encode()
@@ -133,6 +139,7 @@ class Source:
             frame, row_numbers = _without_blank_rows(block)
             blank_rows += block.rows - frame.height
             total += frame.height
+            self.expected_rows = max(total, total * self._bytes_total // self._bytes_taken)
             if total > max_rows:
                 raise ScoringFailed(
                     FailureCode.TOO_MANY_ROWS, f"It has more than {max_rows:,} rows, the limit."
@@ -167,11 +174,13 @@ class Source:
         for piece in self._pieces_below_header(block_bytes):
             buffer += piece
             for block, used in self._complete_blocks(buffer, max_lines, next_row):
+                self._bytes_taken = max(self._bytes_read - len(buffer) + used, 1)
                 yield block
                 next_row += block.rows
                 del buffer[:used]
             if len(buffer) > MAX_LINE_BYTES and buffer.find(b"\n") < 0:
                 raise _line_too_long(next_row)
+        self._bytes_taken = max(self._bytes_total, 1)
         if buffer:
             yield self._read_with_care(bytes(buffer), next_row, final=True)[0]
 
@@ -273,8 +282,10 @@ class Source:
         errors = "replace" if dialect.encoding == "utf-8" else "strict"
         decoder = codecs.getincrementaldecoder(dialect.encoding)(errors)
         with self._path.open("rb") as file:
+            self._bytes_total = os.fstat(file.fileno()).st_size
             file.seek(len(dialect.bom))
             while piece := file.read(size):
+                self._bytes_read = file.tell()
                 yield piece if as_it_is else _decode(decoder, piece, dialect.encoding, final=False)
         yield _decode(decoder, b"", dialect.encoding, final=True)
 
