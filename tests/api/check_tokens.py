@@ -100,8 +100,21 @@ class Forge:
             "empty": b"",
         }.items():
             yield f"HS256 with the public key as {form}", self.hmac(self.header | {"alg": "HS256"}, secret)
-        for alg in ("ES384", "ES512", "ES256K", "RS256", "PS256", "EdDSA", "HS512", "XX256", 7, None, []):
-            yield f"alg {alg!r}", self.sign(self.header | {"alg": alg}, self.claims)
+        others: tuple[Any, ...] = (
+            "ES384",
+            "ES512",
+            "ES256K",
+            "RS256",
+            "PS256",
+            "EdDSA",
+            "HS512",
+            "XX256",
+            7,
+            None,
+            [],
+        )
+        for other in others:
+            yield f"alg {other!r}", self.sign(self.header | {"alg": other}, self.claims)
         yield "another digest", self.sign(self.header, self.claims, digest=SHA384())
         yield "no alg", self.sign({"typ": "JWT", "kid": KEY_ID}, self.claims)
         for name, raw in {

@@ -65,18 +65,25 @@ WRITE_LIMITS = PoolLimits(
 )
 """The transaction of an upload takes some milliseconds, and the gate admits few at the same time."""
 
-BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0, resets=True)
-"""Two relays, each of which holds one while it sends, the purge, the sweep of uploads, and one to spare."""
+BACKGROUND_LIMITS = PoolLimits(connections=6, wait_seconds=10.0, use_seconds=30.0, resets=True)
+"""Two relays, each of which holds one while it sends, the purge, the sweeps of uploads and of deletions, and
+one to spare."""
 
 PROBE_LIMITS = PoolLimits(connections=1, wait_seconds=1.5, use_seconds=1.0)
 
 
 class Pool:
-    """Some connections with limits in time, which hold even if the database takes data and never answers."""
+    """Some connections with limits in time, which hold even if the database takes data and never answers.
+
+    asyncpg opens and resets the connections. One that was used without an error is kept here and used next:
+    asyncpg would start two tasks for each use, which take longer than a read.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", limits: PoolLimits) -> None:
         self._pool = pool
         self._limits = limits
+        self._free = asyncio.Semaphore(limits.connections)
+        self._kept: list[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = []
         self._released_at = float("-inf")
         self._waiting = 0
 
@@ -92,16 +99,25 @@ class Pool:
         """
         loop = asyncio.get_running_loop()
         try:
-            connection = await self._acquire()
+            await self._wait_for_turn()
             try:
-                # Not a timeout of the task: its cancellation would wait for a rollback, which hangs as well.
-                limit = loop.call_later(use_seconds or self._limits.use_seconds, connection.terminate)
+                connection = await self._take()
+                keeps = False
                 try:
-                    yield connection
+                    # Not a timeout of the task: its cancellation would wait for a rollback, which hangs too.
+                    limit = loop.call_later(use_seconds or self._limits.use_seconds, connection.terminate)
+                    try:
+                        yield connection
+                    finally:
+                        limit.cancel()
+                    keeps = not (self._limits.resets or connection.is_closed())
                 finally:
-                    limit.cancel()
+                    if keeps:
+                        self._kept.append(connection)
+                    else:
+                        await self._pool.release(connection, timeout=RESET_TIMEOUT_SECONDS)
             finally:
-                await self._pool.release(connection, timeout=RESET_TIMEOUT_SECONDS)
+                self._free.release()
             self._released_at = loop.time()
         except _UNAVAILABLE as error:
             raise DatabaseUnavailable("the database cannot be reached") from error
@@ -110,23 +126,39 @@ class Pool:
         """Close all connections; those that do not end in time are cut."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                while self._kept:
+                    await self._pool.release(self._kept.pop())
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
-    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    async def _wait_for_turn(self) -> None:
+        """Wait until fewer connections are used than there may be. Raises DatabaseBusy, TimeoutError."""
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+            return
         if self._waiting >= self._limits.max_waiting:
             raise DatabaseBusy("too many requests wait for a connection to the database")
         started = asyncio.get_running_loop().time()
         self._waiting += 1
         try:
-            return await self._pool.acquire(timeout=self._limits.wait_seconds)
+            async with asyncio.timeout(self._limits.wait_seconds):
+                await self._free.acquire()
         except TimeoutError as error:
             if self._released_at > started:
                 raise DatabaseBusy("all connections to the database are in use") from error
             raise
         finally:
             self._waiting -= 1
+
+    async def _take(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        """Return a connection that was kept and is still open, or else a new one."""
+        while self._kept:
+            connection = self._kept.pop()
+            if not connection.is_closed():
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.acquire(timeout=self._limits.wait_seconds)
 
 
 _UNAVAILABLE = (

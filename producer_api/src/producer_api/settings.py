@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_unfinished_predictions: int = Field(
         default=100, ge=1, le=1_000_000, description="The maximum number of a tenant's unfinished predictions"
     )
+    max_event_streams: int = Field(
+        default=400,
+        ge=1,
+        le=100_000,
+        description="The maximum number of requests that wait for events; keep it below MAX_CONNECTIONS",
+    )
     upload_retention_days: int = Field(
         default=30, ge=1, description="How long the bucket keeps uploads, by its lifecycle rule; only shown"
     )

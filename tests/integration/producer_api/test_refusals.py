@@ -95,7 +95,8 @@ async def test_invalid_parameter_is_refused(api, customers, owner, s3, aws, subt
 
 
 HEADERS = [
-    ({"Content-Type": "application/json"}, 415, "media_type_unsupported"),
+    ({"Content-Type": "application/json"}, 400, "malformed_json"),
+    ({"Content-Type": "application/xml"}, 415, "media_type_unsupported"),
     ({"Content-Type": "text/csv", "Content-Encoding": "gzip"}, 415, "content_encoding_unsupported"),
     ({"Content-Type": "multipart/form-data"}, 400, "malformed_multipart"),
     ({"Content-Type": "multipart/form-data; boundary=" + "x" * 80}, 400, "malformed_multipart"),
@@ -186,7 +187,7 @@ ADDRESSES = [
     ("GET", "/v1/nothing", 404, "not_found"),
     ("GET", "/", 404, "not_found"),
     ("PUT", "/v1/models", 405, "method_not_allowed"),
-    ("GET", "/v1/predictions", 405, "method_not_allowed"),
+    ("PUT", "/v1/predictions", 405, "method_not_allowed"),
 ]
 
 
@@ -205,7 +206,7 @@ async def test_unknown_path_or_method_is_refused(api, subtests):
         assert response.headers["X-Request-Id"] != forged
 
 
-ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "POST"}
+ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "GET, HEAD, POST"}
 
 
 async def test_internal_error_shows_no_detail(api, owner, customers):

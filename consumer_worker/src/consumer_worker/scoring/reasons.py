@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.values import FeatureValues
 from ml_models.card import LOWERS, RAISES, Card
+from ml_models.intake.disclosure import printable
 from ml_models.sentences import average_sentence
 from retainwise_contracts.results import Reason
 

@@ -17,7 +17,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consumer_worker.scoring.customer_value import ValueTally
-from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.parquet import score_frame
@@ -68,6 +67,7 @@ from ml_models.intake.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
+from ml_models.intake.disclosure import mask, printable
 from ml_models.intake.encoding import GARBLED
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode

@@ -203,6 +203,25 @@ class ColumnMapping:
         return (self.customer_id, *self.features.values())
 
 
+@dataclass(frozen=True)
+class ColumnProposal:
+    """What is known of a file's columns before all that are needed are found."""
+
+    found: Mapping[str, ColumnMatch]
+    """By feature name, `CUSTOMER_ID` or the outcome's name: the columns that would be read."""
+    gates: Mapping[str, ColumnMatch]
+    unconfirmed: Mapping[str, ColumnMatch]
+    """Columns with similar names for what a file must have: read only if an explicit mapping confirms it."""
+    missing: tuple[str, ...]
+    """What a file must have and has no column, not even one with a similar name."""
+    closest: Mapping[str, tuple[str, ...]]
+    """The most similar headers for each of `missing`."""
+    conflicts: tuple[str, ...]
+    """Ambiguous headers and how they were resolved, as sentences."""
+    customer_value: ColumnMatch | None = None
+    """What the customer pays, if an explicit mapping names the column."""
+
+
 class MappingError(ValueError):
     """The file's columns cannot be mapped."""
 
@@ -596,6 +615,17 @@ def map_columns(
     return _Mapper(headers, card, explicit or {}).map()
 
 
+def propose_columns(
+    headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
+) -> ColumnProposal:
+    """Find what `map_columns` finds, also in a file that it would refuse for what is missing.
+
+    Raises:
+        InvalidMapping: `explicit` does not fit the card or the headers.
+    """
+    return _Mapper(headers, card, explicit or {}).propose()
+
+
 class _Mapper:
     """Builds one mapping step by step: free headers, matches found, conflicts to report."""
 
@@ -613,18 +643,29 @@ class _Mapper:
         self._value: ColumnMatch | None = None
         self._conflicts: list[str] = []
 
-    def map(self) -> ColumnMapping:
+    def propose(self) -> ColumnProposal:
         self._take_explicit()
         self._take_names()
-        proposals = self._take_typos()
+        similar = self._take_typos()
         needed = [name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found]
-        missing = tuple(name for name in needed if name not in proposals)
-        closest = {name: self._closest(name) for name in missing}
-        if len(missing) < len(needed):
-            confirm = {name: proposals[name] for name in needed if name in proposals}
-            raise MappingNeedsConfirmation(confirm, missing, closest)
-        if missing:
-            raise RequiredColumnsMissing(missing, closest, self._note(closest))
+        missing = tuple(name for name in needed if name not in similar)
+        return ColumnProposal(
+            found=self._found,
+            gates=self._gates,
+            unconfirmed={name: similar[name] for name in needed if name in similar},
+            missing=missing,
+            closest={name: self._closest(name) for name in missing},
+            conflicts=self._some_conflicts(),
+            customer_value=self._value,
+        )
+
+    def map(self) -> ColumnMapping:
+        proposal = self.propose()
+        if proposal.unconfirmed:
+            confirm = {name: column.header for name, column in proposal.unconfirmed.items()}
+            raise MappingNeedsConfirmation(confirm, proposal.missing, proposal.closest)
+        if proposal.missing:
+            raise RequiredColumnsMissing(proposal.missing, proposal.closest, self._note(proposal.closest))
         outcome = self._card.outcome
         return ColumnMapping(
             customer_id=self._found[CUSTOMER_ID],
@@ -638,7 +679,7 @@ class _Mapper:
                 for header in self._free.values()
                 if self._value is None or header.position != self._value.position
             ),
-            conflicts=self._some_conflicts(),
+            conflicts=proposal.conflicts,
             gates=self._gates,
             outcome=self._found.get(outcome.name) if outcome else None,
             customer_value=self._value,
@@ -724,13 +765,13 @@ class _Mapper:
                 del self._free[gate.position]
                 self._take(kinds[0])
 
-    def _take_typos(self) -> Mapping[str, str]:
+    def _take_typos(self) -> Mapping[str, ColumnMatch]:
         """Take headers that are certainly misspelt names of optional features; return the others' proposals.
 
         Returns:
-            For features that a file must have, and the id: the header to confirm.
+            For features that a file must have, and the id: the column to confirm.
         """
-        proposals: dict[str, str] = {}
+        proposals: dict[str, ColumnMatch] = {}
         must = {CUSTOMER_ID, *self._card.required}
         for header in list(self._free.values()):
             if header.compact in self._vocabulary.excluded:
@@ -743,7 +784,7 @@ class _Mapper:
             if len(open_ones) == 1:
                 [(name, (is_sure, column))] = open_ones.items()
                 if name in must:
-                    proposals.setdefault(name, header.text)
+                    proposals.setdefault(name, column)
                     continue
                 if is_sure:
                     self._take(column)

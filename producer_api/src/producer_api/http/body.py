@@ -54,8 +54,7 @@ async def read_json(request: web.Request, model: type[_Model]) -> _Model:
         raise MalformedJson(f"The body is not JSON text: {error}.") from error
     if not isinstance(content, dict):
         raise InvalidParameter("body", "send a JSON object.")
-    _check_text(content)
-    return _validate(model, content)
+    return validate(model, content)
 
 
 async def read_query(request: web.Request, model: type[_Model]) -> _Model:
@@ -73,8 +72,7 @@ async def read_query(request: web.Request, model: type[_Model]) -> _Model:
             raise InvalidParameter(_shorten(name), "it was sent more than once.")
         else:
             given[name] = text
-    _check_text(given)
-    return _validate(model, given)
+    return validate(model, given)
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -151,7 +149,9 @@ def _list_fields(model: type[BaseModel]) -> frozenset[str]:
     )
 
 
-def _validate(model: type[_Model], content: Mapping[str, Any]) -> _Model:
+def validate(model: type[_Model], content: Mapping[str, Any]) -> _Model:
+    """Return content that a client sent as a model. Raises InvalidRequest if it does not fit."""
+    _check_text(content)
     try:
         return model.model_validate(content)
     except ValidationError as error:

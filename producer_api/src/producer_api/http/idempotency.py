@@ -37,7 +37,14 @@ KEEP_SECONDS = 86_400.0
 FORGET_SECONDS = 3_600.0
 """Between two deletions of outlived answers."""
 
-KEPT_HEADERS = (hdrs.CONTENT_TYPE, hdrs.LOCATION, hdrs.ETAG, hdrs.RETRY_AFTER, hdrs.CACHE_CONTROL)
+KEPT_HEADERS = (
+    hdrs.CONTENT_TYPE,
+    hdrs.LOCATION,
+    hdrs.CONTENT_LOCATION,
+    hdrs.ETAG,
+    hdrs.RETRY_AFTER,
+    hdrs.CACHE_CONTROL,
+)
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _FILE_FOLLOWS = "the digest of the file is not known yet"

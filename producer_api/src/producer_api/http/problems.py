@@ -46,17 +46,36 @@ from producer_api.http.errors import (
     TokenRefused,
     TooManyUnfinished,
 )
+from producer_api.mappings.errors import MappingNotFound, TooManyMappings
 from producer_api.objects import StorageUnavailable
-from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
+from producer_api.predictions.errors import (
+    AlreadyFinished,
+    MessagesUnsent,
+    NotFinished,
+    PredictionDeleted,
+    PredictionFailed,
+    PredictionNotFound,
+    TooManyOwnStreams,
+    TooManyStreams,
+)
+from producer_api.predictions.store import MetadataTooLarge
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from producer_api.uploads.errors import (
     ContentEncodingUnsupported,
     FileTooLarge,
     MalformedMultipart,
     MediaTypeUnsupported,
+    TooManyAwaitingUploads,
     TooManyOwnUploads,
     TooManyUploads,
+    UploadAlreadyComplete,
     UploadCutOff,
+    UploadDiffers,
+    UploadGone,
+    UploadIncomplete,
+    UploadInUse,
+    UploadNotFound,
+    UploadNotReady,
     UploadStalled,
 )
 from retainwise_contracts.failures import FAILURES, FailureCode
@@ -175,6 +194,22 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     TooManyOwnUploads: Problem(
         HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_uploads", "Too many uploads of yours are under way."
     ),
+    UploadNotFound: Problem(HTTPStatus.NOT_FOUND, "upload_not_found", "Upload not found."),
+    UploadNotReady: Problem(HTTPStatus.CONFLICT, "upload_not_ready", "The upload is not complete."),
+    UploadGone: Problem(HTTPStatus.GONE, "upload_gone", "The uploaded file is gone."),
+    UploadIncomplete: Problem(
+        HTTPStatus.CONFLICT, "upload_incomplete", "The file is not completely received."
+    ),
+    UploadAlreadyComplete: Problem(
+        HTTPStatus.CONFLICT, "upload_already_complete", "The upload is complete already."
+    ),
+    UploadDiffers: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "upload_differs", "The file is not the one that was declared."
+    ),
+    UploadInUse: Problem(HTTPStatus.CONFLICT, "upload_in_use", "A prediction is of this file."),
+    TooManyAwaitingUploads: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_awaiting_uploads", "Too many of your uploads wait for files."
+    ),
     FileTooLarge: _file(FailureCode.FILE_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     EmptyFile: _file(FailureCode.EMPTY_FILE),
     NotACsv: _file(FailureCode.NOT_A_CSV),
@@ -185,10 +220,25 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RequiredColumnsMissing: _file(FailureCode.REQUIRED_COLUMNS_MISSING),
     MappingNeedsConfirmation: _file(FailureCode.MAPPING_NEEDS_CONFIRMATION),
     InvalidMapping: _file(FailureCode.INVALID_MAPPING),
+    # mappings
+    MappingNotFound: Problem(HTTPStatus.NOT_FOUND, "mapping_not_found", "Mapping not found."),
+    TooManyMappings: Problem(HTTPStatus.CONFLICT, "too_many_mappings", "Too many saved mappings."),
     # predictions
     PredictionNotFound: Problem(HTTPStatus.NOT_FOUND, "prediction_not_found", "Prediction not found."),
+    PredictionDeleted: Problem(HTTPStatus.GONE, "prediction_deleted", "The prediction is deleted."),
     NotFinished: Problem(HTTPStatus.CONFLICT, "not_finished", "The prediction has not finished."),
+    AlreadyFinished: Problem(HTTPStatus.CONFLICT, "already_finished", "The prediction has finished."),
     PredictionFailed: Problem(HTTPStatus.CONFLICT, "prediction_failed", "The prediction has no result."),
+    MetadataTooLarge: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The request is invalid."),
+    MessagesUnsent: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "messages_unsent", "Messages of the prediction are not sent yet."
+    ),
+    TooManyStreams: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_streams", "Too many event streams are open."
+    ),
+    TooManyOwnStreams: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too_many_own_streams", "Too many event streams of yours are open."
+    ),
     TooManyUnfinished: Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too_many_unfinished_predictions",
@@ -255,8 +305,9 @@ def _error_response(request: web.Request, problem: Problem, error: Exception) ->
         }
     elif isinstance(error, ModelNotFound):
         members = {"installed": error.installed, "errors": [FieldError(field="model", detail=str(error))]}
-    elif isinstance(error, InvalidMapping):
-        members = {"errors": [FieldError(field="mapping", detail=str(error))]}
+    elif isinstance(error, InvalidMapping | MetadataTooLarge):
+        field = "mapping" if isinstance(error, InvalidMapping) else "metadata"
+        members = {"errors": [FieldError(field=field, detail=str(error))]}
     else:
         members = {}
     response = problem_response(request, problem, problem.detail or str(error), **members)
