@@ -129,14 +129,15 @@ def export_rows(
         for rank in ranks
     ]
     texts = [pl.col(f"reason_{rank}_text") for rank in ranks]
+    # A file without reasons, or without values, has empty columns.
+    reasons = _escape(pl.concat_str(texts, separator="; ", ignore_nulls=True)) if texts else pl.lit(None)
+    at_risk = pl.col(VALUE_AT_RISK).round(2) if VALUE_AT_RISK in file.shown else pl.lit(None)
     written = file.read(positions, file.shown).select(
         _escape(pl.col("customer_id")),
         pl.col("churn_probability").round(6),
         "risk_level",
-        pl.col(VALUE_AT_RISK).round(2) if VALUE_AT_RISK in file.shown else pl.lit(None).alias(VALUE_AT_RISK),
-        _escape(pl.concat_str(texts, separator="; ", ignore_nulls=True) if texts else pl.lit("")).alias(
-            "reasons"
-        ),
+        at_risk.alias(VALUE_AT_RISK),
+        reasons.alias("reasons"),
         (pl.coalesce(suggested) if suggested else pl.lit(None)).alias("suggested_action"),
     )
     text = written.write_csv(include_header=start == 0, line_terminator="\r\n", float_scientific=False)
@@ -158,8 +159,8 @@ def read_rejected(
     """
     headers = _read_header(path, delimiter)
     own = [added.name for added in REJECTED_COLUMNS]
-    originals = headers[: -len(own)]
-    names = [*(str(position) for position in range(len(originals))), *own]  # two headers may be the same
+    originals = _distinct(headers[: -len(own)])
+    names = [*(str(position) for position in range(len(originals))), *own]  # a header may be one of ours
     scan = pl.scan_csv(
         path,
         separator=delimiter,
@@ -183,7 +184,7 @@ def read_rejected(
     found = scan.filter(pl.col(_AT) >= start).head(at_most + 1).collect(engine="streaming")
     shown = found.head(at_most).with_columns(_unescape(pl.col(names)).str.slice(0, MAX_CELL_CHARACTERS))
     return Rejected(
-        columns=_distinct(originals),
+        columns=originals,
         groups=[
             {"code": row[_CODE], "column": row[_COLUMN] or None, "rows": row["rows"], "hint": row[_HINT]}
             for row in groups.to_dicts()
@@ -195,9 +196,7 @@ def read_rejected(
                 "column": row[_COLUMN] or None,
                 "value": row[_VALUE] or None,
                 "hint": row[_HINT],
-                "values": {
-                    header: row[str(position)] for position, header in enumerate(_distinct(originals))
-                },
+                "values": {header: row[str(position)] for position, header in enumerate(originals)},
             }
             for row in shown.to_dicts()
         ],
