@@ -31,11 +31,11 @@ MAX_AGE_SECONDS = 3_600.0
 REMOVE_SECONDS = 60.0
 """How often old files are removed."""
 
-PREFIX = "retainwise-api-"
+PREFIX = "retainwise-results-"
 
 _LOCK = "lock"
 _SURELY_LOCKED_AFTER_SECONDS = 60.0
-"""A folder is made a moment before its lock is taken: a younger one is left alone."""
+"""The file is made a moment before the lock is taken: a younger one is left alone."""
 
 
 class ResultTooLarge(Exception):
@@ -198,12 +198,15 @@ def open_cache_folder(directory: str | None) -> Iterator[Path]:
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove a folder whose process has ended: the kernel has then taken back its lock."""
+    """Remove a folder whose process has ended: the kernel has then taken back its lock.
+
+    What has no lock is none of ours, whatever its name, or is just being made.
+    """
     try:
-        if time.time() - folder.stat().st_mtime < _SURELY_LOCKED_AFTER_SECONDS:
-            return
-        with (folder / _LOCK).open("w") as lock:
+        with (folder / _LOCK).open("rb+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - (folder / _LOCK).stat().st_mtime < _SURELY_LOCKED_AFTER_SECONDS:
+                return
     except OSError:  # in use, another user's, or just removed
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -170,18 +170,23 @@ async def test_full_disk_is_not_the_file_s_fault(storage, tmp_path):
 
 
 def test_folders_of_killed_processes_are_removed(tmp_path):
-    left, young, other = (tmp_path / name for name in (f"{PREFIX}left", f"{PREFIX}young", "other"))
-    for folder in (left, young, other):
+    left, young, other, foreign = (
+        tmp_path / name for name in (f"{PREFIX}left", f"{PREFIX}young", "other", f"{PREFIX}foreign")
+    )
+    for folder in (left, young, other, foreign):
         folder.mkdir()
         (folder / "file").write_bytes(b"of a tenant")
+        if folder != foreign:
+            (folder / "lock").touch()
     old = time.time() - 3_600
     for folder in (left, other):
-        os.utime(folder, (old, old))
+        os.utime(folder / "lock", (old, old))
     with open_cache_folder(str(tmp_path)) as running:
         assert not left.exists()
         assert young.exists()
         assert other.exists()
-        os.utime(running, (old, old))
+        assert foreign.exists()
+        os.utime(running / "lock", (old, old))
         with open_cache_folder(str(tmp_path)):
             assert running.exists()  # its lock is held
         assert running.stat().st_mode & 0o077 == 0
