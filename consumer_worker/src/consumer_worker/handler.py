@@ -351,7 +351,9 @@ class PredictionHandler:
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
-            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
+            return await self._scoring_pool.run_alone(
+                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+            )
         progress = ScoringProgress()
         async with self._reporting(attempt.claim, progress):
             return await self._scoring_pool.run(

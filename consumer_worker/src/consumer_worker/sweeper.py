@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from consumer_worker.errors import DependencyUnavailable
 from consumer_worker.objects import RESULTS_PREFIX, Objects, StoredObject
 from consumer_worker.scratch import remove_left_folders
 from consumer_worker.store import FinishedPrediction, Store
@@ -59,6 +60,8 @@ class Sweeper:
             try:
                 await self.sweep_scratch()
                 await self.sweep_results()
+            except DependencyUnavailable as error:
+                log.warning("sweep_failed", reason=str(error))
             except Exception:  # no error may end the sweeps
                 log.warning("sweep_failed", exc_info=True)
             await asyncio.sleep(self._sweep_seconds)

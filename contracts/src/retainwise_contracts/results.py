@@ -33,6 +33,10 @@ HIGH_FROM = 0.60
 """The lowest probability that is HIGH: more likely to leave than to stay, with a margin."""
 
 
+HISTOGRAM_BINS = 20
+"""Of the probabilities in a summary. The bounds of the risk levels are bounds of bins too."""
+
+
 def risk_level(probability: float) -> RiskLevel:
     """Return the level of a churn probability in [0, 1]; each level includes its lower bound."""
     if probability >= HIGH_FROM:
@@ -331,7 +335,7 @@ class Summary(Contract):
     """The summary of a scored file. `expected_churners` is the sum of the probabilities.
 
     Customers who have left already are scored, but counted in `already_left` only: the probabilities, the
-    distribution, the drivers and `highest_risk` are of the others, so that
+    distribution, the histogram, the drivers and `highest_risk` are of the others, so that
     `low + medium + high + already_left = rows.scored`.
     """
 
@@ -347,6 +351,11 @@ class Summary(Contract):
     source: SourceFormat
     value: ValueSummary | None = Field(
         default=None, description="Null if the file does not say what customers pay"
+    )
+    histogram: tuple[int, ...] = Field(
+        default=(),
+        description=f"Customers by probability, in {HISTOGRAM_BINS} equally wide bins from 0 to 1; each "
+        "includes its lower bound, the last one 1 too. Empty in results of older releases",
     )
 
 

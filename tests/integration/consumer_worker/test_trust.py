@@ -43,7 +43,7 @@ async def test_forged_request_is_parked_and_its_row_untouched(backend, run_worke
         else:
             forged["data"][name] = value
     with capture_logs() as logs:
-        async with run_worker_here():
+        async with run_worker_here(visibility_timeout_seconds=60):
             await backend.send(json.dumps(forged))
             await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
             assert await backend.row(prediction_id) == before

@@ -582,6 +582,7 @@ class _Scoring:
                 header_row=self._header_row,
             ),
             value=self._value.summary() if self._value else None,
+            histogram=self._summary.histogram,
         )
 
     def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:

@@ -16,6 +16,7 @@ from ml_models.intake.disclosure import printable
 from ml_models.runtime import Scores
 from retainwise_contracts.results import (
     HIGH_FROM,
+    HISTOGRAM_BINS,
     MEDIUM_FROM,
     CustomerAtRisk,
     Driver,
@@ -45,6 +46,7 @@ class SummaryTally:
         self.already_left = 0
         self._probability = 0.0
         self._levels = np.zeros(len(LEVELS), np.int64)
+        self._bins = np.zeros(HISTOGRAM_BINS, np.int64)
         self._effect = np.zeros(len(card.terms))
         self._absolute_effect = np.zeros(len(card.terms))
         self._at_risk: list[CustomerAtRisk] = []
@@ -69,6 +71,8 @@ class SummaryTally:
             contributions, probability = contributions[at], probability[at]
         self._probability += float(probability.sum())
         self._levels += np.bincount(risk_positions(probability), minlength=len(LEVELS))
+        bins = np.minimum((probability * HISTOGRAM_BINS).astype(np.intp), HISTOGRAM_BINS - 1)
+        self._bins += np.bincount(bins, minlength=HISTOGRAM_BINS)
         self._effect += contributions.sum(axis=0, dtype=np.float64)
         self._absolute_effect += np.abs(contributions).sum(axis=0, dtype=np.float64)
         self._add_at_risk(at, probability, row_numbers, ids, reasons, inputs_known)
@@ -127,6 +131,11 @@ class SummaryTally:
         """Number of customers who have not left, by risk level."""
         low, medium, high = self._levels.tolist()
         return RiskDistribution(low=low, medium=medium, high=high)
+
+    @property
+    def histogram(self) -> tuple[int, ...]:
+        """Number of customers who have not left, by probability, in equally wide bins."""
+        return tuple(self._bins.tolist())
 
     @property
     def highest_risk(self) -> tuple[CustomerAtRisk, ...]:

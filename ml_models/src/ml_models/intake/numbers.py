@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ml_models.card import normalise
-from ml_models.intake.columns import unit_words
+from ml_models.intake.headers import unit_words
 
 Decimal = Literal[".", ","]
 

@@ -181,6 +181,19 @@ def test_value_of_customers_who_left_is_not_at_stake(score: ScoreBytes):
     assert value.total == pytest.approx(sum(float(row["MonthlyCharges"]) for row in TEN[4:]), abs=0.01)
 
 
+def test_histogram_counts_the_customers_who_have_not_left(score: ScoreBytes):
+    rows = [row | {"Churn": "Yes" if n < 100 else "No"} for n, row in enumerate(customers(900))]
+    report, folder = score(table(rows, [*HEADERS, "Churn"]), block_bytes=20_000)
+    summary = report.summary
+    probability = pl.read_parquet(folder / SCORES_PARQUET)["churn_probability"][100:].to_numpy()
+    expected, _ = np.histogram(probability, bins=20, range=(0, 1))
+    assert summary.histogram == tuple(expected.tolist())
+    levels = summary.risk_distribution
+    assert (levels.low, levels.medium, levels.high) == tuple(
+        sum(summary.histogram[begin:end]) for begin, end in ((0, 6), (6, 12), (12, 20))
+    )
+
+
 def test_rejected_rows_have_no_value(score: ScoreBytes):
     report, folder = score(
         changed("tenure", "bad", "12", "bad"), mapping={"customer_value": "MonthlyCharges"}
