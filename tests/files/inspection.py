@@ -1,16 +1,13 @@
 """Compares what the API says of a file before it is scored with what the worker makes of it."""
 
-import threading
-import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
+from consumer_worker.scoring import ScoringReport
 from ml_models.card import Card, NumericFeature
 from ml_models.intake.columns import MappingError
 from ml_models.intake.dialect import HEAD_BYTES, UnreadableFile
-from ml_models.runtime import ChurnModel
 from producer_api.uploads.inspection import Head, inspect
 from producer_api.uploads.models import Inspection
 from retainwise_contracts.failures import FailureCode
@@ -22,27 +19,20 @@ _UNREADABLE = frozenset(
         *(FailureCode.TOO_MANY_COLUMNS, FailureCode.LINE_TOO_LONG),
     }
 )
+UPLOAD_ID = UUID(int=0)
 _NOT_READY = frozenset({FailureCode.MAPPING_NEEDS_CONFIRMATION})
 
 
-def find_differences(case: Case, model: ChurnModel, folder: Path) -> Iterator[str]:
-    """Score a case's file in an empty folder and inspect it; yield where the two disagree."""
-    source = folder / "upload"
-    source.write_bytes(case.content)
-    request = ScoringRequest(uuid.UUID(int=8), "ab" * 32, case.mapping, confirmed=case.confirmed)
-    scored: ScoringReport | FailureCode
-    try:
-        scored = score_file(source, folder, model, request, cancelled=threading.Event())
-    except ScoringFailed as error:
-        scored = error.code
+def find_differences(case: Case, scored: ScoringReport | FailureCode, card: Card) -> Iterator[str]:
+    """Inspect a case's file; yield where that disagrees with how it was scored, or why it was refused."""
     try:
         head = Head(case.content[:HEAD_BYTES], len(case.content))
-        inspection, _ = inspect(head, model.card, case.mapping, {})
+        inspection, _ = inspect(head, card, case.mapping, {})
     except (UnreadableFile, MappingError) as error:
         if not isinstance(scored, FailureCode):
             yield f"it is scored, and its inspection refused: {error}"
         return
-    Inspection.model_validate({"upload_id": uuid.uuid4(), "saved_mappings": [], **inspection})
+    Inspection.model_validate({"upload_id": UPLOAD_ID, "saved_mappings": [], **inspection})
     if isinstance(scored, FailureCode):
         if scored in _UNREADABLE or (scored in _NOT_READY and inspection["is_ready"]):
             yield f"it is refused as {scored.value}, and its inspection is fine"
@@ -52,7 +42,7 @@ def find_differences(case: Case, model: ChurnModel, folder: Path) -> Iterator[st
         if inspection["expected"]["rows"] != scored.rows.total:
             yield f"{scored.rows.total} rows, expected {inspection['expected']['rows']}"
         if not scored.rows.rejected:
-            yield from _quality_differences(inspection, scored, model.card)
+            yield from _quality_differences(inspection, scored, card)
 
 
 def _mapping_differences(inspection: Mapping[str, Any], scored: ScoringReport) -> Iterator[str]:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"content-length: (\d+)\r\n", re.IGNORECASE)
@@ -63,6 +64,10 @@ class Client(asyncio.Protocol):
         self._transport.write(self._request)
 
 
+def _same(client: Client) -> Client:
+    return client
+
+
 async def run(url: str, request: bytes, connections: int, seconds: float) -> dict[str, float]:
     """Load a server and return what it answered."""
     parts = urlsplit(url)
@@ -72,7 +77,7 @@ async def run(url: str, request: bytes, connections: int, seconds: float) -> dic
     for _ in range(connections):
         done = loop.create_future()
         client = Client(request, began + seconds, done)
-        await loop.create_connection(lambda client=client: client, parts.hostname or "", parts.port or 80)
+        await loop.create_connection(partial(_same, client), parts.hostname or "", parts.port or 80)
         clients.append((client, done))
     await asyncio.wait([done for _, done in clients], timeout=seconds + 30)
     took = time.perf_counter() - began

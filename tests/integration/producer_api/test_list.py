@@ -1,6 +1,7 @@
 """The list of predictions: its filters, its orders and its pages."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -40,7 +41,7 @@ async def predictions(api, owner):
 
 async def walk(api, **parameters):
     """Read all pages, by their links."""
-    found = []
+    found: list[Any] = []
     path: str | None = "/v1/predictions"
     while path:
         async with api.http.get(path, params=parameters if "?" not in path else None) as response:
@@ -62,7 +63,7 @@ async def test_pages_show_each_prediction_once_and_in_order(api, predictions, so
 
 
 DAY = timedelta(days=1)
-FILTERS = [
+FILTERS: list[tuple[Any, int]] = [
     ({"status": "CANCELLED"}, 2),
     ([("status", "CANCELLED"), ("status", "QUEUED")], 20),
     ({"model": "telco-churn"}, 10),

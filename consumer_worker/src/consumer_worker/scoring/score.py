@@ -48,7 +48,6 @@ from consumer_worker.scoring.summary import (
 )
 from consumer_worker.scoring.values import (
     FeatureValues,
-    Meanings,
     Notation,
     NumericValues,
     gate_name,
@@ -58,6 +57,7 @@ from consumer_worker.scoring.values import (
 )
 from consumer_worker.scoring.worklist import Worklist
 from ml_models.card import Card, CategoricalFeature
+from ml_models.intake.categories import Meanings
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,

@@ -12,7 +12,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ml_models.card import (
-    MAX_SPELLING,
     UNSEEN_CODE,
     Card,
     CategoricalFeature,
@@ -21,7 +20,7 @@ from ml_models.card import (
     Outcome,
     normalise,
 )
-from ml_models.intake.categories import category_of_duration
+from ml_models.intake.categories import NO_MEANINGS, Meanings, category_of_duration
 from ml_models.intake.numbers import (
     PERCENT,
     Decimal,
@@ -173,28 +172,8 @@ class Notation:
     """By feature, the factor that converts a number to the model's unit."""
     units: Mapping[str, str] = field(default_factory=dict)
     """By feature with categories, the unit of the column's numbers: 12 months are `One year`."""
-    meanings: Mapping[str, "Meanings"] = field(default_factory=dict)
+    meanings: Mapping[str, Meanings] = field(default_factory=dict)
     """By feature with categories, what the request says of spellings."""
-
-
-class Meanings:
-    """What a request says that spellings mean. It goes before all that the card knows."""
-
-    def __init__(self, categories: Mapping[str, str]) -> None:
-        """Take the model's category of each spelling."""
-        self._exact = {spelling.strip(): category for spelling, category in categories.items()}
-        folded = {normalise(spelling): category for spelling, category in categories.items()}
-        self._folded = {spelling: category for spelling, category in folded.items() if spelling}
-
-    def category(self, text: str) -> str | None:
-        """Return the category of a cell; None if the request does not say."""
-        text = text.strip()
-        if text in self._exact:
-            return self._exact[text]
-        return self._folded.get(normalise(text)) if len(text) <= MAX_SPELLING else None
-
-
-_NO_MEANINGS = Meanings({})
 
 
 def gate_name(feature: str) -> str:
@@ -233,7 +212,7 @@ def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str
                 texts[name], feature, notation.decimal, notation.factors.get(name, 1.0)
             )
         else:
-            meanings = notation.meanings.get(name, _NO_MEANINGS)
+            meanings = notation.meanings.get(name, NO_MEANINGS)
             own = _read_categories(*distinct[name], feature, notation.units.get(name), meanings)
             gate = distinct.get(gate_name(name))
             values[name] = own if gate is None else _gated(own, *gate)
@@ -314,7 +293,7 @@ def _read_categories(
     positions: NDArray[np.intp],
     feature: CategoricalFeature,
     unit: str | None,
-    meanings: Meanings = _NO_MEANINGS,
+    meanings: Meanings = NO_MEANINGS,
 ) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []

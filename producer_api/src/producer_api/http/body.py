@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_origin
 
 import orjson
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from producer_api.http.errors import (
     BodyCutOff,
@@ -36,6 +36,18 @@ MAX_CONTENT_TYPE_CHARACTERS = 256
 
 _BODY = web.RequestKey("body", bytes)
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class NoQuery(BaseModel):
+    """No parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoBody(BaseModel):
+    """An empty object, or no body at all."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 async def read_json(request: web.Request, model: type[_Model]) -> _Model:

@@ -5,7 +5,7 @@ import hashlib
 from aiohttp import hdrs, web
 
 from producer_api.http.answers import REVALIDATED
-from producer_api.http.errors import PreconditionFailed, PreconditionRequired
+from producer_api.http.errors import PreconditionFailed
 
 _TAG_BYTES = 16
 
@@ -24,15 +24,13 @@ def if_none_match(request: web.Request, tag: str) -> web.Response | None:
 
 
 def require_match(request: web.Request, tag: str) -> None:
-    """Refuse a change of something that the client has not read as it is now.
+    """Refuse a change of something that the client has read, but not as it is now.
 
     Raises:
-        PreconditionRequired: the request has no `If-Match`.
-        PreconditionFailed: it names another representation.
+        PreconditionFailed: `If-Match` names another representation.
     """
-    if (held := request.headers.get(hdrs.IF_MATCH)) is None:
-        raise PreconditionRequired
-    if not _has(held, tag, weak=False):
+    held = request.headers.get(hdrs.IF_MATCH)
+    if held is not None and not _has(held, tag, weak=False):
         raise PreconditionFailed
 
 

@@ -86,10 +86,6 @@ class BodyCutOff(ApiError):
     """The request ended before its whole body was received. Send it again."""
 
 
-class PreconditionRequired(ApiError):
-    """Send the ETag of what you have read in the header If-Match, so that no other change is overwritten."""
-
-
 class PreconditionFailed(ApiError):
     """It has been changed since you read it. Read it again, then repeat your change."""
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import orjson
 from openapi_pydantic import (
@@ -41,13 +41,12 @@ from producer_api.http.errors import (
     JsonExpected,
     MalformedJson,
     PreconditionFailed,
-    PreconditionRequired,
     RateLimited,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
 )
-from producer_api.http.problems import INTERNAL_ERROR, PROBLEMS, Problem, ProblemDocument
+from producer_api.http.problems import HTTP_PROBLEMS, INTERNAL_ERROR, PROBLEMS, Problem, ProblemDocument
 from producer_api.http.route import Content, Route
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -58,6 +57,7 @@ FILE_MEDIA_TYPES = ("text/csv", "application/octet-stream")
 
 Mode = Literal["validation", "serialization"]
 
+_HEADERS_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _ANY = (DatabaseBusy, DatabaseUnavailable)
 _AUTHENTICATED = (TokenMissing, TokenInvalid, TokenExpired, RateLimited)
 _WITH_BODY = (MalformedJson, JsonExpected, BodyTooLarge, BodyStalled, BodyCutOff)
@@ -168,10 +168,10 @@ class _Schemas:
         models: dict[tuple[type[BaseModel], Mode], None] = {(ProblemDocument, "serialization"): None}
         self._queries: dict[type[BaseModel], None] = {}
         for route in routes:
-            if route.query is not None:
+            if _has_fields(route.query):
                 models[route.query, "validation"] = None
                 self._queries[route.query] = None
-            if route.body is not None:
+            if _has_fields(route.body):
                 models[route.body, "validation"] = None
             for content in route.answers.values():
                 for kind in _kinds(content):
@@ -233,7 +233,7 @@ def _operation(route: Route, schemas: _Schemas) -> Operation:
                 _parameter("path", name, PATH_PARAMETERS[name], required=True)
                 for name in re.findall(r"\{(\w+)\}", route.path)
             ),
-            *(schemas.parameters(route.query) if route.query is not None else ()),
+            *(schemas.parameters(route.query) if _has_fields(route.query) else ()),
             *(
                 _parameter("header", name, schema, description=text)
                 for name, (text, schema) in REQUEST_HEADERS.items()
@@ -276,7 +276,7 @@ def _headers(route: Route) -> set[str]:
 
 def _request_body(route: Route, schemas: _Schemas) -> RequestBody | None:
     content: dict[str, MediaType] = {}
-    if route.body is not None:
+    if _has_fields(route.body):
         content["application/json"] = MediaType(media_type_schema=schemas.reference(route.body, "validation"))
     if route.takes_file:
         content |= {name: MediaType(media_type_schema=Schema()) for name in FILE_MEDIA_TYPES}
@@ -290,6 +290,11 @@ def _request_body(route: Route, schemas: _Schemas) -> RequestBody | None:
     if not content:
         return None
     return RequestBody(content=content, required=_is_required(route))
+
+
+def _has_fields(model: type[BaseModel] | None) -> TypeGuard[type[BaseModel]]:
+    """Return whether a model takes anything: others only refuse what is sent."""
+    return model is not None and bool(model.model_fields)
 
 
 def _is_required(route: Route) -> bool:
@@ -350,10 +355,9 @@ def _problems(route: Route, schemas: _Schemas) -> dict[str, Response]:
         kinds += _WITH_BODY
     if route.method == "POST" and not route.public:
         kinds += _WITH_KEY
-    if PreconditionFailed in route.errors:
-        kinds.append(PreconditionRequired)
     problems: dict[int, dict[str, Problem]] = defaultdict(dict)
-    for problem in [*(PROBLEMS[kind] for kind in kinds), *(() if route.public else (INTERNAL_ERROR,))]:
+    always = () if route.public else (INTERNAL_ERROR, HTTP_PROBLEMS[_HEADERS_TOO_LARGE])
+    for problem in [*(PROBLEMS[kind] for kind in kinds), *always]:
         problems[problem.status][problem.code] = problem
     return {
         str(status): Response(

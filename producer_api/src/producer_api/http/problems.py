@@ -37,7 +37,6 @@ from producer_api.http.errors import (
     JsonExpected,
     MalformedJson,
     PreconditionFailed,
-    PreconditionRequired,
     RateLimited,
     ShuttingDown,
     TokenExpired,
@@ -154,9 +153,6 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BodyCutOff: Problem(HTTPStatus.BAD_REQUEST, "body_cut_off", "The request is incomplete."),
     PreconditionFailed: Problem(
         HTTPStatus.PRECONDITION_FAILED, "precondition_failed", "It has been changed meanwhile."
-    ),
-    PreconditionRequired: Problem(
-        HTTPStatus.PRECONDITION_REQUIRED, "precondition_required", "The header If-Match is missing."
     ),
     IdempotencyKeyInUse: Problem(
         HTTPStatus.CONFLICT, "idempotency_key_in_use", "The first request is still under way."

@@ -13,9 +13,9 @@ from ml_models.errors import ModelNotFound
 from ml_models.intake.columns import InvalidMapping, propose_columns
 from producer_api.http.answers import REVALIDATED, json_answer
 from producer_api.http.auth import CALLER
-from producer_api.http.body import read_json, read_query
+from producer_api.http.body import NoQuery, read_json, read_query
 from producer_api.http.conditional import etag, if_none_match, require_match
-from producer_api.http.errors import InvalidParameter, PreconditionFailed
+from producer_api.http.errors import InvalidParameter, InvalidRequest, PreconditionFailed
 from producer_api.http.paging import PAGER, page
 from producer_api.http.route import Route
 from producer_api.mappings.errors import MappingNotFound, TooManyMappings
@@ -23,7 +23,6 @@ from producer_api.mappings.models import (
     MappingResource,
     MappingsPage,
     MappingsQuery,
-    NoQuery,
     SaveMapping,
 )
 from producer_api.mappings.store import MAPPINGS, SavedMapping
@@ -174,7 +173,6 @@ ROUTES = (
         get_mapping,
         "A saved mapping.",
         answers={200: MappingResource, 304: None},
-        query=NoQuery,
         errors=(MappingNotFound,),
     ),
     Route(
@@ -183,7 +181,6 @@ ROUTES = (
         put_mapping,
         "Save a mapping, to be offered for files with the same headers.",
         answers={200: MappingResource, 201: MappingResource},
-        query=NoQuery,
         body=SaveMapping,
         errors=(ModelNotFound, InvalidMapping, PreconditionFailed, TooManyMappings),
     ),
@@ -193,7 +190,6 @@ ROUTES = (
         delete_mapping,
         "Delete a saved mapping.",
         answers={204: None},
-        query=NoQuery,
-        errors=(MappingNotFound, PreconditionFailed),
+        errors=(MappingNotFound, PreconditionFailed, InvalidRequest),
     ),
 )

@@ -16,10 +16,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class NoQuery(_Model):
-    """No parameters."""
-
-
 class MappingsQuery(_Model):
     """A page of saved mappings."""
 

@@ -10,12 +10,12 @@ from ml_models.intake.dialect import HEAD_BYTES
 from producer_api.database import DATABASE
 from producer_api.http.admission import UPLOAD_GATE
 from producer_api.http.auth import CALLER
-from producer_api.http.body import is_json, read_json, read_query
+from producer_api.http.body import NoQuery, is_json, read_json, read_query
 from producer_api.http.limits import check_unfinished
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectMissing
 from producer_api.outbox.relay import OUTBOX
-from producer_api.predictions.models import CreatePrediction, NoQuery
+from producer_api.predictions.models import CreatePrediction
 from producer_api.predictions.options import PredictionOptions, choose_options
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_path
 from producer_api.predictions.store import PREDICTIONS, NewPrediction, Prediction

@@ -4,18 +4,18 @@ from typing import Any
 
 import orjson
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from producer_api.http.answers import json_answer
 from producer_api.http.auth import CALLER
-from producer_api.http.body import read_json
+from producer_api.http.body import NoBody, read_json
 from producer_api.http.conditional import require_match
 from producer_api.models.catalog import MODELS
 from producer_api.outbox.relay import OUTBOX
 from producer_api.predictions.create import queue_prediction
 from producer_api.predictions.deletion import DELETIONS
 from producer_api.predictions.errors import AlreadyFinished, NotFinished
-from producer_api.predictions.models import DescribePrediction, NoBody, RetryPrediction
+from producer_api.predictions.models import DescribePrediction, RetryPrediction
 from producer_api.predictions.options import choose_options
 from producer_api.predictions.request import missing, prediction_id, read_prediction
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_tag
@@ -37,8 +37,7 @@ async def describe_prediction(request: web.Request) -> web.Response:
     async with predictions.write(tenant_id) as connection:
         prediction = await predictions.lock_prediction(connection, prediction_id(request), tenant_id)
         if prediction is not None:
-            if hdrs.IF_MATCH in request.headers:
-                require_match(request, prediction_tag(prediction))
+            require_match(request, prediction_tag(prediction))
             label, metadata = _merge(prediction, patch)
             described = await predictions.describe_prediction(
                 connection, prediction.prediction_id, tenant_id, label=label, metadata=metadata

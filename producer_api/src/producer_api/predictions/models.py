@@ -144,14 +144,6 @@ class DescribePrediction(_Request):
     metadata: Metadata | None = None
 
 
-class NoBody(_Request):
-    """A request that says all in its path."""
-
-
-class NoQuery(_Request):
-    """A request without parameters."""
-
-
 class ListQuery(_Request):
     """Which predictions to list."""
 

@@ -11,13 +11,13 @@ from aiohttp import hdrs, web
 from producer_api.http.admission import UPLOAD_GATE
 from producer_api.http.answers import json_answer
 from producer_api.http.auth import CALLER
-from producer_api.http.body import read_json, read_query
+from producer_api.http.body import NoQuery, read_json, read_query
 from producer_api.http.errors import InvalidParameter
 from producer_api.http.idempotency import IDEMPOTENCY
 from producer_api.objects import OBJECTS
 from producer_api.settings import SETTINGS
 from producer_api.uploads.errors import FileTooLarge, TooManyAwaitingUploads
-from producer_api.uploads.models import CreateUpload, NoQuery
+from producer_api.uploads.models import CreateUpload
 from producer_api.uploads.presigned import DirectUploads
 from producer_api.uploads.receive import Terms, clean_file_name, receive_file, refuse_by_headers, upload_key
 from producer_api.uploads.resource import Received, upload_path, upload_resource

@@ -9,16 +9,15 @@ from ml_models.intake.columns import InvalidMapping
 from producer_api.http.admission import UPLOAD_GATE
 from producer_api.http.answers import REVALIDATED, json_answer
 from producer_api.http.auth import CALLER
-from producer_api.http.body import is_json, read_json, read_query
+from producer_api.http.body import NoBody, NoQuery, is_json, read_json, read_query
 from producer_api.http.conditional import etag, if_none_match
+from producer_api.http.errors import InvalidRequest, ShuttingDown
 from producer_api.http.route import Route
-from producer_api.objects import OBJECTS
-from producer_api.uploads.complete import complete_upload
+from producer_api.objects import OBJECTS, StorageUnavailable
+from producer_api.uploads import complete, delete, inspect
 from producer_api.uploads.create import create_awaiting, create_ready
-from producer_api.uploads.delete import delete_upload
 from producer_api.uploads.errors import (
     UNREADABLE,
-    FileTooLarge,
     TooManyAwaitingUploads,
     TooManyOwnUploads,
     TooManyUploads,
@@ -30,15 +29,13 @@ from producer_api.uploads.errors import (
     UploadNotFound,
     UploadNotReady,
 )
-from producer_api.uploads.inspect import inspect_upload
 from producer_api.uploads.models import (
     AwaitingUpload,
     CreatedUpload,
     CreateUpload,
+    CreateUploadQuery,
     Inspection,
     InspectionQuery,
-    NoBody,
-    NoQuery,
     UploadResource,
 )
 from producer_api.uploads.presigned import DirectUploads
@@ -65,7 +62,7 @@ async def get_upload(request: web.Request) -> web.Response:
     )
 
 
-async def renew_links(request: web.Request) -> web.Response:
+async def renew_upload_links(request: web.Request) -> web.Response:
     """Sign fresh links for what is missing of a file."""
     await read_query(request, NoQuery)
     await read_json(request, NoBody)
@@ -78,31 +75,31 @@ async def renew_links(request: web.Request) -> web.Response:
     return json_answer({**upload_resource(upload, received), "transfer": transfer})
 
 
-async def complete(request: web.Request) -> web.Response:
+async def complete_upload(request: web.Request) -> web.Response:
     """Check the file that was sent straight to the storage, and make its upload READY."""
     await read_query(request, NoQuery)
     await read_json(request, NoBody)
     upload = await _read_upload(request)
     if upload.state == "AWAITING":
         async with request.app[UPLOAD_GATE].admit(request[CALLER].tenant_id):
-            upload = await complete_upload(request, upload)
+            upload = await complete.complete_upload(request, upload)
     return json_answer(upload_resource(upload, Received()))
 
 
-async def remove_upload(request: web.Request) -> web.Response:
+async def delete_upload(request: web.Request) -> web.Response:
     """Delete an upload that no prediction is of, and its file."""
     await read_query(request, NoQuery)
-    await delete_upload(request, _upload_id(request))
+    await delete.delete_upload(request, _upload_id(request))
     return web.Response(status=204)
 
 
-async def get_inspection(request: web.Request) -> web.Response:
+async def inspect_upload(request: web.Request) -> web.Response:
     """Say how a file will be read by a model, before anything is queued."""
     query = await read_query(request, InspectionQuery)
     upload = await _read_upload(request)
     if upload.state != "READY":
         raise UploadNotReady
-    inspection = await inspect_upload(request, upload, query)
+    inspection = await inspect.inspect_upload(request, upload, query)
     tag = etag(inspection)
     return if_none_match(request, tag) or json_answer(
         inspection, headers={hdrs.ETAG: tag, hdrs.CACHE_CONTROL: REVALIDATED}
@@ -131,8 +128,10 @@ ROUTES = (
         create_upload,
         "Store a file that is sent along, or say how to send one straight to the storage.",
         answers={201: CreatedUpload},
+        query=CreateUploadQuery,
         body=CreateUpload,
-        errors=(*UPLOAD_ERRORS, TooManyAwaitingUploads),
+        takes_file=True,
+        errors=(*UPLOAD_ERRORS, TooManyAwaitingUploads, StorageUnavailable),
     ),
     Route(
         "GET",
@@ -140,48 +139,47 @@ ROUTES = (
         get_upload,
         "A file, and what has arrived of it.",
         answers={200: UploadResource, 304: None},
-        query=NoQuery,
-        errors=(UploadNotFound,),
+        errors=(UploadNotFound, StorageUnavailable),
     ),
     Route(
         "POST",
         "/v1/uploads/{upload_id}/parts",
-        renew_links,
+        renew_upload_links,
         "Fresh links for what is missing of a file.",
         answers={200: AwaitingUpload},
-        query=NoQuery,
         body=NoBody,
-        errors=(UploadNotFound, UploadAlreadyComplete),
+        errors=(UploadNotFound, UploadAlreadyComplete, StorageUnavailable),
     ),
     Route(
         "POST",
         "/v1/uploads/{upload_id}/complete",
-        complete,
+        complete_upload,
         "Check a file that was sent straight to the storage, and make it READY.",
         answers={200: UploadResource},
-        query=NoQuery,
         body=NoBody,
         errors=(
-            *(UploadNotFound, UploadIncomplete, UploadDiffers, FileTooLarge, TooManyUploads),
-            *(TooManyOwnUploads, *UNREADABLE),
+            *(UploadNotFound, UploadIncomplete, UploadDiffers, *UNREADABLE),
+            *(TooManyUploads, TooManyOwnUploads, ShuttingDown, StorageUnavailable),
         ),
     ),
     Route(
         "DELETE",
         "/v1/uploads/{upload_id}",
-        remove_upload,
+        delete_upload,
         "Delete a file that no prediction is of.",
         answers={204: None},
-        query=NoQuery,
-        errors=(UploadNotFound, UploadInUse),
+        errors=(UploadNotFound, UploadInUse, InvalidRequest, StorageUnavailable),
     ),
     Route(
         "GET",
         "/v1/uploads/{upload_id}/inspection",
-        get_inspection,
+        inspect_upload,
         "How a file will be read by a model: columns, odd values, what is missing. Nothing is queued.",
         answers={200: Inspection, 304: None},
         query=InspectionQuery,
-        errors=(UploadNotFound, UploadNotReady, UploadGone, ModelNotFound, InvalidMapping, *UNREADABLE),
+        errors=(
+            *(UploadNotFound, UploadNotReady, UploadGone, ModelNotFound, InvalidMapping),
+            *(StorageUnavailable, *UNREADABLE),
+        ),
     ),
 )

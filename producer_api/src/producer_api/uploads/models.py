@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-MAX_PARAMETER_CHARACTERS = 16_384
+MAX_PARAMETER_CHARACTERS = 3_500
+"""For one parameter of a query: the line of a request may have 8,190 bytes."""
 
 
 class _Request(BaseModel):
@@ -20,18 +21,10 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class NoQuery(_Request):
-    """No parameters."""
-
-
-class NoBody(_Request):
-    """An empty object, or no body at all."""
-
-
 class CreateUploadQuery(_Request):
     """Of a file that is the body itself. A form says the name with the file."""
 
-    name: FileName | None = Field(default=None, description="The file's name")
+    name: str | None = Field(default=None, description="The file's name; its last 255 printable characters")
 
 
 class CreateUpload(_Request):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ml_models.card import Card, CategoricalFeature, NumericFeature, normalise
-from ml_models.intake.categories import category_of_duration
+from ml_models.intake.categories import Meanings, category_of_duration
 from ml_models.intake.columns import ColumnMatch
 from ml_models.intake.numbers import (
     PERCENT,
@@ -135,16 +135,12 @@ def _read_categories(
     # A rare number is no proof of what a column holds.
     frequent = [text for text, count in counts.items() if 100 * count >= len(texts)]
     unit = named_unit or feature.unit_of(frequent)
-    given = {normalise(text): category for text, category in spellings.items()}
-    return list(map({text: _category(text, feature, unit, given) for text in counts}.__getitem__, texts))
+    meanings = Meanings(spellings)
+    return list(map({text: _category(text, feature, unit, meanings) for text in counts}.__getitem__, texts))
 
 
-def _category(
-    text: str, feature: CategoricalFeature, unit: str | None, given: Mapping[str, str]
-) -> _Category:
-    category = (
-        given.get(normalise(text)) or feature.category(text, unit) or category_of_duration(text, feature)
-    )
+def _category(text: str, feature: CategoricalFeature, unit: str | None, meanings: Meanings) -> _Category:
+    category = meanings.category(text) or feature.category(text, unit) or category_of_duration(text, feature)
     if category is not None:
         return _Category(category)
     return _MISSING if is_missing(text) else _Category(None, unseen=text.strip())

@@ -11,19 +11,17 @@ import pytest
 from ml_models.card import Card, load_card
 from ml_models.intake.columns import InvalidMapping, MappingError
 from ml_models.intake.dialect import HEAD_BYTES, NotACsv, UnreadableFile
-from ml_models.runtime import load_model
 from producer_api.uploads.inspection import FIRST_ROWS, Head, inspect
 from producer_api.uploads.quality import Spellings
+from tests.files import product
 from tests.files.corpus import corpus
-from tests.files.inspection import find_differences
-from tests.files.product import MODEL
 
 HEADER = "customerID,tenure,Contract,MonthlyCharges,InternetService"
 
 
 @pytest.fixture(scope="module")
 def card() -> Card:
-    return load_card(MODEL)
+    return load_card(product.MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -34,29 +32,32 @@ def inspect_file(card):
         content: str | bytes, mapping: Mapping[str, str] | None = None, values: Spellings | None = None
     ) -> dict[str, Any]:
         data = content.encode() if isinstance(content, str) else content
-        return inspect(Head(data[:HEAD_BYTES], len(data)), card, mapping or {}, values or {})[0]
+        inspection, _ = inspect(Head(data[:HEAD_BYTES], len(data)), card, mapping or {}, values or {})
+        return inspection
 
     return look
 
 
 def column(inspection: dict[str, Any], header: str) -> dict[str, Any]:
+    found: dict[str, Any]
     [found] = [column for column in inspection["columns"] if column["header"] == header]
     return found
 
 
 def feature(inspection: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     [found] = [figures for figures in inspection["quality"]["features"] if figures["feature"] == name]
     return found
 
 
 def test_inspection_agrees_with_the_worker(tmp_path, subtests):
-    """On every fortieth file of the corpus; `make check-api` compares all."""
-    model = load_model(MODEL)
+    """On every fortieth file of the corpus; `make check-files` compares all."""
+    model = product.load()
     for number, case in enumerate(corpus()[::40]):
         folder = tmp_path / str(number)
         folder.mkdir()
         with subtests.test(case.name):
-            assert not list(find_differences(case, model, folder))
+            assert not product.score(case, model, folder).inspected_otherwise
 
 
 def test_columns_are_proposed_with_their_confidence(inspect_file):
