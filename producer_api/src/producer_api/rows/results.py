@@ -225,9 +225,9 @@ class _ScoreFile:
 
     def find(self, wanted: RowFilter, order: Order, start: int, at_most: int) -> tuple[pl.Series, int | None]:
         """Return the positions of some of the rows that are wanted, in order, and where the next begin."""
-        rows = self.scan.with_row_index(_AT)
-        if order != "value":
-            rows = rows.slice(start)
+        skipped = 0 if order == "value" else start
+        # The index comes after the slice: before it, Polars would read all that is skipped.
+        rows = self.scan.slice(skipped).with_row_index(_AT, offset=skipped)
         for condition in self._conditions(wanted):
             rows = rows.filter(condition)
         if order == "value":
@@ -246,13 +246,14 @@ class _ScoreFile:
     def read(self, positions: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         """Return the rows at these positions, in this order."""
         first, last = (int(positions.min()), int(positions.max())) if len(positions) else (0, -1)  # type: ignore[arg-type]  # integers
+        stored = [name for name in columns if name in self._schema]
         rows = (
-            self.scan.with_row_index(_AT)
+            self.scan.select(stored)
             .slice(first, last - first + 1)
+            .with_row_index(_AT, offset=first)
             .filter(pl.col(_AT).is_in(positions.implode()))
-            .with_columns(self.value_at_risk)
-            .select(_AT, *columns)
             .collect(engine="streaming")
+            .with_columns(self.value_at_risk)
         )
         wanted = positions.to_frame(_AT)
         return wanted.join(rows, on=_AT, how="left", maintain_order="left").drop(_AT)
