@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sys
 import uuid
 from pathlib import Path
@@ -15,17 +16,21 @@ from retainwise_client.api.predictions import (
     get_prediction,
     list_predictions,
 )
+from retainwise_client.api.results import export_rows, get_row, list_rows
 from retainwise_client.api.uploads import create_upload, inspect_upload
 from retainwise_client.models import (
     CreatedUpload,
     CreatePrediction,
     CreatePredictionMappingType0,
     EventPage,
+    ExplainedRow,
     Inspection,
+    ListRowsOrder,
     PredictionPage,
     PredictionResource,
     ProblemDocument,
     Receipt,
+    ScoredRowPage,
 )
 from retainwise_client.types import File
 
@@ -77,13 +82,22 @@ def main(url: str, token: str, file: Path) -> None:
     listed = must(PredictionPage, list_predictions.sync(client=client, label="python"))
     assert [item.prediction_id for item in listed.items] == [prediction_id]
 
-    # rows
+    rows = list_rows.sync(prediction_id, client=client, order=ListRowsOrder.RISK, limit=2)
+    riskiest, *_ = must(ScoredRowPage, rows).items
+    explained = must(ExplainedRow, get_row.sync(prediction_id, riskiest.row_number, client=client))
+    assert explained.contributions is not None
+    assert explained.intercept is not None
+    effects = sum(contribution.effect for contribution in explained.contributions)
+    probability = 1 / (1 + math.exp(-explained.intercept - effects))
+    assert abs(probability - explained.churn_probability) < 1e-6, explained
+    exported = must(str, export_rows.sync(prediction_id, client=client, top=2))
+    assert len(exported.splitlines()) == 3, exported
 
     receipt = must(Receipt, delete_prediction.sync(prediction_id, client=client))
     assert receipt.objects, "nothing was deleted"
     gone = must(ProblemDocument, get_prediction.sync(prediction_id, client=client))
     assert gone.code == "prediction_deleted", gone
-    print(json.dumps({"events": len(events.items), "deleted": len(receipt.objects)}))
+    print(json.dumps({"events": len(events.items), "exported": 2, "deleted": len(receipt.objects)}))
 
 
 if __name__ == "__main__":

@@ -86,11 +86,38 @@ if (finished.rows?.scored !== 3) throw new Error(`scored ${finished.rows?.scored
 const listed = must(await api.GET("/v1/predictions", { params: { query: { label: "typescript" } } }));
 if (listed.items.length !== 1) throw new Error("it is not listed");
 
-// rows
+const rows = must(
+  await api.GET("/v1/predictions/{prediction_id}/rows", { params: { path, query: { order: "risk", limit: 2 } } }),
+);
+const [riskiest] = rows.items;
+if (!riskiest || !rows.next_cursor) throw new Error(`no page of two: ${JSON.stringify(rows)}`);
+const rest = must(
+  await api.GET("/v1/predictions/{prediction_id}/rows", {
+    params: { path, query: { order: "risk", limit: 2, cursor: rows.next_cursor } },
+  }),
+);
+if (rest.items.length !== 1 || rest.next_cursor) throw new Error(`no last page: ${JSON.stringify(rest)}`);
+
+const explained = must(
+  await api.GET("/v1/predictions/{prediction_id}/rows/{row}", {
+    params: { path: { ...path, row: riskiest.row_number } },
+  }),
+);
+const effects = (explained.contributions ?? []).reduce((sum, { effect }) => sum + effect, explained.intercept ?? 0);
+const probability = 1 / (1 + Math.exp(-effects));
+if (Math.abs(probability - explained.churn_probability) > 1e-6) {
+  throw new Error(`explained as ${probability}, scored as ${explained.churn_probability}`);
+}
+
+const csv = must(
+  await api.GET("/v1/predictions/{prediction_id}/export", { params: { path, query: { top: 2 } }, parseAs: "text" }),
+);
+const lines = csv.trimEnd().split(/\r?\n/);
+if (lines.length !== 3) throw new Error(`exported ${lines.length} lines`);
 
 const receipt = must(await api.DELETE("/v1/predictions/{prediction_id}", { params: { path } }));
 if (receipt.objects.length === 0) throw new Error("nothing was deleted");
 const gone = await api.GET("/v1/predictions/{prediction_id}", { params: { path } });
 if (gone.response.status !== 410) throw new Error(`after the deletion: ${gone.response.status}`);
 
-console.log(JSON.stringify({ events: seen.length, deleted: receipt.objects.length }));
+console.log(JSON.stringify({ events: seen.length, exported: lines.length - 1, deleted: receipt.objects.length }));
