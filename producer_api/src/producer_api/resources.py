@@ -45,6 +45,7 @@ from producer_api.predictions.receipts import RECEIPTS, ReceiptStore
 from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
 from producer_api.rows.cache import MAX_DOWNLOADS, RESULT_CACHE, ResultCache, open_cache_folder
+from producer_api.rows.files import MANIFESTS, Manifests
 from producer_api.rows.readers import READER_THREADS, READERS, Readers
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
@@ -171,6 +172,7 @@ async def open_result_cache(app: web.Application) -> AsyncIterator[None]:
         cache = ResultCache(folder, app[OBJECTS], max_bytes=app[SETTINGS].result_cache_bytes)
         stack.push_async_callback(cache.close)
         app[RESULT_CACHE] = cache
+        app[MANIFESTS] = Manifests()
         async with _running(cache.run(), "result_cache"):
             yield
 

@@ -111,13 +111,14 @@ def scores(files):
 
 async def walk(api, path, **parameters):
     """Follow the cursors of a list to its end; return its pages."""
-    pages, cursor = [], {}
-    while cursor is not None:
-        status, content = await api.get(path, params=parameters | cursor)
+    pages = []
+    while True:
+        status, content = await api.get(path, params=parameters)
         assert status == 200, content
         pages.append(content)
-        cursor = {"cursor": content["next_cursor"]} if content["next_cursor"] else None
-    return pages
+        if content["next_cursor"] is None:
+            return pages
+        parameters["cursor"] = content["next_cursor"]
 
 
 def items(pages):
@@ -181,30 +182,31 @@ async def test_cursor_of_another_list_is_refused(api, done, complete):
         assert (status, problem["errors"][0]["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize(
-    ("path", "field", "text"),
-    [
-        ("rows", "order", "worst"),
-        ("rows", "risk", "EXTREME"),
-        ("rows", "min_probability", "nan"),
-        ("rows", "min_probability", "1.1"),
-        ("rows", "reason", ""),
-        ("rows", "customer_id", ""),
-        ("rows", "limit", "501"),
-        ("rows", "limit", "0"),
-        ("rows", "cursor", "x"),
-        ("rows", "colour", "red"),
-        ("export", "top", "0"),
-        ("export", "order", ""),
-        ("export", "limit", "5"),
-        ("rejected", "limit", "101"),
-        ("rejected", "code", ""),
-    ],
-)
-async def test_bad_parameter_is_named(api, done, path, field, text):
-    status, problem = await api.get(f"{done}/{path}", params={field: text})
-    assert (status, problem["code"]) == (422, "invalid_request")
-    assert [error["field"].partition(".")[0] for error in problem["errors"]] == [field]
+BAD_PARAMETERS = [
+    ("rows", "order", "worst"),
+    ("rows", "risk", "EXTREME"),
+    ("rows", "min_probability", "nan"),
+    ("rows", "min_probability", "1.1"),
+    ("rows", "reason", ""),
+    ("rows", "customer_id", ""),
+    ("rows", "limit", "501"),
+    ("rows", "limit", "0"),
+    ("rows", "cursor", "x"),
+    ("rows", "colour", "red"),
+    ("export", "top", "0"),
+    ("export", "order", ""),
+    ("export", "limit", "5"),
+    ("rejected", "limit", "101"),
+    ("rejected", "code", ""),
+]
+
+
+async def test_bad_parameter_is_named(api, done, subtests):
+    for path, field, text in BAD_PARAMETERS:
+        with subtests.test(path, **{field: text}):
+            status, problem = await api.get(f"{done}/{path}", params={field: text})
+            assert (status, problem["code"]) == (422, "invalid_request")
+            assert [error["field"].partition(".")[0] for error in problem["errors"]] == [field]
 
 
 async def test_row_is_explained(api, done, scores, model):
@@ -290,51 +292,55 @@ async def test_manifest_is_the_stored_one(api, done, files):
     ResultManifest.model_validate(content)
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_unfinished_prediction_has_no_rows(api, path, owner):
+async def test_unfinished_prediction_has_no_rows(api, owner, subtests):
     _, prediction = await api.post(FILE)
-    self = prediction["links"]["self"]
-    status, problem = await api.get(f"{self}/{path}")
-    assert (status, problem["code"]) == (409, "not_finished")
-    await owner.execute("update predictions set status = 'CANCELLED', finished_at = now()")
-    status, problem = await api.get(f"{self}/{path}")
-    assert (status, problem["code"]) == (409, "prediction_failed")
+    for change, code in (
+        ("select", "not_finished"),
+        ("update predictions set status = 'CANCELLED', finished_at = now()", "prediction_failed"),
+    ):
+        await owner.execute(change)
+        for path in READS:
+            with subtests.test(path, code=code):
+                status, problem = await api.get(f"{prediction['links']['self']}/{path}")
+                assert (status, problem["code"]) == (409, code)
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_only_its_own_tenant_reads_a_result(api, done, issuer, path):
+async def test_only_its_own_tenant_reads_a_result(api, done, issuer, subtests):
     stranger = {"Authorization": f"Bearer {issuer.mint('globex')}"}
-    status, hidden = await api.get(f"{done}/{path}", headers=stranger)
-    unknown = f"/v1/predictions/{uuid.uuid4()}/{path}"
-    _, missing = await api.get(unknown, headers=stranger)
-    assert (status, hidden["code"]) == (404, "prediction_not_found")
-    different = {"instance", "request_id"}
-    assert {k: v for k, v in hidden.items() if k not in different} == {
-        k: v for k, v in missing.items() if k not in different
-    }
+    for path in READS:
+        with subtests.test(path):
+            status, hidden = await api.get(f"{done}/{path}", headers=stranger)
+            unknown = f"/v1/predictions/{uuid.uuid4()}/{path}"
+            _, missing = await api.get(unknown, headers=stranger)
+            assert (status, hidden["code"]) == (404, "prediction_not_found")
+            different = {"instance", "request_id"}
+            assert {k: v for k, v in hidden.items() if k not in different} == {
+                k: v for k, v in missing.items() if k not in different
+            }
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_deleted_prediction_is_gone(api, done, path, owner):
+async def test_deleted_prediction_is_gone(api, done, owner, subtests):
     await api.get(f"{done}/rows")  # so that its files are in the cache
     await owner.execute("update outbox set sent_at = now()")
     async with api.http.delete(done) as response:
         assert response.status == 200, await response.text()
-    status, problem = await api.get(f"{done}/{path}")
-    assert (status, problem["code"]) == (410, "prediction_deleted")
+    for path in READS:
+        with subtests.test(path):
+            status, problem = await api.get(f"{done}/{path}")
+            assert (status, problem["code"]) == (410, "prediction_deleted")
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_result_that_is_no_longer_kept_is_gone(api, done, path, s3, aws):
+async def test_result_that_is_no_longer_kept_is_gone(api, done, s3, aws, subtests):
     listed = await s3.list_objects_v2(Bucket=aws.bucket, Prefix="results/")
     for found in listed["Contents"]:
         await s3.delete_object(Bucket=aws.bucket, Key=found["Key"])
-    status, problem = await api.get(f"{done}/{path}")
-    assert (status, problem["code"]) == (410, "result_gone")
+    for path in READS:
+        with subtests.test(path):
+            status, problem = await api.get(f"{done}/{path}")
+            assert (status, problem["code"]) == (410, "result_gone")
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_row_that_names_a_foreign_file_shows_nothing(api, complete, done, path, aws):
+async def test_row_that_names_a_foreign_file_shows_nothing(api, complete, done, aws, subtests):
     _, foreign = await api.get(f"{done}/result")
     result = {
         "bucket": aws.bucket,
@@ -350,8 +356,10 @@ async def test_row_that_names_a_foreign_file_shows_nothing(api, complete, done, 
         ],
     }
     thief = await complete((await api.post(FILE))[1], result=result)
-    status, problem = await api.get(f"{thief}/{path}")
-    assert (status, problem["code"]) == (500, "internal_error")
+    for path in READS:
+        with subtests.test(path):
+            status, problem = await api.get(f"{thief}/{path}")
+            assert (status, problem["code"]) == (500, "internal_error")
 
 
 async def test_damaged_file_is_not_shown(api, done, s3, aws):
@@ -385,19 +393,24 @@ async def test_scores_of_another_build_of_the_model_are_not_explained(api, compl
     assert row["reasons"][0]["text"] in row["sentences"][1]
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_result_larger_than_the_cache_is_refused(api, done, path, monkeypatch):
+async def test_result_larger_than_the_cache_is_refused(api, done, monkeypatch, subtests):
     monkeypatch.setattr(api.app[RESULT_CACHE], "_max_bytes", 10)
-    status, problem = await api.get(f"{done}/{path}")
-    assert (status, problem["code"]) == (409, "result_too_large_to_read")
+    for path in READS:
+        with subtests.test(path):
+            status, problem = await api.get(f"{done}/{path}")
+            assert (status, problem["code"]) == (409, "result_too_large_to_read")
 
 
-@pytest.mark.parametrize("path", READS)
-async def test_cache_without_room_asks_to_come_again(api, done, path, monkeypatch):
+async def test_cache_without_room_asks_to_come_again(api, done, monkeypatch, subtests):
     monkeypatch.setattr(api.app[RESULT_CACHE], "_bytes", 1 << 62)
-    async with api.http.get(f"{done}/{path}") as response:
-        assert (response.status, (await response.json(content_type=None))["code"]) == (503, "overloaded")
-        assert "Retry-After" in response.headers
+    for path in READS:
+        with subtests.test(path):
+            async with api.http.get(f"{done}/{path}") as response:
+                assert (response.status, (await response.json(content_type=None))["code"]) == (
+                    503,
+                    "overloaded",
+                )
+                assert "Retry-After" in response.headers
 
 
 async def test_models_are_listed_with_their_features(api, model):

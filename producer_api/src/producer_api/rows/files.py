@@ -1,5 +1,7 @@
 """The files of the result that a request is about."""
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +20,6 @@ from producer_api.predictions.request import read_prediction
 from producer_api.predictions.store import Prediction
 from producer_api.rows.cache import RESULT_CACHE, ResultCache
 from producer_api.rows.errors import ResultGone, WorklistMissing
-from producer_api.rows.readers import READERS
 from retainwise_contracts.results import (
     MAX_WORKLIST_ROWS,
     ContentDigest,
@@ -27,6 +28,9 @@ from retainwise_contracts.results import (
     ResultFileName,
     ResultManifest,
 )
+
+MAX_MANIFESTS = 256
+"""In memory, a few kB each."""
 
 
 class ResultFiles:
@@ -39,6 +43,10 @@ class ResultFiles:
     def digest(self, name: LinkedFileName) -> ContentDigest:
         """Return the size and the digest of a file that the prediction names."""
         return self._named[name]
+
+    def key(self, name: LinkedFileName) -> str:
+        """Return where in the bucket a file is that the prediction names. What is there never changes."""
+        return self._named[name].key
 
     @asynccontextmanager
     async def open_file(self, name: LinkedFileName) -> AsyncIterator[Path]:
@@ -65,6 +73,28 @@ class ResultFiles:
                 yield path
         except ObjectMissing as error:
             raise ResultGone from error
+
+
+class Manifests:
+    """The manifests that were read last, since each request needs one; they hold nothing of a customer."""
+
+    def __init__(self) -> None:
+        self._read: OrderedDict[str, ResultManifest] = OrderedDict()
+
+    async def read(self, files: ResultFiles) -> ResultManifest:
+        """Return the manifest of a result. Raises what `ResultFiles` raises."""
+        key = files.key("manifest.json")
+        if key not in self._read:
+            async with files.open_file("manifest.json") as path:
+                content = await asyncio.to_thread(path.read_bytes)
+            self._read[key] = ResultManifest.model_validate_json(content)
+            if len(self._read) > MAX_MANIFESTS:
+                self._read.popitem(last=False)
+        self._read.move_to_end(key)
+        return self._read[key]
+
+
+MANIFESTS = web.AppKey("manifests", Manifests)
 
 
 @dataclass(frozen=True)
@@ -110,8 +140,7 @@ async def find_files(request: web.Request) -> tuple[Prediction, ResultFiles]:
 async def find_result(request: web.Request) -> Result:
     """Find the result of the prediction in the path. Raises what `find_files` and `ResultFiles` raise."""
     prediction, files = await find_files(request)
-    async with files.open_file("manifest.json") as path:
-        manifest = ResultManifest.model_validate_json(await request.app[READERS].run(path.read_bytes))
+    manifest = await request.app[MANIFESTS].read(files)
     card = request.app[MODELS].cards.get(f"{prediction.model_name}@{prediction.model_version}")
     if card is not None and card.model_file.sha256 != manifest.model.sha256:
         card = None  # another build of the model would explain other scores

@@ -1,5 +1,7 @@
 """The endpoints of a result's rows: read them, explain one, export them, read the rejected ones."""
 
+import asyncio
+
 from aiohttp import hdrs, web
 
 from producer_api.http.answers import REVALIDATED, json_answer
@@ -106,7 +108,7 @@ async def get_manifest(request: web.Request) -> web.Response:
     if held := if_none_match(request, tag):
         return held
     async with files.open_file("manifest.json") as path:
-        manifest = await request.app[READERS].run(path.read_bytes)
+        manifest = await asyncio.to_thread(path.read_bytes)
     return web.Response(
         body=manifest,
         content_type="application/json",

@@ -53,4 +53,4 @@ def result(score, customers) -> Path:
     """The folder of the scored customers."""
     report, folder = score(customers)
     assert report.rows.scored == 2_000
-    return folder
+    return Path(folder)

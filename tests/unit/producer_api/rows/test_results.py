@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumer_worker.scoring.results import escape, unescape
 from producer_api.rows import results
-from producer_api.rows.results import RowFilter, export_rows, find_rows, read_rejected, read_row
+from producer_api.rows.results import Row, RowFilter, export_rows, find_rows, read_rejected, read_row
 
 FILTERS = [
     RowFilter(),
@@ -45,7 +45,8 @@ def expected(path, wanted, order):
 
 
 def walk(path, wanted, order, at_most):
-    found, start = [], 0
+    found: list[Row] = []
+    start: int | None = 0
     while start is not None:
         page = find_rows(path, wanted, order, start=start, at_most=at_most)
         assert len(page.rows) <= at_most
@@ -124,9 +125,10 @@ def test_result_without_reasons_is_read(score, customers):
 @pytest.mark.parametrize("order", ["file", "risk", "value"])
 def test_export_is_whole_in_any_pieces(result, order):
     path = path_of(result, order)
-    texts = []
+    texts: list[bytes] = []
     for at_most in (5_000, 333):
-        pieces, start = [], 0
+        pieces: list[bytes] = []
+        start: int | None = 0
         while start is not None:
             piece = export_rows(path, RISKY, order, ACTIONS, start=start, at_most=at_most)
             pieces.append(piece.text)
@@ -255,7 +257,8 @@ def test_rejected_rows_have_the_cells_that_were_uploaded(rejected):
 )
 def test_rejected_rows_are_paged_and_filtered(rejected, code, column, numbers):
     for at_most in (1, 2, 50):
-        found, start = [], 0
+        found: list[int] = []
+        start: int | None = 0
         while start is not None:
             page = read_rejected(rejected, ";", code, column, start=start, at_most=at_most)
             found += [item["row_number"] for item in page.items]
