@@ -90,7 +90,7 @@ def main(url: str, token: str, file: Path) -> None:
     effects = sum(contribution.effect for contribution in explained.contributions)
     probability = 1 / (1 + math.exp(-explained.intercept - effects))
     assert abs(probability - explained.churn_probability) < 1e-6, explained
-    exported = must(str, export_rows.sync(prediction_id, client=client, top=2))
+    exported = export_rows.sync_detailed(prediction_id, client=client, top=2).content
     assert len(exported.splitlines()) == 3, exported
 
     receipt = must(Receipt, delete_prediction.sync(prediction_id, client=client))
