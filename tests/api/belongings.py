@@ -38,7 +38,7 @@ class Belongings:
             "upload_id": upload_id,
             "name": MAPPING,
             "ref": "telco-churn@1.0.0",
-            "row": "1",
+            "row": "2",
         }
         return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], route.path)
 

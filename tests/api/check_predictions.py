@@ -119,11 +119,15 @@ async def _delete_all(tenant: Tenant) -> int:
     deleted = 0
     while listed := (await tenant.get("/v1/predictions", params={"limit": "100"})).content["items"]:
         for prediction in listed:
-            await tenant.finished(prediction["prediction_id"])
+            ended = await tenant.finished(prediction["prediction_id"])
             path = prediction["links"]["self"]
             first, second = await asyncio.gather(tenant.delete(path), tenant.delete(path))
             assert first.status == second.status == 200, (first, second)
             assert first.content == second.content, "two receipts"
+            if ended["status"] == "COMPLETED" and ended["attempt"] == 1:
+                objects = first.content["objects"]
+                assert {"scores.csv", "worklist.parquet"} <= {item["key"].split("/")[-1] for item in objects}
+                assert all(item["sha256"] for item in objects), objects
             gone = await tenant.get(path)
             assert (gone.status, gone.content["receipt"]) == (410, first.content), gone
             deleted += 1

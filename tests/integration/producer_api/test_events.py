@@ -3,11 +3,12 @@
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from producer_api.predictions.events import LISTENER
+from producer_api.predictions.store import PREDICTIONS
 from producer_api.predictions.waiting import WAITING_ROOM
 
 RUNNING = """
@@ -193,6 +194,30 @@ async def test_streams_are_limited_in_all_and_for_a_tenant(start_api, issuer, cu
                 async with follow(api, theirs, **other) as fourth:
                     problem = await fourth.response.json(content_type=None)
                     assert (fourth.response.status, problem["code"]) == (503, "too_many_streams")
+
+
+async def test_streams_leave_a_connection_to_other_reads(api, prediction, owner, monkeypatch):
+    store = api.app[PREDICTIONS]
+    read_events, under_way, most = store.read_events, 0, 0
+
+    async def count(*arguments, **options):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await read_events(*arguments, **options)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(store, "read_events", count)
+    async with AsyncExitStack() as opened:
+        streams = [await opened.enter_async_context(follow(api, prediction)) for _ in range(12)]
+        for stream in streams:
+            await stream.event()
+        await owner.execute(EXPIRED, prediction["prediction_id"])  # wakes all of them
+        for stream in streams:
+            assert [event[1] for event in await stream.rest()] == ["expired"]
+    assert most == 2
 
 
 async def test_closed_stream_makes_room(start_api, customers, owner, until, monkeypatch):

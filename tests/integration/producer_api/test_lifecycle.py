@@ -165,13 +165,21 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
     status, created = await api.post(customers, headers={"Prefer": "wait=30"})
     await finishing
     assert (status, created["status"]) == (200, "FAILED")
+    status, created = await api.post(customers, headers={"Prefer": "wait=1"})
+    assert (status, created["status"]) == (202, "QUEUED")
     status, created = await api.post(customers, headers={"Prefer": "respond-async, wait=0"})
     assert (status, created["status"]) == (202, "QUEUED")
 
 
 async def test_read_waits_for_a_change(api, prediction, owner, until):
     path = prediction["links"]["self"]
+
+    async def is_sent() -> bool:
+        return bool((await send(api, "GET", path))[1]["queued_at"])
+
+    await until(is_sent)  # its tag changes with that
     response, _ = await send(api, "GET", path)
+    assert "Preference-Applied" not in response.headers
     tag = response.headers["ETag"]
     assert not tag.startswith("W/")
     async with api.http.get(path, headers={"If-None-Match": tag}) as response:
@@ -185,6 +193,7 @@ async def test_read_waits_for_a_change(api, prediction, owner, until):
     await until(one_waits)
     await owner.execute(RUNNING, prediction["prediction_id"])
     response, changed = await waiting
+    assert response.headers["Preference-Applied"] == "wait=30"
     assert (response.status, changed["status"]) == (200, "RUNNING")
     assert response.headers["ETag"] != tag
     waiting = asyncio.create_task(send(api, "GET", path, Prefer="wait=30"))
@@ -293,6 +302,7 @@ async def test_retry_of_a_row_without_options_uses_the_defaults(api, prediction,
     await owner.execute(FAILED, prediction["prediction_id"])
     response, retried = await send(api, "POST", f"{prediction['links']['self']}/retry")
     assert (response.status, retried["mapping"], retried["options"]["reasons"]) == (202, {}, 3)
+    assert (retried["label"], retried["metadata"]) == (None, None)
 
 
 async def test_unfinished_predictions_are_limited(start_api, customers, owner):
@@ -324,3 +334,16 @@ async def test_description_and_end_keep_each_other(api, customers, owner):
         assert response.status == 200
         _, now = await api.get(path)
         assert (now["label"], now["status"]) == ("kept", "FAILED")
+
+
+async def test_concurrent_patches_are_all_merged(api, prediction):
+    path = prediction["links"]["self"]
+    response, _ = await send(api, "GET", path)
+    changes = [send(api, "PATCH", path, {"metadata": {str(number): number}}) for number in range(12)]
+    assert {response.status for response, _ in await asyncio.gather(*changes)} == {200}
+    response, now = await send(api, "GET", path)
+    assert now["metadata"] == {str(number): number for number in range(12)}
+    tag = {"If-Match": response.headers["ETag"]}
+    changes = [send(api, "PATCH", path, {"label": str(number)}, **tag) for number in range(12)]
+    statuses = sorted(response.status for response, _ in await asyncio.gather(*changes))
+    assert statuses == [200, *[412] * 11]

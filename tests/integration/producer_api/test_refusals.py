@@ -67,6 +67,13 @@ PARAMETERS = [
     ({"reasons": "6"}, "invalid_request"),
     ({"reasons": "-1"}, "invalid_request"),
     ({"reasons": "many"}, "invalid_request"),
+    ({"reasons": "00000000000000000001"}, "invalid_request"),
+    ({"reasons": "٣"}, "invalid_request"),
+    ({"values": "[]"}, "invalid_request"),
+    ({"values": "{"}, "invalid_request"),
+    ({"metadata": '"text"'}, "invalid_request"),
+    ({"label": "\t"}, "invalid_request"),
+    ({"customer_value_period": "week"}, "invalid_request"),
     ({"deadline": "tomorrow"}, "invalid_request"),
     ({"deadline": "2999-01-01T00:00:00"}, "invalid_request"),
     ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_request"),
@@ -154,6 +161,9 @@ FORMS = [
         422,
         "invalid_request",
     ),
+    (form_body(FILE.replace("c.csv", "c" * 5_000)) + b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body(FILE.replace("c.csv", "c\0.csv")) + b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body("X: 1\r\n" * 20 + FILE) + b"--B--\r\n", 400, "malformed_multipart"),
 ]
 
 

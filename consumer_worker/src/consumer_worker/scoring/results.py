@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -239,25 +238,25 @@ class ResultWriter:
         """Write the grade into `scores.csv` in place, and return the file's digest."""
         placeholder, written = _PLACEHOLDER.encode(), grade.value.encode()
         content = hashlib.sha256()
+        # One buffer that is changed in place: `bytes.replace` would copy every piece, which takes most time.
+        piece = bytearray(_PIECE_BYTES)
+        characters = np.frombuffer(piece, np.uint8)
+        done = 0
         with (self._folder / SCORES_CSV).open("r+b") as file:
-            done = 0
-            held = b""
-            while piece := file.read(_PIECE_BYTES):
-                text = (held + piece).replace(placeholder, written)
-                # The next piece may begin within a placeholder.
-                ready, held = text[: 1 - len(placeholder)], text[1 - len(placeholder) :]
-                _overwrite(file, done, ready)
-                content.update(ready)
-                done += len(ready)
-                file.seek(done + len(held))
-            _overwrite(file, done, held)
-            content.update(held)
-        return FileDigest(name=SCORES_CSV, size_bytes=done + len(held), sha256=content.hexdigest())
-
-
-def _overwrite(file: BinaryIO, position: int, text: bytes) -> None:
-    file.seek(position)
-    file.write(text)
+            while size := file.readinto(piece):
+                # A placeholder that begins in the last characters may not be whole: they are read again.
+                ready = max(size - len(placeholder) + 1, min(size, len(placeholder) - 1))
+                at = np.flatnonzero(characters[:ready] == placeholder[0])
+                for offset, character in enumerate(placeholder):
+                    at = at[characters[at + offset] == character]
+                for offset, character in enumerate(written):
+                    characters[at + offset] = character
+                file.seek(done)
+                file.write(memoryview(piece)[:size])
+                content.update(memoryview(piece)[:ready])
+                done += ready
+                file.seek(done)
+        return FileDigest(name=SCORES_CSV, size_bytes=done, sha256=content.hexdigest())
 
 
 def write_manifest(folder: Path, manifest: ResultManifest) -> FileDigest:

@@ -19,7 +19,7 @@ from producer_api.predictions.models import CreatePrediction
 from producer_api.predictions.options import PredictionOptions, choose_options
 from producer_api.predictions.resource import keep_answer, prediction_answer, prediction_path
 from producer_api.predictions.store import PREDICTIONS, NewPrediction, Prediction
-from producer_api.predictions.waiting import wait_for_end
+from producer_api.predictions.waiting import applied_preference, wait_for_end
 from producer_api.settings import SETTINGS
 from producer_api.telemetry import current_traceparent
 from producer_api.uploads.errors import UploadGone, UploadNotFound, UploadNotReady
@@ -193,6 +193,8 @@ async def _queue(
 async def _answer(request: web.Request, prediction: Prediction, accepted: web.Response) -> web.Response:
     """Answer 202, or 200 if the prediction ends for as long as the client prefers to wait."""
     ended = await wait_for_end(request, prediction)
-    if ended is None:
-        return accepted
-    return prediction_answer(ended, headers={hdrs.LOCATION: prediction_path(ended)})
+    answer = accepted
+    if ended is not None:
+        answer = prediction_answer(ended, headers={hdrs.LOCATION: prediction_path(ended)})
+    answer.headers.update(applied_preference(request))
+    return answer

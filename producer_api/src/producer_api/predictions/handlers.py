@@ -50,7 +50,7 @@ from producer_api.predictions.request import missing, read_prediction
 from producer_api.predictions.resource import prediction_answer, prediction_resource, prediction_tag
 from producer_api.predictions.store import PREDICTIONS, Filters, MetadataTooLarge, Prediction
 from producer_api.predictions.stream import EVENT_STREAM, get_events
-from producer_api.predictions.waiting import wait_until
+from producer_api.predictions.waiting import applied_preference, wait_until
 from producer_api.uploads.errors import UNREADABLE, UploadGone, UploadNotFound, UploadNotReady
 from producer_api.uploads.receive import UPLOAD_ERRORS
 from retainwise_contracts.status import PredictionStatus
@@ -90,8 +90,11 @@ async def get_prediction(request: web.Request) -> web.Response:
     prediction = await wait_until(request, await read_prediction(request), is_enough)
     if prediction is None:
         raise await missing(request)
-    held = if_none_match(request, prediction_tag(prediction))
-    return held or prediction_answer(prediction, headers={hdrs.CACHE_CONTROL: REVALIDATED})
+    answer = if_none_match(request, prediction_tag(prediction)) or prediction_answer(
+        prediction, headers={hdrs.CACHE_CONTROL: REVALIDATED}
+    )
+    answer.headers.update(applied_preference(request))
+    return answer
 
 
 def _filters(query: ListQuery) -> Filters:

@@ -1,5 +1,6 @@
 """How a file is to be scored: from a JSON body, or from the query or the form that comes with a file."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,8 +34,7 @@ PARAMETERS = (
     "deadline",
 )
 
-MAX_DIGITS = 9
-
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _JSON = frozenset({"values", "metadata"})
 _OF_SCORING = frozenset({"reasons", "confirm", "customer_value_period"})
 _OF_FEATURES = frozenset({"confirmed", "values"})
@@ -114,7 +114,7 @@ def choose_options(
         scoring=ScoringOptions.model_validate(scoring, extra="ignore"),
         deadline=wanted.deadline,
         label=wanted.label or (before.label if before else None),
-        metadata=_parse_row(before.metadata) if before and wanted.metadata is None else wanted.metadata,
+        metadata=wanted.metadata if wanted.metadata is not None else _metadata_of(before),
     )
     _check(options)
     return replace(options, scoring=_in_order(options.scoring, card))
@@ -129,8 +129,8 @@ def _parse(name: str, text: str) -> object:
             return orjson.loads(text)
         except ValueError as error:
             raise InvalidParameter(name, f"it is not JSON: {error}.") from error
-    if name == "reasons" and text.isascii() and text.isdigit():
-        return int(text[:MAX_DIGITS])
+    if name == "reasons" and _NUMBER.fullmatch(text):
+        return int(text)
     if name == "confirm":
         return tuple(part.strip() for part in text.split(",") if part.strip()) or text
     return text
@@ -148,6 +148,10 @@ def _mapping(text: str) -> Mapping[str, str]:
 
 def _parse_row(document: str | None) -> dict[str, Any]:
     return orjson.loads(document) if document is not None else {}
+
+
+def _metadata_of(before: Prediction | None) -> dict[str, Any] | None:
+    return None if before is None or before.metadata is None else _parse_row(before.metadata)
 
 
 def _check(options: PredictionOptions) -> None:

@@ -121,12 +121,13 @@ class _EventStream:
     async def _read(self) -> list[Event]:
         """Read the next events; none while the database cannot be reached."""
         try:
-            return await self._request.app[PREDICTIONS].read_events(
-                self._prediction_id,
-                self._request[CALLER].tenant_id,
-                after=self._after,
-                at_most=READ_EVENTS,
-            )
+            async with self._request.app[WAITING_ROOM].reading:
+                return await self._request.app[PREDICTIONS].read_events(
+                    self._prediction_id,
+                    self._request[CALLER].tenant_id,
+                    after=self._after,
+                    at_most=READ_EVENTS,
+                )
         except (DatabaseUnavailable, DatabaseBusy):
             return []
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -18,8 +18,14 @@ from retainwise_contracts.status import PredictionStatus
 POLL_SECONDS = 5.0
 """How often who waits looks without being woken."""
 
+CONCURRENT_READS = 2
+"""Of all who are woken at the same moment: one of the three connections stays for other reads."""
+
 MAX_WAIT_SECONDS = 50
 """The longest wait for one answer: load balancers end a request that is silent for a minute."""
+
+_WAITED = web.RequestKey("waited", int)
+"""For how many seconds the request was allowed to wait; absent if it did not."""
 
 _WAIT = re.compile(r'\s*wait\s*=\s*"?(\d{1,6})"?\s*(;.*)?', re.IGNORECASE)
 
@@ -35,6 +41,8 @@ class WaitingRoom:
         self._of_tenant: Counter[str] = Counter()
         self.closed = False
         """Whether the API is stopping: nobody waits any more."""
+        self.reading = asyncio.Semaphore(CONCURRENT_READS)
+        """Held by those who look after they were woken."""
 
     @contextmanager
     def admit(self, tenant_id: str) -> Iterator[None]:
@@ -74,6 +82,11 @@ def preferred_wait(request: web.Request) -> int:
     return 0
 
 
+def applied_preference(request: web.Request) -> Mapping[str, str]:
+    """Return the header that says for how long the request was allowed to wait, if it was."""
+    return {"Preference-Applied": f"wait={request[_WAITED]}"} if _WAITED in request else {}
+
+
 async def wait_for_end(request: web.Request, prediction: Prediction) -> Prediction | None:
     """Wait for a prediction's end for as long as the client prefers; None if it has not ended by then."""
     found = await wait_until(request, prediction, lambda found: PredictionStatus(found.status).is_final)
@@ -95,9 +108,13 @@ async def wait_until(
     found: Prediction | None = prediction
     try:
         with room.admit(tenant_id), listener.subscribe(prediction.prediction_id) as wakes:
+            request[_WAITED] = seconds
             until = asyncio.get_running_loop().time() + seconds
             while True:
-                found = await request.app[PREDICTIONS].read_prediction(prediction.prediction_id, tenant_id)
+                async with room.reading:
+                    found = await request.app[PREDICTIONS].read_prediction(
+                        prediction.prediction_id, tenant_id
+                    )
                 left = until - asyncio.get_running_loop().time()
                 if found is None or is_enough(found) or left <= 0 or room.closed:
                     return found

@@ -163,17 +163,13 @@ def _gated(own: Sequence[_Category], texts: Sequence[str], feature: CategoricalF
 def _with_implied(
     feature: CategoricalFeature, categories: Mapping[str, Sequence[_Category]]
 ) -> Sequence[_Category]:
-    """Replace the categories that another feature of the row makes certain, see `ImpliedCategory`."""
+    """Fill in what is missing where another feature of the row makes it certain, see `ImpliedCategory`."""
     own = categories[feature.name]
     implied = feature.implied
-    if implied is None or implied.feature not in categories:
+    if implied is None or not implied.missing or implied.feature not in categories:
         return own
-    means = _Category(implied.means)
     return [
-        means
-        if other.category == implied.category
-        and (value.category == implied.written or (implied.missing and value == _MISSING))
-        else value
+        _Category(implied.means) if value == _MISSING and other.category == implied.category else value
         for value, other in zip(own, categories[implied.feature], strict=True)
     ]
 
