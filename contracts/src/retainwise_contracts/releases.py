@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from retainwise_contracts.codec import decode
 
@@ -32,9 +32,9 @@ class CorpusMessage:
             ContractError: it cannot be read.
             ValueError: it is read, but a value differs; the text names the fields.
         """
-        differing = tuple(find_differences(self.data, decode(self.body).data.model_dump(mode="json"), "data"))
-        if differing:
-            raise ValueError(f"{self.release} {self.name} reads differently: {', '.join(differing)}")
+        read = decode(self.body).data.model_dump(mode="json")
+        if differing := ", ".join(found.where for found in find_differences(self.data, read, "data")):
+            raise ValueError(f"{self.release} {self.name} reads differently: {differing}")
 
 
 def list_releases() -> tuple[str, ...]:
@@ -68,16 +68,26 @@ def load_corpus() -> tuple[CorpusMessage, ...]:
     )
 
 
-def find_differences(expected: object, actual: object, where: str) -> Iterator[str]:
+class Difference(NamedTuple):
+    """A place where a reader sees something else than was written."""
+
+    where: str
+    expected: object
+    actual: object
+    """None also if the reader does not have it at all; then `missing` is true."""
+    missing: bool = False
+
+
+def find_differences(expected: object, actual: object, where: str) -> Iterator[Difference]:
     """Yield the places where `actual` lacks or changes a value of `expected`; it may have more fields."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         for name, value in expected.items():
             if name in actual:
                 yield from find_differences(value, actual[name], f"{where}.{name}")
             else:
-                yield f"{where}.{name}"
+                yield Difference(f"{where}.{name}", value, None, missing=True)
     elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         for index, (value, other) in enumerate(zip(expected, actual, strict=True)):
             yield from find_differences(value, other, f"{where}[{index}]")
     elif expected != actual or isinstance(expected, bool) != isinstance(actual, bool):
-        yield where
+        yield Difference(where, expected, actual)

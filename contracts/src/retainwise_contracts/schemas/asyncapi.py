@@ -9,8 +9,8 @@ from retainwise_contracts.envelope import MessageAttribute
 from retainwise_contracts.examples import load_example
 from retainwise_contracts.schemas.json_schema import generate_envelope_schema, generate_schema
 
-SQS_BINDING_VERSION = "0.3.0"
-SNS_BINDING_VERSION = "1.0.0"
+SQS_BINDING_VERSION = "0.2.0"
+SNS_BINDING_VERSION = "0.1.0"
 
 
 def generate_asyncapi(version: str) -> dict[str, Any]:

@@ -23,22 +23,22 @@ export interface CsvFormat {
 
 /** One of the customers most likely to leave. */
 export interface CustomerAtRisk {
-  /** The row as a spreadsheet shows the upload */
+  /** The row as a spreadsheet shows the upload. */
   row_number: number;
   customer_id: string;
   /** Unit: probability from 0 to 1. */
   churn_probability: number;
   risk_level: RiskLevel;
-  /** The share of the model's weight that rests on known values Unit: share from 0 to 1. */
+  /** The share of the model's weight that rests on known values. Unit: share from 0 to 1. */
   inputs_known: number;
-  reasons: readonly (Reason)[];
+  reasons: readonly Reason[];
 }
 
 /** The data quality report: a grade, the reasons for it in sentences, and the figures by feature. */
 export interface DataQuality {
   grade: QualityGrade;
-  sentences: readonly (string)[];
-  features: readonly (FeatureQuality)[];
+  sentences: readonly string[];
+  features: readonly FeatureQuality[];
 }
 
 /** A feature's weight over the whole file, in log-odds. */
@@ -92,7 +92,7 @@ export interface FileDigest {
 export interface Health {
   state: HealthState;
   service: string;
-  checks: readonly (Check)[];
+  checks: readonly Check[];
 }
 
 /** The state of a service or of one of its dependencies. */
@@ -107,7 +107,7 @@ export interface MappedColumn {
   method: "explicit" | "exact" | "normalised" | "alias" | "fuzzy";
   /** Unit: share from 0 to 1. */
   confidence: number;
-  /** The unit conversion made, such as 'years to months' */
+  /** The unit conversion made, such as 'years to months'. */
   conversion: string | null;
 }
 
@@ -142,11 +142,11 @@ export interface PredictionCompletedV1 {
 
 /** One event of one prediction. */
 export interface PredictionEvent {
-  /** 1, 2, 3, … within the prediction, without gaps */
+  /** 1, 2, 3, … within the prediction, without gaps. */
   sequence: number;
   type: EventType;
   at: string;
-  /** What is to be said of it, by the event's type */
+  /** What is to be said of it, by the event's type. */
   detail: Readonly<Record<string, JsonValue>>;
 }
 
@@ -156,7 +156,7 @@ export interface PredictionFailedV1 {
   tenant_id: string;
   model: ModelReference;
   status: PredictionStatus;
-  /** Null if the status is the whole explanation */
+  /** Null if the status is the whole explanation. */
   failure: Failure | null;
   /** Unit: attempts. */
   attempts: number;
@@ -173,7 +173,7 @@ export interface PredictionRequestedV1 {
   mapping: Readonly<Record<string, string>>;
   options: ScoringOptions;
   requested_at: string;
-  /** No attempt starts after this time; the prediction is then EXPIRED. Null: it never expires */
+  /** No attempt starts after this time; the prediction is then EXPIRED. Null: it never expires. */
   deadline: string | null;
 }
 
@@ -205,7 +205,7 @@ export interface ResultFile {
 /** Where the result files are. The files never change. */
 export interface ResultLocation {
   bucket: string;
-  files: readonly (ResultFile)[];
+  files: readonly ResultFile[];
 }
 
 /** `manifest.json`: the input, the model and the output files of a prediction. */
@@ -216,8 +216,8 @@ export interface ResultManifest {
   model: ScoringModel;
   rows: RowCounts;
   csv: CsvFormat;
-  outputs: readonly (FileDigest)[];
-  /** The versions of the packages that computed the scores */
+  outputs: readonly FileDigest[];
+  /** The versions of the packages that computed the scores. */
   versions: Readonly<Record<string, string>>;
 }
 
@@ -252,15 +252,15 @@ export interface ScoringModel {
 
 /** The options a tenant may set. */
 export interface ScoringOptions {
-  /** Reasons for each customer's score */
+  /** Reasons for each customer's score. */
   reasons?: number;
-  /** Features whose values the tenant confirms although most of them are unlike those the model was trained on */
-  confirmed?: readonly (string)[];
-  /** By feature: a spelling in the file, to the model's category that it means. It goes before what the model knows of spellings */
+  /** Features whose values the tenant confirms although most of them are unlike those the model was trained on. */
+  confirmed?: readonly string[];
+  /** By feature: a spelling in the file, to the model's category that it means. It goes before what the model knows of spellings. */
   values?: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Of the customers' values; only shown */
+  /** Of the customers' values; only shown. */
   currency?: string | null;
-  /** What the column mapped as `customer_value` is paid for */
+  /** What the column mapped as `customer_value` is paid for. */
   customer_value_period?: "month" | "year";
 }
 
@@ -268,7 +268,7 @@ export interface ScoringOptions {
 export interface SourceFormat {
   encoding: string;
   delimiter: string;
-  /** The header's row as a spreadsheet shows it, from 1 */
+  /** The header's row as a spreadsheet shows it, from 1. */
   header_row: number;
 }
 
@@ -280,23 +280,23 @@ export interface Summary {
   risk_distribution: RiskDistribution;
   /** Unit: customers. */
   already_left: number;
-  drivers: readonly (Driver)[];
-  highest_risk: readonly (CustomerAtRisk)[];
+  drivers: readonly Driver[];
+  highest_risk: readonly CustomerAtRisk[];
   quality: DataQuality;
-  mapping: readonly (MappedColumn)[];
-  unused_columns: readonly (string)[];
+  mapping: readonly MappedColumn[];
+  unused_columns: readonly string[];
   source: SourceFormat;
-  /** Null if the file does not say what customers pay */
+  /** Null if the file does not say what customers pay. */
   value?: ValueSummary | null;
-  /** Customers by probability, in 20 equally wide bins from 0 to 1; each includes its lower bound, the last one 1 too. Empty in results of older releases */
-  histogram?: readonly (number)[];
+  /** Customers by probability, in 20 equally wide bins from 0 to 1; each includes its lower bound, the last one 1 too. Empty in results of older releases. */
+  histogram?: readonly number[];
 }
 
 /** The object a worker reads. `sha256` and `size_bytes` are those of the uploaded bytes. */
 export interface UploadReference {
   bucket: string;
   key: string;
-  /** Null if the bucket is not versioned */
+  /** Null if the bucket is not versioned. */
   version_id: string | null;
   /** Unit: bytes. */
   size_bytes: number;
@@ -305,18 +305,18 @@ export interface UploadReference {
 
 /** What the customers pay, and what of it is at stake: of those whose value is known and who remain. */
 export interface ValueSummary {
-  /** `customer_value` if a column was mapped as such, else the model's feature that is taken for it */
+  /** `customer_value` if a column was mapped as such, else the model's feature that is taken for it. */
   feature: string;
   period: "month" | "year";
-  /** As the request says; null if it does not */
+  /** As the request says; null if it does not. */
   currency: string | null;
-  /** How many have a value Unit: customers. */
+  /** How many have a value. Unit: customers. */
   customers: number;
-  /** What they pay */
+  /** What they pay. */
   total: number;
-  /** What those at HIGH risk pay */
+  /** What those at HIGH risk pay. */
   at_risk: number;
-  /** The sum of probability times value */
+  /** The sum of probability times value. */
   expected_loss: number;
 }
 
