@@ -56,7 +56,10 @@ def check_json_schemas() -> None:
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema, format_checker=FormatChecker())
         message = json.loads(load_example(message_type))
-        bodies = [message, *(json.loads(sent.body) for sent in load_corpus() if sent.name.startswith(message_type))]
+        bodies = [
+            message,
+            *(json.loads(sent.body) for sent in load_corpus() if sent.name.startswith(message_type)),
+        ]
         for body in bodies:
             Draft202012Validator(envelope).validate(body)
             validator.validate(body["data"])
@@ -92,7 +95,15 @@ def check_typescript(node: Path, folder: Path, users: Mapping[str, str]) -> None
     for name, program in users.items():
         (folder / name).write_text(program)
     compiler = node / "node_modules" / "typescript" / "bin" / "tsc"
-    options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "false", "--types", ""]
+    options = [
+        "--noEmit",
+        "--strict",
+        "--exactOptionalPropertyTypes",
+        "--skipLibCheck",
+        "false",
+        "--types",
+        "",
+    ]
     done = subprocess.run(
         ["node", str(compiler), *options, TYPESCRIPT, *users],
         cwd=folder,

@@ -12,7 +12,7 @@ from retainwise_contracts.releases import load_corpus
 from tests.contracts.gate import Released, compare, open_release
 from tests.contracts.kept import SOURCE
 
-EXAMPLES = 15
+EXAMPLES = 10
 """Messages of each type per planted change."""
 
 PROCESSES = 2

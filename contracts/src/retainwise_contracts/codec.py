@@ -106,14 +106,14 @@ def decode(body: str | bytes) -> Envelope[Message]:
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         )
         raise MalformedMessage(problems) from error
-    latest = _upcast(envelope.data)
-    return Envelope[Message].model_construct(**{**dict(envelope), "type": latest.TYPE, "data": latest})
+    return Envelope[Message].model_construct(**_upcast(dict(envelope)))
 
 
-def _upcast(data: Message) -> Message:
-    while upcast := UPCASTS.get(data.TYPE):
-        data = upcast(data)
-    return data
+def _upcast(attributes: dict[str, Any]) -> dict[str, Any]:
+    while upcast := UPCASTS.get(attributes["type"]):
+        data = upcast(attributes["data"])
+        attributes |= {"type": data.TYPE, "dataschema": schema_name(data.TYPE), "data": data}
+    return attributes
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:

@@ -25,7 +25,7 @@ class NotUsable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 for yes, 1 for no, 2 if it could not be run."""
+    """Run the command; return 0 for yes, 1 for no, 2 if it cannot tell."""
     options = _build_parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -62,6 +62,9 @@ def _build_parser() -> argparse.ArgumentParser:
     can_deploy.add_argument("--queue-url", required=True)
     can_deploy.add_argument("--dead-letter-url", required=True)
     can_deploy.add_argument("--limit", type=int, default=1000, help="messages to look at in each queue")
+    can_deploy.add_argument(
+        "--patience", type=float, default=90, help="seconds to wait for dead letters that a worker looks at"
+    )
     can_deploy.set_defaults(run=_can_i_deploy)
     return parser
 
@@ -116,17 +119,25 @@ def _can_i_deploy(options: argparse.Namespace) -> int:
         from retainwise_contracts.queues import judge, peek  # the extra may be missing
     except ImportError as error:
         raise NotUsable("can-i-deploy needs boto3: install retainwise-contracts[aws]") from error
-    answers = [
-        judge(name, peek(url, limit=options.limit))
-        for name, url in (("queue", options.queue_url), ("dead-letter queue", options.dead_letter_url))
-    ]
-    for answer in answers:
-        _print(answer.text)
-    readable = all(answer.readable for answer in answers)
+    queue = judge("queue", peek(options.queue_url, limit=options.limit))
+    # The workers look at dead letters too, and hide them for a minute each time.
+    dead_letters = peek(options.dead_letter_url, limit=options.limit, patience_seconds=options.patience)
+    dead = judge("dead-letter queue", dead_letters)
+    _print(f"{queue}\n{dead}")
     release = version("retainwise-contracts")
-    _print(f"yes: {release} can read them" if readable else f"no: {release} cannot read all of them")
-    return 0 if readable else 1
+    if not (queue.readable and dead.readable):
+        _print(f"no: {release} cannot read all of them")
+        return 1
+    if dead.unseen:
+        _print("unknown: not all dead letters could be looked at, try again")
+        return 2
+    _print(f"yes: {release} can read them")
+    return 0
 
 
 def _print(text: str) -> None:
     print(text)  # noqa: T201 a command's output
+
+
+if __name__ == "__main__":
+    sys.exit(main())
