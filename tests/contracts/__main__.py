@@ -1,4 +1,4 @@
-"""`make check-contracts`: everything that other teams rely on, tried as they would; see `contracts/README.md`.
+"""`make check-contracts`: everything that other teams rely on, tried as they would.
 
 Last line: JSON with `planted` and `classified` changes, `writers` and `readers` (releases), `lost_in_rolling`
 predictions, and `forms_valid`, the published forms that another's tool accepts.

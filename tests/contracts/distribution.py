@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tests.contracts.kept import ROOT
 
@@ -89,8 +89,9 @@ def run(argv: list[str], cwd: Path | None = None, **env: str) -> str:
     return done.stdout
 
 
-def _read_project() -> dict[str, object]:
-    return tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+def _read_project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project
 
 
 def check_distribution(folder: Path) -> list[str]:

@@ -32,7 +32,7 @@ def digest(file: Path) -> str:
 
 def find_changed() -> list[str]:
     """Files of a release that are not as they were released, or that were added to one or removed from it."""
-    known = dict(reversed(line.split("  ")) for line in DIGESTS.read_text().splitlines())
+    known = {name: kept for kept, name in map(str.split, DIGESTS.read_text().splitlines())}
     changed = [wheel.name for wheel in RELEASED.glob("*.whl") if known.pop(wheel.name, None) != digest(wheel)]
     changed += known
     for version, wheel in list_kept().items():

@@ -144,7 +144,7 @@ class Rolling:
         """How many predictions did not end in one result, announced once, or left a message behind."""
         aws = self.backend.aws
         await self.backend.wait_for_messages(aws.queue_url, 0, 0, timeout=PHASE_SECONDS)
-        lost = sum(await self.backend.messages(aws.dlq_url))
+        lost: int = sum(await self.backend.messages(aws.dlq_url))
         for prediction_id in self.accepted:
             row = await self.backend.row(prediction_id)
             events = await self.backend.events(prediction_id)

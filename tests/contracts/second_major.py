@@ -65,7 +65,7 @@ def create_second_major(folder: Path) -> Path:
                 raise ValueError(f"{name} has {old!r} {text.count(old)} times, not once")
             text = text.replace(old, new)
         (contracts / name).write_text(text, "utf-8")
-    for module in (folder / "consumer_worker").rglob("*.py"):
-        text = module.read_text("utf-8")
-        module.write_text(text.replace("PredictionRequestedV1", "PredictionRequestedV2"), "utf-8")
+    for file in (folder / "consumer_worker").rglob("*.py"):
+        text = file.read_text("utf-8")
+        file.write_text(text.replace("PredictionRequestedV1", "PredictionRequestedV2"), "utf-8")
     return folder

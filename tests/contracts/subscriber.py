@@ -15,7 +15,7 @@ from tests.contracts.distribution import PROJECT
 
 README = PROJECT / "README.md"
 LINE_SECONDS = 60.0
-EXPECTED = "globex 5 scored, 2 at high risk\n"
+EXPECTED = "globex: 5 scored, 2 at high risk\n"
 
 
 def read_program() -> str:

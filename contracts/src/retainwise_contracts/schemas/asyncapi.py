@@ -41,7 +41,7 @@ def generate_asyncapi(version: str) -> dict[str, Any]:
             "followPredictions": _operation("receive", "predictionEvents"),
         },
         "components": {
-            "messages": {_key(message_type): _message(message_type) for message_type in REQUESTS | EVENTS}
+            "messages": {_key(message_type): _message(message_type) for message_type in (*REQUESTS, *EVENTS)}
         },
     }
 
