@@ -15,6 +15,7 @@ from tests.contracts.forms import check_forms
 from tests.contracts.gate import run_gate
 from tests.contracts.planted import run_planted
 from tests.contracts.rolling import run_rolling
+from tests.contracts.second_major import check_upcast, create_second_major
 from tests.contracts.subscriber import check_subscriber
 from tests.faults.stack import open_backends
 
@@ -37,9 +38,11 @@ def main() -> int:
             print(line)
         forms = check_forms(folder)
         print(f"valid: {', '.join(forms)}")
-        gate = run_gate()
+        gate = run_gate(folder)
         for line in gate.forbidden:
             print(line)
+        upcast = check_upcast(gate.last, create_second_major(folder / "second-major"))
+        print(f"{upcast} messages upcast to a second major kept their meaning")
         planted, classified = run_planted()
         lost = asyncio.run(run_live(folder))
     print(

@@ -74,6 +74,34 @@ def try_installed(python: Path) -> str:
     return run([str(python), "-I", "-W", "error", "-c", _TRY]).strip()
 
 
+_READER = """
+from retainwise_contracts.codec import decode, encode
+from retainwise_contracts.testing import message_attributes
+
+def handle_events(queue):
+    for message in queue.receive_message(MaxNumberOfMessages=10).get("Messages", []):
+        assert decode(message["Body"]).data.risk_distribution.high == 7
+        queue.delete_message(ReceiptHandle=message["ReceiptHandle"])
+
+def test_corpus_can_be_read(retainwise_corpus_message):
+    retainwise_corpus_message.check()
+
+"""
+"""The program that the README's test leaves out."""
+
+
+def try_plugin(python: Path, folder: Path) -> str:
+    """Run the README's test in an environment with pytest; return the last line it printed."""
+    found = re.search(
+        r"## Test\n.*?```python\n(.*?)```", (PROJECT / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    assert found
+    (folder / "test_subscriber.py").write_text(_READER + found[1])
+    return run([str(python), "-m", "pytest", "-q", "-W", "error", "test_subscriber.py"], folder).splitlines()[
+        -1
+    ]
+
+
 def run(argv: list[str], cwd: Path | None = None, **env: str) -> str:
     """Run a command to its end and return what it printed; raises AssertionError if it fails."""
     done = subprocess.run(
@@ -102,11 +130,13 @@ def check_distribution(folder: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as temporary:
         for file, name, pins in (
             (wheel, "oldest", [f"pydantic=={oldest_pydantic()}"]),
-            (wheel, "newest", ["pydantic"]),
+            (wheel, "newest", ["pydantic", "pytest"]),
             (sdist, "sdist", []),
         ):
             python = create_environment(Path(temporary) / name, str(file), *pins)
             tried.append(f"{file.name} with pydantic {try_installed(python)}")
+            if "pytest" in pins:
+                tried.append(try_plugin(python, Path(temporary)))
     return tried
 
 

@@ -23,6 +23,12 @@ NPM_TIMEOUT_SECONDS = 300
 TYPESCRIPT = "retainwise-contracts.d.ts"
 
 
+_WRONG_USER = """
+import type { Failure } from "./retainwise-contracts";
+export const failure: Failure = { code: 7, fault: "user", retryable: false, message: "" };
+"""
+
+
 class FormInvalid(Exception):
     """A published form is not what its tool accepts; the text says why."""
 
@@ -45,6 +51,18 @@ def check_forms(folder: Path) -> tuple[str, ...]:
     }
     for check in checks.values():
         check()
+    broken: Mapping[str, Callable[[], None]] = {
+        "AsyncAPI": lambda: check_asyncapi(
+            node, load_form("asyncapi.json").replace('"messages"', '"mesages"')
+        ),
+        "TypeScript": lambda: check_typescript(node, folder, {"reader.ts": _WRONG_USER}),
+    }
+    for name, check in broken.items():
+        try:
+            check()
+        except FormInvalid:
+            continue
+        raise FormInvalid(f"the validator of {name} accepts anything")
     return tuple(checks)
 
 

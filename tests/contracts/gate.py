@@ -8,7 +8,6 @@ the Python names that importers use.
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ class Released:
     schemas: dict[str, Any]
     messages: list[str]
     seen: list[dict[str, Any]]
-    """For each message `{"data": …}` or `{"error": …}`."""
+    """For each message `{"data": …, "latest": …}` or `{"error": …}`, see `probe`."""
 
 
 def probe(folder: Path, *, examples: int, read: Sequence[str]) -> dict[str, Any]:
@@ -165,19 +164,21 @@ class GateReport:
     writers: int
     readers: int
     forbidden: list[str]
+    last: Released
 
 
-def run_gate() -> GateReport:
-    """Compare this version with every supported release; prints what changed."""
+def run_gate(folder: Path) -> GateReport:
+    """Compare this version with every supported release, unpacked in `folder`; prints what changed."""
     forbidden = [f"NEVER  {name}: a released file was changed" for name in find_changed()]
     corpus = load_corpus()
-    kept = list_kept()
-    with tempfile.TemporaryDirectory() as temporary:
-        for version, wheel in kept.items():
-            bodies = [message.body for message in corpus if message.release == version]
-            changes = compare(open_release(unpack(wheel, Path(temporary) / version), bodies), SOURCE)
-            print(f"since {version}: {len(changes)} changes, the gravest is {worst(changes)}")
-            forbidden += [str(change) for change in find_forbidden(version, changes)]
+    releases = []
+    for version, wheel in list_kept().items():
+        bodies = [message.body for message in corpus if message.release == version]
+        releases.append(open_release(unpack(wheel, folder / version), bodies))
+        changes = compare(releases[-1], SOURCE)
+        print(f"since {version}: {len(changes)} changes, the gravest is {worst(changes)}")
+        forbidden += [str(change) for change in find_forbidden(version, changes)]
     for message in corpus:
         message.check()
-    return GateReport(writers=len(kept) + 1, readers=len(kept) + 1, forbidden=forbidden)
+    versions = len(releases) + 1  # and this one
+    return GateReport(versions, versions, forbidden, last=releases[-1])

@@ -1,7 +1,8 @@
 """One release of the contracts as a process: writes messages, and says how it reads those of others.
 
 Which release is decided by PYTHONPATH. In and out are JSON: `{"examples": …, "read": [bodies]}` becomes
-`{"schemas": …, "written": [bodies], "read": [{"data": …} or {"error": …}]}`.
+`{"schemas": …, "written": [bodies], "read": [{"data": …, "latest": …} or {"error": …}]}`, where `latest` is
+what handlers see: data of a superseded major, upcast.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from pydantic import ValidationError
 
-from retainwise_contracts.codec import MESSAGES, MessageSource, decode, encode, wrap
+from retainwise_contracts.codec import MESSAGES, MessageSource, decode, decode_as_written, encode, wrap
 from retainwise_contracts.errors import ContractError
 from retainwise_contracts.schemas.json_schema import generate_schema
 from tests.contracts.strategies import values_of
@@ -39,7 +40,10 @@ def write(message_type: str, examples: int) -> list[str]:
 def read(body: str) -> dict[str, Any]:
     """What this release sees in a message."""
     try:
-        return {"data": decode(body).data.model_dump(mode="json")}
+        return {
+            "data": decode_as_written(body).data.model_dump(mode="json"),
+            "latest": decode(body).data.model_dump(mode="json"),
+        }
     except ContractError as error:
         return {"error": f"{type(error).__name__}: {error}"}
 

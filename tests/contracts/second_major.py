@@ -4,9 +4,11 @@ It is this checkout with the changes that such a release makes, written into a f
 worker can run beside the worker of the last release.
 """
 
+import json
 import shutil
 from pathlib import Path
 
+from tests.contracts.gate import Released, probe
 from tests.contracts.kept import ROOT, SOURCE
 
 WORKER_SOURCE = ROOT / "consumer_worker" / "src"
@@ -69,3 +71,18 @@ def create_second_major(folder: Path) -> Path:
         text = file.read_text("utf-8")
         file.write_text(text.replace("PredictionRequestedV1", "PredictionRequestedV2"), "utf-8")
     return folder
+
+
+def check_upcast(old: Released, folder: Path) -> int:
+    """Check that an upcast changes no meaning of what a release wrote; returns how many messages were upcast.
+
+    Raises:
+        AssertionError: a value differs.
+    """
+    messages = [body for body in old.messages if json.loads(body)["type"].endswith("requested.v1")]
+    for body, read in zip(messages, probe(folder, examples=1, read=messages)["read"], strict=True):
+        expected = dict(read["data"])
+        expected["accepted_at"] = expected.pop("requested_at")
+        if read["latest"] != expected:
+            raise AssertionError(f"upcast with another meaning: {body}")
+    return len(messages)

@@ -86,6 +86,16 @@ def decode(body: str | bytes) -> Envelope[Message]:
         UnsupportedVersion: the type is known, but not in this major version.
         MalformedMessage: the message is invalid; the text names fields, never their values.
     """
+    message = decode_as_written(body)
+    while upcast := UPCASTS.get(message.type):
+        data = upcast(message.data)
+        update = {"type": data.TYPE, "dataschema": schema_name(data.TYPE), "data": data}
+        message = message.model_copy(update=update)
+    return message
+
+
+def decode_as_written(body: str | bytes) -> Envelope[Message]:
+    """Read a message in the major in which it was written. Raises what `decode` raises."""
     try:
         content: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -106,14 +116,7 @@ def decode(body: str | bytes) -> Envelope[Message]:
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         )
         raise MalformedMessage(problems) from error
-    return Envelope[Message].model_construct(**_upcast(dict(envelope)))
-
-
-def _upcast(attributes: dict[str, Any]) -> dict[str, Any]:
-    while upcast := UPCASTS.get(attributes["type"]):
-        data = upcast(attributes["data"])
-        attributes |= {"type": data.TYPE, "dataschema": schema_name(data.TYPE), "data": data}
-    return attributes
+    return Envelope[Message].model_construct(**dict(envelope))
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from retainwise_contracts.codec import decode
+from retainwise_contracts.codec import decode_as_written
 
 _FOLDER = files("retainwise_contracts") / "released"
 
@@ -32,7 +32,7 @@ class CorpusMessage:
             ContractError: it cannot be read.
             ValueError: it is read, but a value differs; the text names the fields.
         """
-        read = decode(self.body).data.model_dump(mode="json")
+        read = decode_as_written(self.body).data.model_dump(mode="json")
         if differing := ", ".join(found.where for found in find_differences(self.data, read, "data")):
             raise ValueError(f"{self.release} {self.name} reads differently: {differing}")
 

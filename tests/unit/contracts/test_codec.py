@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
+from retainwise_contracts import codec
 from retainwise_contracts.codec import MESSAGES, MessageSource, decode, encode, wrap
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.errors import MalformedMessage, NotWritable, UnsupportedVersion
@@ -151,3 +152,12 @@ def test_failure_carries_its_kind_and_detail():
     assert failure.fault is Fault.USER
     assert not failure.retryable
     assert failure.message.endswith("Missing: tenure.")
+
+
+def test_decode_upcasts_a_superseded_major(monkeypatch):
+    latest = decode(load_example(FAILED)).data
+    monkeypatch.setattr(codec, "UPCASTS", {REQUESTED: lambda _: latest})
+    message = decode(load_example(REQUESTED))
+    assert (message.type, message.dataschema, message.data) == (FAILED, f"{FAILED}.json", latest)
+    assert codec.decode_as_written(load_example(REQUESTED)).type == REQUESTED
+    assert decode(encode(message)) == message

@@ -16,8 +16,8 @@ from tests.contracts.distribution import PROJECT
 
 def compare(old, new):
     """The kinds of change of one field, from one schema to the other."""
-    wrapped = ({"properties": {"x": field}, "required": ["x"]} for field in (old, new))
-    return {change.kind for change in compare_schemas(*wrapped, "m")}
+    before, after = ({"properties": {"x": field}, "required": ["x"]} for field in (old, new))
+    return {change.kind for change in compare_schemas(before, after, "m")}
 
 
 NULL = {"type": "null"}

@@ -1,8 +1,11 @@
 import json
+import math
+import re
 
 import pytest
 
 from deploy.local.provision import DEAD_LETTER_QUEUE_ATTRIBUTES, MAX_RECEIVE_COUNT, QUEUE_ATTRIBUTES, Names
+from retainwise_contracts.channels import DEAD_LETTER_QUEUE, PREDICTIONS_QUEUE
 from retainwise_contracts.codec import MESSAGES
 from retainwise_contracts.model import OpenEnum
 from retainwise_contracts.schemas import load_form
@@ -11,6 +14,7 @@ from retainwise_contracts.schemas.json_schema import KNOWN_VALUES, generate_sche
 from retainwise_contracts.status import PredictionStatus
 from tests.contracts.distribution import read_version
 from tests.contracts.forms import create_typescript_users
+from tests.contracts.kept import ROOT
 
 FORMS = generate_forms(read_version())
 
@@ -38,6 +42,25 @@ def test_asyncapi_says_what_the_local_stack_provides():
     assert (
         str(dead_letters["messageRetentionPeriod"]) == DEAD_LETTER_QUEUE_ATTRIBUTES["MessageRetentionPeriod"]
     )
+
+
+DEPLOYED = ROOT / "deploy" / "terraform" / "queues.tf"
+
+
+@pytest.mark.skipif(not DEPLOYED.exists(), reason="there is no deployment yet")
+def test_channels_say_what_the_deployment_provides():
+    text = DEPLOYED.read_text("utf-8")
+
+    def read(setting, start):
+        found = re.search(rf"{setting}\s*=\s*([0-9* ]+)", text[text.index(start) :])
+        assert found, setting
+        return math.prod(map(int, found[1].split("*")))
+
+    queue = '"aws_sqs_queue" "predictions"'
+    assert read("message_retention_seconds", queue) == PREDICTIONS_QUEUE.retention_seconds
+    assert read("maxReceiveCount", queue) == PREDICTIONS_QUEUE.max_receive_count
+    dead_letters = '"aws_sqs_queue" "dead_letters"'
+    assert read("message_retention_seconds", dead_letters) == DEAD_LETTER_QUEUE.retention_seconds
 
 
 def test_schema_leaves_open_enums_open():
