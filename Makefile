@@ -19,8 +19,8 @@ COMPILE_PACKAGES := $(COMPILE) \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files check-faults check-api check-clients check-deploy lint types bench bench-scoring bench-consumer \
-	bench-upload bench-api train migrate openapi lock licences schemas clean
+.PHONY: help demo run test check-files check-faults check-api check-clients check-contracts check-deploy \
+	build lint types bench bench-scoring bench-consumer bench-upload bench-api train migrate openapi lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ check-deploy: $(VENV)/.dev ## Prove the deployment without an AWS account: wirin
 check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
 	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
 
+check-contracts: $(VENV)/.dev ## Try the contracts as other teams use them, and compare them with each release
+	@$(BIN)/python -m tests.contracts
+
+build: $(VENV)/.dev ## Build the wheel and sdist of the contracts, each tried in an empty environment
+	@$(BIN)/python -m tests.contracts.distribution dist
+
 bench: bench-scoring bench-consumer bench-upload bench-api ## Run all benchmarks
 
 bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, sampled from DATA=telco.csv if given
@@ -80,7 +86,7 @@ migrate: $(VENV)/.run ## Migrate a database to the newest schema: make migrate D
 openapi: $(VENV)/.dev ## Regenerate the API's OpenAPI document from its route table
 	@$(BIN)/python -m producer_api.http.openapi
 
-schemas: $(VENV)/.run ## Regenerate the JSON schemas of the messages
+schemas: $(VENV)/.run ## Regenerate the published forms of the contracts: JSON Schema, AsyncAPI, OpenAPI, TypeScript
 	@$(BIN)/python -m retainwise_contracts.schemas
 
 lock: $(VENV)/.dev ## Regenerate the lock files from the packages' pyproject.toml

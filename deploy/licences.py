@@ -41,6 +41,7 @@ ALLOWED = frozenset(
             "BSD-3-Clause",
             "CC0-1.0",
             "CNRI-Python",
+            "ISC",
             "MIT",
             "MIT-0",
         ),

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from consumer_worker.errors import ScratchUnavailable
@@ -63,9 +63,16 @@ def remove_left_folders(parent: Path) -> int:
 
 
 def probe_scratch(scratch: Path) -> None:
-    """Check that files can be written below `scratch`, and that there is room. Raises ScratchUnavailable."""
-    with scratch_errors(_UNUSABLE_FOLDER), tempfile.TemporaryFile(dir=scratch) as file:
-        os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
+    """Check that files can be written below `scratch`, and that there is room; if it was removed, make it again.
+
+    Raises:
+        ScratchUnavailable: it cannot be used.
+    """
+    with scratch_errors(_UNUSABLE_FOLDER):
+        with suppress(FileExistsError):
+            _make_again(scratch)
+        with tempfile.TemporaryFile(dir=scratch) as file:
+            os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
 
 
 def scratch_bytes(scratch: Path) -> int:
@@ -126,6 +133,13 @@ def system_error_number(error: BaseException | None) -> int | None:
             return int(wrapped.group(2))
         error = error.__cause__ or error.__context__
     return None
+
+
+def _make_again(scratch: Path) -> None:
+    scratch.mkdir(mode=0o700)
+    # Never closed: the kernel takes the lock back when the process ends.
+    lock = os.open(scratch / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _remove_if_left(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -11,30 +11,19 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from retainwise_contracts.channels import EVENTS, REQUESTS, Event
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.errors import MalformedMessage, NotWritable, UnsupportedVersion
 from retainwise_contracts.model import Contract, OpenEnum
-from retainwise_contracts.prediction_finished import (
-    PredictionCancelledV1,
-    PredictionCompletedV1,
-    PredictionFailedV1,
-)
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
-Message = PredictionRequestedV1 | PredictionCompletedV1 | PredictionFailedV1 | PredictionCancelledV1
+Message = PredictionRequestedV1 | Event
 
-MESSAGES: Mapping[str, type[Message]] = MappingProxyType(
-    {
-        message.TYPE: message
-        for message in (
-            PredictionRequestedV1,
-            PredictionCompletedV1,
-            PredictionFailedV1,
-            PredictionCancelledV1,
-        )
-    }
-)
+MESSAGES: Mapping[str, type[Message]] = MappingProxyType({**REQUESTS, **EVENTS})
 """Every message this version of the contracts can read and write, by its type."""
+
+UPCASTS: Mapping[str, Callable[[Any], Message]] = MappingProxyType({})
+"""By the type of a superseded major: makes its data the next major's. Handlers know the latest only."""
 
 _VERSION = re.compile(r"\.v[1-9][0-9]*$")
 _NAMES = frozenset(_VERSION.sub("", message_type) for message_type in MESSAGES)
@@ -91,12 +80,22 @@ def encode(envelope: Envelope[Message]) -> str:
 
 
 def decode(body: str | bytes) -> Envelope[Message]:
-    """Read a message.
+    """Read a message; the data of a superseded major comes as the latest one.
 
     Raises:
         UnsupportedVersion: the type is known, but not in this major version.
         MalformedMessage: the message is invalid; the text names fields, never their values.
     """
+    message = decode_as_written(body)
+    while upcast := UPCASTS.get(message.type):
+        data = upcast(message.data)
+        update = {"type": data.TYPE, "dataschema": schema_name(data.TYPE), "data": data}
+        message = message.model_copy(update=update)
+    return message
+
+
+def decode_as_written(body: str | bytes) -> Envelope[Message]:
+    """Read a message in the major in which it was written. Raises what `decode` raises."""
     try:
         content: Any = json.loads(body)
     except (ValueError, RecursionError) as error:

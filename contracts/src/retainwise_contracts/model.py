@@ -1,10 +1,20 @@
 """The base classes and field types that all contract models share."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Contract(BaseModel):
@@ -24,9 +34,33 @@ class OpenEnum(StrEnum):
         return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a number counts or measures: `unit` in the JSON schema, so that a change of it is noticed."""
+
+    name: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Add the unit to the field's JSON schema."""
+        return {**handler(schema), "unit": self.name}
+
+
 def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
+
+Bytes = Annotated[int, Unit("bytes")]
+Rows = Annotated[int, Unit("rows")]
+Customers = Annotated[int, Unit("customers")]
+Attempts = Annotated[int, Unit("attempts")]
+
+Probability = Annotated[float, Unit("probability from 0 to 1")]
+Share = Annotated[float, Unit("share from 0 to 1")]
+
+LogOdds = Annotated[float, Unit("log-odds")]
+"""What is added to ln(p / (1 - p)) of leaving: above 0 raises the risk, 0.7 doubles the odds."""
 
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A point in time in UTC, written in ISO 8601 with `Z`. A time without a zone is refused."""

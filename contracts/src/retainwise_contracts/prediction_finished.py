@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from retainwise_contracts.failures import Failure
-from retainwise_contracts.model import Contract, TenantId, UtcDatetime
+from retainwise_contracts.model import Attempts, Contract, TenantId, UtcDatetime
 from retainwise_contracts.prediction_requested import ModelReference
 from retainwise_contracts.results import ResultFile, RiskDistribution, RowCounts
 from retainwise_contracts.status import PredictionStatus
@@ -51,7 +51,7 @@ class PredictionFailedV1(Contract):
     model: ModelReference
     status: PredictionStatus
     failure: Failure | None = Field(description="Null if the status is the whole explanation")
-    attempts: int = Field(ge=0)
+    attempts: Attempts = Field(ge=0)
     requested_at: UtcDatetime
     finished_at: UtcDatetime
 
@@ -64,6 +64,6 @@ class PredictionCancelledV1(Contract):
     prediction_id: UUID
     tenant_id: TenantId
     model: ModelReference
-    attempts: int = Field(ge=0)
+    attempts: Attempts = Field(ge=0)
     requested_at: UtcDatetime
     finished_at: UtcDatetime

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from retainwise_contracts.model import Contract, Sha256, TenantId, UtcDatetime
+from retainwise_contracts.model import Bytes, Contract, Sha256, TenantId, UtcDatetime
 
 MAX_REASONS = 5
 
@@ -32,7 +32,7 @@ class UploadReference(Contract):
     bucket: str
     key: str
     version_id: str | None = Field(description="Null if the bucket is not versioned")
-    size_bytes: int = Field(gt=0)
+    size_bytes: Bytes = Field(gt=0)
     sha256: Sha256
 
 

@@ -7,7 +7,17 @@ from uuid import UUID
 
 from pydantic import Field
 
-from retainwise_contracts.model import Contract, OpenEnum, Sha256
+from retainwise_contracts.model import (
+    Bytes,
+    Contract,
+    Customers,
+    LogOdds,
+    OpenEnum,
+    Probability,
+    Rows,
+    Sha256,
+    Share,
+)
 from retainwise_contracts.prediction_requested import (
     CUSTOMER_VALUE,
     Currency,
@@ -212,17 +222,17 @@ class RowRejection(OpenEnum):
 class RowCounts(Contract):
     """The number of rows of the file: `total = scored + rejected`."""
 
-    total: int = Field(ge=0)
-    scored: int = Field(ge=0)
-    rejected: int = Field(ge=0)
+    total: Rows = Field(ge=0)
+    scored: Rows = Field(ge=0)
+    rejected: Rows = Field(ge=0)
 
 
 class RiskDistribution(Contract):
     """The number of customers at each risk level, without those who have left already."""
 
-    low: int = Field(ge=0)
-    medium: int = Field(ge=0)
-    high: int = Field(ge=0)
+    low: Customers = Field(ge=0)
+    medium: Customers = Field(ge=0)
+    high: Customers = Field(ge=0)
 
 
 class Reason(Contract):
@@ -233,7 +243,7 @@ class Reason(Contract):
     """
 
     feature: str
-    effect: float
+    effect: LogOdds
     value: str | None
     text: str
 
@@ -243,9 +253,9 @@ class CustomerAtRisk(Contract):
 
     row_number: int = Field(ge=1, description="The row as a spreadsheet shows the upload")
     customer_id: str
-    churn_probability: float = Field(ge=0, le=1)
+    churn_probability: Probability = Field(ge=0, le=1)
     risk_level: RiskLevel
-    inputs_known: float = Field(
+    inputs_known: Share = Field(
         ge=0, le=1, description="The share of the model's weight that rests on known values"
     )
     reasons: tuple[Reason, ...]
@@ -259,8 +269,8 @@ class Driver(Contract):
 
     feature: str
     label: str
-    mean_absolute_effect: float = Field(ge=0)
-    mean_effect: float
+    mean_absolute_effect: LogOdds = Field(ge=0)
+    mean_effect: LogOdds
 
 
 class MappedColumn(Contract):
@@ -269,7 +279,7 @@ class MappedColumn(Contract):
     feature: str
     header: str
     method: Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
-    confidence: float = Field(ge=0, le=1)
+    confidence: Share = Field(ge=0, le=1)
     conversion: str | None = Field(description="The unit conversion made, such as 'years to months'")
 
 
@@ -281,9 +291,9 @@ class FeatureQuality(Contract):
     """
 
     feature: str
-    missing_rate: float = Field(ge=0, le=1)
-    unseen_rate: float = Field(ge=0, le=1)
-    out_of_range_rate: float = Field(ge=0, le=1)
+    missing_rate: Share = Field(ge=0, le=1)
+    unseen_rate: Share = Field(ge=0, le=1)
+    out_of_range_rate: Share = Field(ge=0, le=1)
     psi: float | None
 
 
@@ -317,7 +327,7 @@ class ValueSummary(Contract):
     )
     period: ValuePeriod
     currency: Currency | None = Field(description="As the request says; null if it does not")
-    customers: int = Field(ge=0, description="How many have a value")
+    customers: Customers = Field(ge=0, description="How many have a value")
     total: float = Field(description="What they pay")
     at_risk: float = Field(description="What those at HIGH risk pay")
     expected_loss: float = Field(description="The sum of probability times value")
@@ -339,10 +349,10 @@ class Summary(Contract):
     `low + medium + high + already_left = rows.scored`.
     """
 
-    mean_probability: float = Field(ge=0, le=1)
+    mean_probability: Probability = Field(ge=0, le=1)
     expected_churners: float = Field(ge=0)
     risk_distribution: RiskDistribution
-    already_left: int = Field(ge=0)
+    already_left: Customers = Field(ge=0)
     drivers: tuple[Driver, ...]
     highest_risk: tuple[CustomerAtRisk, ...]
     quality: DataQuality
@@ -380,7 +390,7 @@ MEDIA_TYPES: Mapping[ResultFileName, str] = MappingProxyType(
 class ContentDigest(Contract):
     """The size and the digest of a file."""
 
-    size_bytes: int = Field(ge=0)
+    size_bytes: Bytes = Field(ge=0)
     sha256: Sha256
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import shutil
 import time
 from contextlib import asynccontextmanager
 
@@ -149,11 +150,13 @@ async def test_full_disk_makes_the_worker_unready_until_there_is_room(
 
 async def test_removed_scratch_folder_spends_no_attempt(backend, run_worker_here, require_all_completed):
     async with run_worker_here() as (consumer, opened):
-        moved = opened.scratch.rename(opened.scratch.with_name("moved"))
+        parent = opened.scratch.parent
+        moved = parent.rename(parent.with_name("moved"))
         accepted = [await backend.accept(FILE) for _ in range(4)]
         await wait_until(lambda: consumer.unavailable)
         assert consumer.unavailable == {"scratch": "scratch_unusable: No such file or directory"}
-        moved.rename(opened.scratch)
+        shutil.rmtree(moved / opened.scratch.name)
+        moved.rename(parent)  # the worker makes its own folder again
         await require_all_completed(accepted)
 
 

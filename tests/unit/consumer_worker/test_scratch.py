@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumer_worker.errors import ScratchUnavailable
-from consumer_worker.scratch import PREFIX, attempt_folder, open_scratch, probe_scratch
+from consumer_worker.scratch import PREFIX, attempt_folder, open_scratch, probe_scratch, remove_left_folders
 
 HOLD = """
 import sys, time
@@ -70,10 +70,21 @@ def test_missing_directory_raises(tmp_path):
 async def test_removed_scratch_folder_is_unavailable(tmp_path):
     scratch = tmp_path / "removed"
     with pytest.raises(ScratchUnavailable, match="scratch_unusable: No such file or directory"):
-        probe_scratch(scratch)
+        probe_scratch(scratch / "whose parent is removed too")
     with pytest.raises(ScratchUnavailable, match="scratch_unusable: No such file or directory"):
         async with attempt_folder(scratch):
             pytest.fail("there is no such folder")
+
+
+async def test_probe_makes_a_removed_scratch_folder_again_with_its_lock(tmp_path):
+    with open_scratch(str(tmp_path)) as scratch:
+        shutil.rmtree(scratch)
+        probe_scratch(scratch)
+        make_old(scratch)
+        assert remove_left_folders(tmp_path) == 0
+        async with attempt_folder(scratch) as folder:
+            assert folder.parent == scratch
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_attempt_whose_folder_is_removed_is_not_to_blame(tmp_path):

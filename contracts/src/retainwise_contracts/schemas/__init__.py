@@ -1,35 +1,30 @@
-"""The JSON schema of every message's `data`. `make schemas` writes them; a test keeps them current."""
+"""The published forms of the contracts, for other languages and tools. `make schemas` writes them.
 
-import json
+| file | what |
+|---|---|
+| `<type>.json` | the JSON Schema (2020-12) of one message's `data` |
+| `envelope.json` | the JSON Schema of the envelope around it |
+| `asyncapi.json` | AsyncAPI 3: the queue, its dead-letter queue and the topic, with the messages in them |
+| `openapi-components.json` | OpenAPI 3.1: the models that the HTTP API and the messages share |
+| `retainwise-contracts.d.ts` | TypeScript types of all of them |
+"""
+
 from importlib.resources import files
-from typing import Any
-
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
-
-from retainwise_contracts.codec import MESSAGES, schema_name
-
-
-class _TolerantSchema(GenerateJsonSchema):
-    """Allows additional properties: a reader ignores what a later minor version adds."""
-
-    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
-        described = super().model_schema(schema)
-        described.pop("additionalProperties", None)
-        return described
-
-
-def generate_schema(message_type: str) -> str:
-    """Return the JSON schema of one message type's `data`, generated from its class."""
-    schema = MESSAGES[message_type].model_json_schema(mode="serialization", schema_generator=_TolerantSchema)
-    schema = {"$id": schema_name(message_type), **schema}
-    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def load_schema(message_type: str) -> str:
-    """Return the JSON schema of one message type's `data`, as released.
+    """Return the JSON Schema of one message type's `data`, as released.
 
     Raises:
         FileNotFoundError: there is no such message type.
     """
-    return files(__name__).joinpath(schema_name(message_type)).read_text("utf-8")
+    return load_form(f"{message_type}.json")
+
+
+def load_form(name: str) -> str:
+    """Return a published form by its file name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return files(__name__).joinpath(name).read_text("utf-8")
