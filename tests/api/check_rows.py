@@ -213,7 +213,10 @@ async def _explain(tenant: Tenant, path: str, model: ChurnModel) -> float:
         [_input(feature, row["values"][feature.name]) for feature in model.card.features] for row in explained
     ]
     scored = model.predict(np.array(inputs, np.float32))
-    worst = float(np.abs(scored.probability - scores["churn_probability"].to_numpy()).max())
+    log_odds = np.array(
+        [row["intercept"] + sum(item["effect"] for item in row["contributions"]) for row in explained]
+    )
+    worst = float(np.abs(scored.probability - 1 / (1 + np.exp(-log_odds))).max())
     for at, term in enumerate(model.card.terms):
         effects = [
             next(item["effect"] for item in row["contributions"] if item["feature"] == term.feature)

@@ -204,7 +204,7 @@ async def measure_rows(stack: ApiStack) -> dict[str, float]:
     cold, _ = await read({"order": "risk", "limit": "100"})
     before = _cpu_seconds(process)
     warm = []
-    for query in ({"order": "risk"}, {"order": "file"}, {"order": "risk", "risk": "high"}):
+    for query in ({"order": "risk"}, {"order": "file"}, {"order": "risk", "risk": "HIGH"}):
         cursor: str | None = None
         for _ in range(PAGES):
             seconds, cursor = await read({**query, "limit": "100", **({"cursor": cursor} if cursor else {})})
