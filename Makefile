@@ -1,6 +1,7 @@
 # Every target first creates what it needs: an environment in .venv from the locked requirements.
 PYTHON ?= python3
 REPLICAS ?= 2
+TERRAFORM ?= terraform
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := contracts ml_models producer_api consumer_worker
@@ -8,6 +9,8 @@ EDITABLE := $(foreach package,$(PACKAGES),--editable ./$(package))
 INSTALL := deploy/environment.py $(VENV)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--only-binary :all:
+COMPILE_IMAGE := $(COMPILE) --constraint requirements.lock \
+	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package))
 COMPILE_PACKAGES := $(COMPILE) \
 	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package)) \
 	$(foreach package,$(PACKAGES),$(package)/pyproject.toml)
@@ -16,7 +19,8 @@ COMPILE_PACKAGES := $(COMPILE) \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files check-faults check-contracts build lint types bench bench-scoring bench-consumer bench-upload train migrate lock licences schemas clean
+.PHONY: help demo run test check-files check-faults check-api check-clients check-contracts check-deploy \
+	build lint types bench bench-scoring bench-consumer bench-upload bench-api train migrate openapi lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +37,12 @@ test: $(VENV)/.dev ## Run all tests, against a real PostgreSQL and a real SQS/S3
 check-files: $(VENV)/.dev ## Score a corpus of odd customer files: each gets the right scores or a clear refusal
 	@$(BIN)/python -m tests.files
 
+check-api: $(VENV)/.dev ## Run the API's slow tests against the local stack
+	@$(BIN)/python -m tests.api $(foreach name,$(ONLY),--only $(name))
+
+check-clients: $(VENV)/.dev ## Generate clients in TypeScript and Python, check their types, and walk the whole flow
+	@$(BIN)/python -m tests.api --only clients
+
 lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -40,6 +50,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 
 types: $(VENV)/.dev ## Check types with mypy, strict
 	@$(BIN)/mypy
+
+check-deploy: $(VENV)/.dev ## Prove the deployment without an AWS account: wiring, faults, permissions, images
+	@$(BIN)/python -m deploy.checks --terraform "$(TERRAFORM)" $(foreach name,$(ONLY),--only $(name))
 
 check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
 	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
@@ -50,13 +63,16 @@ check-contracts: $(VENV)/.dev ## Try the contracts as other teams use them, and 
 build: $(VENV)/.dev ## Build the wheel and sdist of the contracts, each tried in an empty environment
 	@$(BIN)/python -m tests.contracts.distribution dist
 
-bench: bench-scoring bench-consumer bench-upload ## Run all benchmarks
+bench: bench-scoring bench-consumer bench-upload bench-api ## Run all benchmarks
 
 bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, sampled from DATA=telco.csv if given
 	@$(BIN)/python -m tests.benchmarks.scoring $(if $(DATA),--data "$(DATA)")
 
 bench-consumer: $(VENV)/.dev ## Measure the consumer against a queue with 15 ms per request
 	@$(BIN)/python -m tests.benchmarks.consumer
+
+bench-api: $(VENV)/.dev ## Measure the API beside FastAPI with SQLAlchemy and a bare aiohttp handler
+	@$(BIN)/python -m tests.benchmarks.api
 
 bench-upload: $(VENV)/.dev ## Measure the memory that a 500 MB upload takes
 	@$(BIN)/python -m tests.benchmarks.upload_memory
@@ -67,6 +83,9 @@ train: $(VENV)/.dev ## Train, validate and export the model: make train DATA=tel
 migrate: $(VENV)/.run ## Migrate a database to the newest schema: make migrate DATABASE_URL=postgresql://…
 	@$(BIN)/python -m alembic --config deploy/migrations/alembic.ini upgrade head
 
+openapi: $(VENV)/.dev ## Regenerate the API's OpenAPI document from its route table
+	@$(BIN)/python -m producer_api.http.openapi
+
 schemas: $(VENV)/.run ## Regenerate the published forms of the contracts: JSON Schema, AsyncAPI, OpenAPI, TypeScript
 	@$(BIN)/python -m retainwise_contracts.schemas
 
@@ -76,6 +95,11 @@ lock: $(VENV)/.dev ## Regenerate the lock files from the packages' pyproject.tom
 	@$(COMPILE_PACKAGES) --group pyproject.toml:local --extra runtime --output-file requirements.lock
 	@$(COMPILE_PACKAGES) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \
 		--constraint requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) deploy/checks/tools.in --output-file deploy/checks/tools.lock
+	@$(COMPILE_IMAGE) deploy/images/build.in --output-file deploy/images/build.lock
+	@$(COMPILE_IMAGE) deploy/images/migrate.in --output-file deploy/images/migrate.lock
+	@$(COMPILE_IMAGE) producer_api/pyproject.toml --output-file deploy/images/producer.lock
+	@$(COMPILE_IMAGE) consumer_worker/pyproject.toml --output-file deploy/images/worker.lock
 	@$(MAKE) --no-print-directory licences
 
 licences: $(VENV)/.dev ## Regenerate deploy/licences.csv from what the lock files install

@@ -64,6 +64,7 @@ def test_imports_keep_their_contracts(copied_sources):
         ("retainwise_contracts", "orjson", "contracts stand on pydantic alone"),
         ("producer_api", "ml_models.runtime", "the API maps columns and never scores"),
         ("producer_api", "onnxruntime", "the API maps columns and never scores"),
+        ("producer_api.rows", "polars", "the API maps columns and never scores"),
         ("consumer_worker", "ml_models.training", "the worker does not train"),
         ("consumer_worker", "deploy.local", "imports run one way"),
         ("consumer_worker.sqs", "consumer_worker.store", ALONE),

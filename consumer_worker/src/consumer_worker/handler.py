@@ -50,7 +50,7 @@ from consumer_worker.scoring import (
     ScoringRequest,
     score_file,
 )
-from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scoring_pool import ScoringPool, is_large
 from consumer_worker.scratch import attempt_folder, scratch_bytes, scratch_errors
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
@@ -105,13 +105,16 @@ RETRY_CAP_SECONDS = 300.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
     """One try at one prediction: the message, the delivery it came in, and the claim it writes under."""
 
     delivery: Delivery
     message: Request
     claim: Claim
+    gives_up_claim: bool = False
+    """Whether it began to end or release the prediction: no claim to renew is then its own doing, and if it
+    was overtaken the write itself finds out."""
 
 
 class ModelNotInstalled(Exception):
@@ -324,6 +327,7 @@ class PredictionHandler:
                 # The fence is part of the key: an overtaken worker writes beside the result, never over it.
                 prefix = f"{RESULTS_PREFIX}{request.tenant_id}/{request.prediction_id}/{claim.fence}"
                 result = await self._objects.store_results(folder, report.files, prefix)
+                attempt.gives_up_claim = True
                 await self._store.complete_prediction(
                     claim, attempt.message, rows=report.rows, summary=report.summary, result=result
                 )
@@ -349,10 +353,11 @@ class PredictionHandler:
             currency=request.options.currency,
             customer_value_period=request.options.customer_value_period,
         )
+        large = await asyncio.to_thread(is_large, source)
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
             return await self._scoring_pool.run_alone(
-                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+                source, folder, str(request.model), asked, is_large=large
             )
         progress = ScoringProgress()
         async with self._reporting(attempt.claim, progress):
@@ -361,6 +366,7 @@ class PredictionHandler:
                     source, folder, model, asked, cancelled=cancelled, progress=progress
                 ),
                 size_bytes=request.upload.size_bytes,
+                is_large=large,
             )
 
     @asynccontextmanager
@@ -414,6 +420,7 @@ class PredictionHandler:
             await self._fail(attempt, Failure.of(_OWN_FAULT[type(error)]))
             return Ack()
         delay = full_jitter(times, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
+        attempt.gives_up_claim = True
         await self._store.release_prediction(
             claim, retry_reason="interrupted", retry_seconds=delay, interrupted=True
         )
@@ -432,6 +439,7 @@ class PredictionHandler:
             await self._fail(attempt, Failure.of(code))
             return Ack()
         delay = full_jitter(claim.attempt, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
+        attempt.gives_up_claim = True
         await self._store.release_prediction(claim, retry_reason=code.value, retry_seconds=delay)
         return Retry(delay, reason=type(error).__name__)
 
@@ -439,6 +447,7 @@ class PredictionHandler:
         await self._end(attempt, PredictionStatus.FAILED, failure)
 
     async def _end(self, attempt: Attempt, status: PredictionStatus, failure: Failure | None = None) -> None:
+        attempt.gives_up_claim = True
         await self._store.end_prediction(attempt.claim, attempt.message, status=status, failure=failure)
         log.info("prediction_ended", status=status, failure=failure.code if failure else None)
 
@@ -465,7 +474,8 @@ class PredictionHandler:
         try:
             await self._store.renew_lease(attempt.claim, _lease_seconds(attempt.delivery))
         except FenceLost:
-            attempt.delivery.stop_handler(Retry(reason="overtaken by another worker"))
+            if not attempt.gives_up_claim:
+                attempt.delivery.stop_handler(Retry(reason="overtaken by another worker"))
 
     async def watch_cancellations(self) -> Never:
         """Stop the handlers of predictions that are cancelled while they run; runs until cancelled itself."""

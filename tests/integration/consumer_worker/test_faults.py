@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from consumer_worker.scoring import ScoringCancelled, score_file
+from consumer_worker.sqs.delivery import Delivery
 from consumer_worker.store import Claim, FenceLost, Store
 from retainwise_contracts.codec import decode
 from retainwise_contracts.failures import Failure, FailureCode
@@ -163,6 +164,38 @@ async def test_store_refuses_every_write_of_an_overtaken_claim(backend, run_work
                 status=PredictionStatus.FAILED,
                 failure=Failure.of(FailureCode.INTERNAL_ERROR),
             )
+
+
+@pytest.mark.parametrize(
+    ("write", "model", "status"),
+    [
+        ("complete_prediction", "telco-churn@1.0.0", "COMPLETED"),
+        ("end_prediction", "telco-churn@9.9.9", "FAILED"),
+        ("release_prediction", "telco-churn@9.9.9", "FAILED"),
+    ],
+)
+async def test_heartbeat_between_the_last_write_and_its_answer_does_not_stop_the_handler(
+    backend, run_worker_here, monkeypatch, write, model, status
+):
+    """No claim is left to renew then, but nobody has overtaken the worker."""
+    written, stopped = asyncio.Event(), []
+    original = getattr(Store, write)
+
+    async def write_and_renew(*arguments, **keywords):
+        await original(*arguments, **keywords)
+        (delivery,) = consumer._deliveries.values()
+        await delivery.on_extended(30)
+        written.set()
+
+    async with run_worker_here(max_attempts=2, visibility_timeout_seconds=60) as (consumer, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, write, write_and_renew)
+            patched.setattr(Delivery, "stop_handler", lambda _, outcome: stopped.append(outcome))
+            prediction_id = await backend.accept(customers(3), model=model)
+            await asyncio.wait_for(written.wait(), 60)
+            row = await backend.wait_for(prediction_id)
+    assert row["status"] == status
+    assert stopped == []
 
 
 async def test_reconciler_requeues_a_lost_message(backend, start_worker):

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import shutil
 import time
 from contextlib import asynccontextmanager
 
@@ -145,6 +146,18 @@ async def test_full_disk_makes_the_worker_unready_until_there_is_room(
         full = False
         await require_all_completed(accepted)
         assert consumer.ready
+
+
+async def test_removed_scratch_folder_spends_no_attempt(backend, run_worker_here, require_all_completed):
+    async with run_worker_here() as (consumer, opened):
+        parent = opened.scratch.parent
+        moved = parent.rename(parent.with_name("moved"))
+        accepted = [await backend.accept(FILE) for _ in range(4)]
+        await wait_until(lambda: consumer.unavailable)
+        assert consumer.unavailable == {"scratch": "scratch_unusable: No such file or directory"}
+        shutil.rmtree(moved / opened.scratch.name)
+        moved.rename(parent)  # the worker makes its own folder again
+        await require_all_completed(accepted)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ async def test_broken_request_is_answered_without_its_bytes(api, subtests, capfd
             assert SECRET.encode() not in answer
             problem = read_problem(answer)
             assert problem["status"] in {400, 401, 404, 417, 431}
-            assert problem["type"] == f"urn:retainwise:problem:{problem['code']}"
+            assert problem["type"] == f"/docs/problems/{problem['code']}"
             assert all(problem[member] for member in ("title", "detail", "instance", "request_id"))
     written = "".join(capfd.readouterr()) + caplog.text
     assert SECRET not in written

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask_if_personal, printable
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import ColumnMapping
+from ml_models.intake.disclosure import mask_if_personal, printable
 from retainwise_contracts.results import DataQuality, FeatureQuality, QualityGrade
 
 PSI_LARGE = 0.25

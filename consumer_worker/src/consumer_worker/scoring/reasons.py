@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.values import FeatureValues
-from ml_models.card import LOWERS, RAISES, Card
+from ml_models.card import LOWERS, RAISES, Card, CategoricalFeature, NumericFeature
+from ml_models.intake.disclosure import printable
 from ml_models.sentences import average_sentence
 from retainwise_contracts.results import Reason
 
 _MAX_TEXT_LENGTH = 200
+_MAX_PHRASES = 16_384
+"""Some 5 MB; the texts of a file that has more different values are worded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ class Reasons:
 
 
 def find_reasons(
-    contributions: NDArray[np.float32], values: Mapping[str, FeatureValues], card: Card, count: int
+    contributions: NDArray[np.float32],
+    values: Mapping[str, FeatureValues],
+    card: Card,
+    count: int,
+    phrases: "Phrases",
 ) -> Reasons:
     """Find the `count` largest effects of each row, with the card's wording.
 
@@ -82,6 +88,7 @@ def find_reasons(
         values: the features of the rows, by name.
         card: the card of the model that scored.
         count: reasons per row; fewer where the model has fewer terms.
+        phrases: what was worded before.
     """
     count = min(count, len(card.terms))
     rows = np.arange(len(contributions))
@@ -98,36 +105,69 @@ def find_reasons(
         terms[rank] = left.argmax(axis=1)  # the first of equal ones, so that the order is always the same
         left[rows, terms[rank]] = -1.0
     _put_last(terms, unknown)
-    effects = contributions[rows, terms]
+    # From here on `[reasons x rows]`: rank after rank.
+    flat = terms.ravel()
+    effects = contributions[rows, terms].ravel()
     is_reason = effects != 0
-    words = np.zeros_like(terms)
+    words = np.zeros_like(flat)
     texts: list[str] = []
     read_as: list[str | None] = []
+    order = np.argsort(flat.astype(np.uint16), kind="stable")  # the positions of one term after another's
+    ends = np.cumsum(np.bincount(flat, minlength=len(card.terms)))
     for position, term in enumerate(card.terms):
         of_term = values[term.feature]
-        ranks, used = np.nonzero(terms == position)
-        if not len(used):
+        at = order[ends[position - 1] if position else 0 : ends[position]]
+        if not len(at):
             continue
-        distinct, own = of_term.distinct(used)
-        words[ranks, used] = len(texts) + 2 * own + (effects[ranks, used] > 0)
+        distinct, own = of_term.distinct(at % len(rows))
+        words[at] = len(texts) + 2 * own + (effects[at] > 0)
         for value in distinct:
-            read_as += [_written(value)] * 2
             # Every value gets a text for both directions, although few values occur with both.
-            subject = of_term.feature.wording.subject(value)  # type: ignore[arg-type]  # the value is of the feature's kind
-            texts += [f"{subject} {LOWERS}", f"{subject} {RAISES}"]
+            written, lowers, raises = phrases.of(of_term.feature, value)
+            read_as += [written, written]
+            texts += [lowers, raises]
         if position in unknown:
-            ranks, used = ranks[unknown[position][used]], used[unknown[position][used]]
-            if not len(used):
+            at = at[unknown[position][at % len(rows)]]
+            if not len(at):
                 continue
-            distinct, own = of_term.distinct(used)
-            effects[ranks, used] = 0.0
-            is_reason[ranks, used] = True
-            words[ranks, used] = len(texts) + own
+            distinct, own = of_term.distinct(at % len(rows))
+            effects[at] = 0.0
+            is_reason[at] = True
+            words[at] = len(texts) + own
             for value in distinct:
                 read_as.append(_written(value))
                 texts.append(average_sentence(of_term.feature, value))
     features = [term.feature for term in card.terms]
-    return Reasons(features, terms, effects, is_reason, words, read_as, texts)
+    shape = terms.shape
+    return Reasons(
+        features,
+        terms,
+        effects.reshape(shape),
+        is_reason.reshape(shape),
+        words.reshape(shape),
+        read_as,
+        texts,
+    )
+
+
+class Phrases:
+    """The words for values, kept from one block of a file to the next: most values come again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, float | str | None], tuple[str | None, str, str]] = {}
+
+    def of(
+        self, feature: NumericFeature | CategoricalFeature, value: float | str | None
+    ) -> tuple[str | None, str, str]:
+        """Return how a value is written, and the sentences for a lower and for a higher risk."""
+        known = self._known.get((feature.name, value))
+        if known is None:
+            subject = feature.wording.subject(value)  # type: ignore[arg-type]  # the value is of the feature's kind
+            known = _written(value), f"{subject} {LOWERS}", f"{subject} {RAISES}"
+            if len(self._known) >= _MAX_PHRASES:
+                self._known.clear()
+            self._known[feature.name, value] = known
+        return known
 
 
 def _put_last(terms: NDArray[np.intp], unknown: Mapping[int, NDArray[np.bool_]]) -> None:

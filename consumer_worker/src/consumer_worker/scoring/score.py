@@ -17,7 +17,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consumer_worker.scoring.customer_value import ValueTally
-from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
 from consumer_worker.scoring.parquet import score_frame
@@ -30,7 +29,7 @@ from consumer_worker.scoring.quality import (
     report_quality,
     tallies_for,
 )
-from consumer_worker.scoring.reasons import find_reasons
+from consumer_worker.scoring.reasons import Phrases, find_reasons
 from consumer_worker.scoring.results import (
     ResultWriter,
     csv_format,
@@ -49,7 +48,6 @@ from consumer_worker.scoring.summary import (
 )
 from consumer_worker.scoring.values import (
     FeatureValues,
-    Meanings,
     Notation,
     NumericValues,
     gate_name,
@@ -59,6 +57,7 @@ from consumer_worker.scoring.values import (
 )
 from consumer_worker.scoring.worklist import Worklist
 from ml_models.card import Card, CategoricalFeature
+from ml_models.intake.categories import Meanings
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
@@ -68,6 +67,7 @@ from ml_models.intake.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
+from ml_models.intake.disclosure import mask, printable
 from ml_models.intake.encoding import GARBLED
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode
@@ -289,6 +289,7 @@ class _Scoring:
         self._confirmed = request.confirmed
         self._model = model
         self._reasons = reasons = request.reasons
+        self._phrases = Phrases()
         headers = source.dialect.headers
         self._original_columns = [n for n, header in enumerate(headers) if header not in IGNORED_HEADERS]
         self._is_rejected_csv = len(self._original_columns) < len(headers)
@@ -457,7 +458,7 @@ class _Scoring:
         scores = self._model.predict(np.stack([of_rows.encoded for of_rows in values.values()], axis=1))
         probability = scores.probability.astype(np.float64)
         known = inputs_known(values, self._model.card)
-        reasons = find_reasons(scores.contributions, values, self._model.card, self._reasons)
+        reasons = find_reasons(scores.contributions, values, self._model.card, self._reasons, self._phrases)
         columns = {
             "row_number": row_numbers,
             "customer_id": ids,

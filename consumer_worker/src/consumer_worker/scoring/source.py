@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -39,10 +39,8 @@ from ml_models.intake.dialect import (
     unwrap_rows,
 )
 from ml_models.intake.encoding import UncertainEncoding, WordSample, legacy_encoding
+from ml_models.intake.rows import MAX_ROW_LINES, RowReader, split_lines
 from retainwise_contracts.failures import FailureCode
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 SURPLUS = "surplus"
 """The column of a table that holds the cells beyond the header's width, joined by the delimiter; null if
@@ -61,10 +59,9 @@ MAX_LINE_BYTES = 8 << 20
 """A longer line is not a row of a table. A long note is: it costs memory and nothing else."""
 
 _CHECK_BYTES = 1 << 20
-_LONE_RETURN = re.compile(rb"\r(?!\n)")
-_BLANK_LINES = re.compile(rb"(?:\r?\n)+")
-_MAX_ROW_LINES = 200
-"""A quoted cell may contain line breaks. A row of more lines than this has an unclosed quote."""
+_NOT_IN_UTF8 = b"\xff"
+_BLANK_LINES = re.compile(rb"(?:\r?\n)++")
+"""Possessive: a repetition that can be taken back keeps 100 bytes for each line, which may have one byte."""
 
 # The csv module reads no cell of more than 131,072 characters unless it may.
 csv.field_size_limit(MAX_LINE_BYTES)
@@ -97,15 +94,6 @@ class Table:
     """How many rows have blank cells beyond the header that were ignored, as nearly all rows have them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    cells: Sequence[str]
-    lines: int
-    """How many lines it takes up."""
-    is_open: bool = False
-    """Whether a quote is still open at the end of the text."""
-
-
 class Source:
     """A file with a known dialect, read as tables."""
 
@@ -120,6 +108,7 @@ class Source:
         self._bytes_taken = 1
         """By the rows so far; an estimate where the encoding is not UTF-8."""
         self._width = len(dialect.headers)
+        self._row_reader = RowReader(dialect)
         self._columns = [str(position) for position in range(self._width)]
         self._header = (dialect.delimiter.join([*self._columns, SURPLUS]) + "\n").encode()
 
@@ -169,7 +158,7 @@ class Source:
         return _Block(frame, pl.Series(dtype=pl.Int64), rows)
 
     def _blocks(self, block_bytes: int) -> Iterator["_Block"]:
-        max_lines = max(MAX_READ_CELLS // (self._width + 1), _MAX_ROW_LINES + 1)
+        max_lines = max(MAX_READ_CELLS // (self._width + 1), MAX_ROW_LINES + 1)
         next_row = self.header_row + 1
         buffer = bytearray()
         for piece in self._pieces_below_header(block_bytes):
@@ -231,13 +220,13 @@ class Source:
         announcement = bool(lines) and re.fullmatch(r'"?sep=."?', lines[0].strip(), re.IGNORECASE)
         # Titles have any number of cells, so the rows of several lines are not those that `_row` would
         # accept.
-        return sum(1 for _ in self._reader(lines, strict=False)) - bool(announcement)
+        return sum(1 for _ in self._row_reader.reader(lines, strict=False)) - bool(announcement)
 
     @cached_property
     def _tolerated_surplus(self) -> int:
         """How many blank cells beyond the header are ignored in this file, see `tolerated_surplus`."""
         lines = list(self._head_lines())[self.dialect.lines_before_data : -1]
-        rows = (row.cells for row in self._rows(lines) if not row.is_open)
+        rows = (row.cells for row in self._row_reader.rows(lines) if not row.is_open)
         filled = (cells for cells in rows if any(cell.strip() for cell in cells))
         return tolerated_surplus(list(islice(filled, SAMPLED_ROWS)), self._width)
 
@@ -246,7 +235,7 @@ class Source:
         pieces = self._pieces(HEAD_BYTES)
         # The second piece has the line break that ends the first one, or the end of the file.
         head = b"".join(islice(pieces, 2))
-        return iter(_lines(head.decode(errors="ignore")))
+        return iter(split_lines(head.decode(errors="ignore")))
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8: its rows out of their quotes, if the dialect says so."""
@@ -272,7 +261,7 @@ class Source:
             held = b"\r" if text.endswith(b"\r") else b""
             text = text.removesuffix(held)
             if b"\r" in text and text.count(b"\r") > text.count(b"\r\n"):
-                text = _LONE_RETURN.sub(self.dialect.carriage_return.encode(), text)
+                text = _replace_lone_returns(text, self.dialect.carriage_return.encode())
             yield text
         yield held and self.dialect.carriage_return.encode()
 
@@ -365,7 +354,7 @@ class Source:
         end = buffer.rfind(b"\n", 0, window) + 1
         quotes = buffer.count(quote, 0, end)
         # Before the end of a row the number of quotes is even, before a line break within a cell it is odd.
-        for _ in range(_MAX_ROW_LINES):
+        for _ in range(MAX_ROW_LINES):
             if quotes % 2 == 0:
                 return end
             start = buffer.rfind(b"\n", 0, end - 1) + 1
@@ -378,9 +367,9 @@ class Source:
         rows: list[Sequence[str]] = []
         numbers: list[int] = []
         surplus: list[str | None] = []
-        lines = _lines(text.decode())
+        lines = split_lines(text.decode())
         used = seen = surplus_rows = 0
-        for row in self._rows(lines):
+        for row in self._row_reader.rows(lines):
             if row.is_open and not final:
                 break
             used += row.lines
@@ -409,42 +398,6 @@ class Source:
         if used == len(lines):
             return block, len(text)
         return block, len("".join(lines[:used]).encode())
-
-    def _rows(self, lines: Sequence[str]) -> Iterator[_Row]:
-        line = 0
-        while line < len(lines):
-            row = self._row(lines[line : line + _MAX_ROW_LINES])
-            yield row
-            line += row.lines
-
-    def _row(self, lines: Sequence[str]) -> _Row:
-        """Read the row that begins with the first of these lines."""
-        delimiter, quote = self.dialect.delimiter, self.dialect.quote
-        first = lines[0].rstrip("\r\n")
-        if quote not in first:
-            return _Row(first.split(delimiter), 1)
-        # If the row includes the blank line added at the end, a quote is still open.
-        reader = self._reader([*lines, ""], strict=True)
-        with suppress(csv.Error):
-            cells = next(reader)
-            if reader.line_num == 1 or (reader.line_num <= len(lines) and len(cells) == self._width):
-                return _Row(cells, reader.line_num)
-        # A stray quote, or an unclosed one that would take in the next rows: read the line by itself.
-        is_open = reader.line_num > len(lines) and len(lines) < _MAX_ROW_LINES
-        cells = first.split(delimiter)
-        if len(cells) != self._width:
-            with suppress(csv.Error):
-                cells = next(self._reader([first], strict=False))
-        return _Row(cells, 1, is_open=is_open)
-
-    def _reader(self, lines: Sequence[str], *, strict: bool) -> "Reader":
-        return csv.reader(
-            lines,
-            delimiter=self.dialect.delimiter,
-            quotechar=self.dialect.quote,
-            skipinitialspace=self.dialect.space_before_quotes,
-            strict=strict,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -589,10 +542,9 @@ def _undecodable_text(encoding: str) -> ScoringFailed:
     )
 
 
-def _lines(text: str) -> list[str]:
-    """Split at line feeds only: str.splitlines also splits at form feeds and Unicode line separators."""
-    lines = [line + "\n" for line in text.split("\n")]
-    return lines if lines[-1] != "\n" else lines[:-1]
+def _replace_lone_returns(text: bytes, replacement: bytes) -> bytes:
+    """Replace each carriage return that no line feed follows; `re.sub` keeps 90 bytes for each meanwhile."""
+    return text.replace(b"\r\n", _NOT_IN_UTF8).replace(b"\r", replacement).replace(_NOT_IN_UTF8, b"\r\n")
 
 
 def _count(buffer: bytearray, character: bytes, end: int) -> int:

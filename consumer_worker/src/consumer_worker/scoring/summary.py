@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.reasons import Reasons
 from ml_models.card import Card
 from ml_models.intake.columns import ColumnMapping
+from ml_models.intake.disclosure import printable
 from ml_models.runtime import Scores
 from retainwise_contracts.results import (
     HIGH_FROM,

@@ -49,6 +49,8 @@ R = TypeVar("R")
 _STOPPING = Release("the consumer stops")
 _BUSY_POLL_SECONDS = 1.0
 """A poll of a queue that holds messages returns within this time."""
+_ROUNDED_SECONDS = 1.0
+"""Extensions are of whole seconds: the last one may end this much before it has to."""
 
 
 class Consumer:
@@ -88,6 +90,8 @@ class Consumer:
         self._receivers: set[asyncio.Task[None]] = set()
         self._polling = 0
         """Receivers that have not decided to end."""
+        self._polled_at = -math.inf
+        """When the last poll began."""
         self._processing: set[asyncio.Task[None]] = set()
         self._deletes = Batcher(self._delete, settings.ack_wait_seconds, self._tasks, clock)
         self._visibilities = Batcher(self._change_visibility, settings.ack_wait_seconds, self._tasks, clock)
@@ -149,7 +153,9 @@ class Consumer:
             QueueRefused: the queue cannot be used; raised after the same orderly stop.
         """
         async with self._tasks:
-            heartbeat = self._tasks.create_task(self._keep_leases())
+            loops = [self._tasks.create_task(self._keep_leases())]
+            if self.settings.max_handlers_per_group is not None:
+                loops.append(self._tasks.create_task(self._keep_receiving()))
             self._start_receiver()
             self._started = True
             try:
@@ -161,7 +167,8 @@ class Consumer:
                 raise
             finally:
                 self._started = False
-                heartbeat.cancel()
+                for loop in loops:
+                    loop.cancel()
         _log.info("consumer_stopped", queue=self._queue.name)
         if self.fatal is not None:
             raise self.fatal
@@ -253,7 +260,7 @@ class Consumer:
 
     async def _poll(self, max_messages: int) -> int:
         poll = f"poll {id(asyncio.current_task())}"
-        asked_at = self._clock()
+        asked_at = self._polled_at = self._clock()
         self._due[poll] = asked_at + self.settings.long_poll_seconds + SLACK_SECONDS
         try:
             messages = await self._count_request(
@@ -303,6 +310,43 @@ class Consumer:
             self._running += 1
             self._start_processing(delivery, self._process(delivery))
 
+    async def _keep_receiving(self) -> None:
+        """In a loop, make room for other groups' messages if those of groups at their limit hold all permits."""
+        pause = after = self.settings.set_aside_after_seconds
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._polled_at + after - self._clock()
+            if pause <= 0:
+                pause = after
+                if self._is_blocked():
+                    self._set_aside()
+
+    def _is_blocked(self) -> bool:
+        """Whether messages hold all permits, so that a free handler cannot get one of another group."""
+        return (
+            len(self._deliveries) - self._permits.lent >= self.settings.permits
+            and self._running < self.settings.max_handlers
+            and not self._draining.is_set()
+        )
+
+    def _set_aside(self) -> None:
+        """Let a batch of what waits hold no permits; release as many where that would be too many.
+
+        Since a handler is free, all that waits is of groups that have all their handlers.
+        """
+        count = min(BATCH_SIZE, max(0, len(self._buffer) - self._permits.lent))
+        lent = min(count, self.settings.max_set_aside - self._permits.lent)
+        self._permits.lend(lent)
+        for _ in range(count - lent):
+            # The newest of the largest group would have started last. The time grows with each receive, or
+            # a long wait would use up the receives that the queue's RedrivePolicy allows.
+            delivery = self._buffer.pop_newest()
+            seconds = self.settings.retry_cap_seconds * 2 ** (delivery.receive_count - 1)
+            self._move(delivery, State.RELEASED)
+            self._start_processing(
+                delivery, self._back_off(delivery, Retry(seconds, "too many messages of its group wait"))
+            )
+
     def _start_processing(self, delivery: Delivery, process: Coroutine[None, None, None]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
             self._processing.discard(task)
@@ -344,10 +388,10 @@ class Consumer:
         """Run the handler; None means that the lease was lost and nothing is settled."""
         self._move(delivery, State.RUNNING)
         link = link_to_sender(delivery.message)
-        ends_at = (
-            delivery.received_at + self.settings.max_handling_seconds - self.settings.lease_margin_seconds
-        )
-        scope = asyncio.timeout(ends_at - self._clock())
+        now = self._clock()
+        delivery.latest_end = min(delivery.latest_end, now + self.settings.max_handling_seconds)
+        margin = self.settings.lease_margin_seconds + _ROUNDED_SECONDS
+        scope = asyncio.timeout(delivery.latest_end - margin - now)
         outcome: Outcome
         try:
             with _tracer.start_as_current_span(
@@ -520,9 +564,8 @@ class Consumer:
         return due
 
     def _extension_seconds(self, delivery: Delivery) -> int:
-        """Return the visibility to ask for; at most until `max_handling_seconds` after the receive."""
-        ends_at = delivery.received_at + self.settings.max_handling_seconds
-        return int(min(self.settings.visibility_seconds, ends_at - self._clock()))
+        """Return the visibility to ask for; it ends with the time to handle the message at the latest."""
+        return int(min(self.settings.visibility_seconds, delivery.latest_end - self._clock()))
 
     async def _extend(self, batch: Sequence[Delivery]) -> None:
         asked_at = self._clock()
@@ -580,7 +623,7 @@ class Consumer:
         self._in_flight[delivery.state].dec()
         self._ended[state].inc()
         delivery.state = state
-        self._permits.give_back(1)
+        self._permits.give_back_ended(len(self._buffer))
         self._breakers.end_trial(delivery.receipt_handle)
         # The one line that every delivery writes.
         _log.info(

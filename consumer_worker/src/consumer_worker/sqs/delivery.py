@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from consumer_worker.sqs.outcomes import Outcome, Retry
-from consumer_worker.sqs.queue import Message
+from consumer_worker.sqs.queue import MAX_VISIBILITY_SECONDS, Message
 
 Clock = Callable[[], float]
 OnExtended = Callable[[float], Awaitable[None]]
@@ -48,6 +48,7 @@ class Delivery:
         "_clock",
         "busy",
         "extension",
+        "latest_end",
         "lease_deadline",
         "message",
         "notes",
@@ -68,6 +69,8 @@ class Delivery:
         """On the consumer's clock, in seconds; not later than the time SQS counts from."""
         self.lease_deadline = received_at + visibility_seconds
         """On the consumer's clock, in seconds; from then on another consumer may receive the message."""
+        self.latest_end = received_at + MAX_VISIBILITY_SECONDS
+        """On the consumer's clock, in seconds; the lease is not extended beyond it."""
         self.on_extended: OnExtended | None = None
         """For a handler that has a lease of its own to renew: called after each extension while the handler
         runs, with the seconds that are left of this lease."""

@@ -20,6 +20,8 @@ class Permits:
 
     def __init__(self, total: int) -> None:
         self.free = total
+        self.lent = 0
+        """Permits in addition to the total, for messages that wait although a handler is free."""
         self._total = total
         self._closed = False
         self._turn = asyncio.Lock()
@@ -53,6 +55,18 @@ class Permits:
         if self.free >= self._wanted:
             self._enough.set()
 
+    def lend(self, count: int) -> None:
+        """Add permits for messages that wait, so that others can be received."""
+        self.lent += count
+        self.give_back(count)
+
+    def give_back_ended(self, still_waiting: int) -> None:
+        """Return the permit of a message that has ended; it repays a lent one if fewer wait than were lent."""
+        if self.lent > still_waiting:
+            self.lent -= 1
+        else:
+            self.give_back(1)
+
     def close(self) -> None:
         """End all waiting: from now on `reserve` returns 0."""
         self._closed = True
@@ -66,10 +80,15 @@ class FairBuffer(Generic[T]):
         self._max_running = max_running_per_group
         self._waiting: dict[str | None, deque[T]] = {}
         self._running: Counter[str | None] = Counter()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
 
     def add(self, group: str | None, item: T) -> None:
         """Append an item to those that wait in its group."""
         self._waiting.setdefault(group, deque()).append(item)
+        self._size += 1
 
     def pop(self) -> T | None:
         """Take the next item whose group may have one more running; items of no group have no limit."""
@@ -81,6 +100,7 @@ class FairBuffer(Generic[T]):
         item = waiting.popleft()
         if waiting:
             self._waiting[group] = waiting  # its group goes to the end of the turn
+        self._size -= 1
         self._running[group] += 1
         return item
 
@@ -95,13 +115,28 @@ class FairBuffer(Generic[T]):
         waiting = self._waiting.get(group, deque())
         if item in waiting:
             waiting.remove(item)
+            self._size -= 1
         if not waiting:
             self._waiting.pop(group, None)
+
+    def pop_newest(self) -> T:
+        """Take the newest item of the group with the most waiting; it does not count as running.
+
+        Raises:
+            ValueError: no item waits.
+        """
+        group = max(self._waiting, key=lambda group: len(self._waiting[group]))
+        item = self._waiting[group].pop()
+        if not self._waiting[group]:
+            del self._waiting[group]
+        self._size -= 1
+        return item
 
     def clear(self) -> list[T]:
         """Remove and return all items, each group's in order of arrival."""
         items = [item for waiting in self._waiting.values() for item in waiting]
         self._waiting.clear()
+        self._size = 0
         return items
 
     def _may_start(self, group: str | None) -> bool:

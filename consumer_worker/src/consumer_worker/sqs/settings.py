@@ -20,8 +20,15 @@ class ConsumerSettings:
     prefetch: int = 10
     """Messages held in addition to those being handled, so that no handler waits for a receive or an ack."""
     max_handlers_per_group: int | None = None
-    """Handlers that one message group (a tenant, for example) may have at once; its other messages wait.
-    Waiting messages keep their permits, so set prefetch to at least max_handlers with it."""
+    """Handlers that one message group (a tenant, for example) may have at once; its other messages wait."""
+    max_set_aside: int = 256
+    """Messages held beyond the permits while their groups have all their handlers: receiving goes on for other
+    groups. Each is a few KB, and ten cost one request at half the visibility; but another consumer, with
+    handlers free for that group, cannot have them. What does not fit is released."""
+    set_aside_after_seconds: float = 2.0
+    """If nothing could be received for so long although a handler is free, one batch is set aside. About as
+    long as a message of another group waits for each batch that comes before it; a shorter time sets more
+    aside where handlers end soon."""
     max_receivers: int = 6
     """Receive requests at the same time."""
 
@@ -34,8 +41,8 @@ class ConsumerSettings:
     lease_margin_seconds: float = 6.0
     """A lease with less left counts as lost; a cancelled handler has this long to stop."""
     max_handling_seconds: float = 3_600.0
-    """From the receive. A handler that still runs `lease_margin_seconds` before the end is cancelled, and its
-    message is retried."""
+    """From the start of the handler, and within SQS's 12 hours from the receive. A handler that still runs
+    `lease_margin_seconds` before the end is cancelled, and its message is retried."""
     round_trip_seconds: float = 1.0
     """How long a response may take to arrive; a lease counts from this long before its receive returned."""
 
@@ -82,6 +89,8 @@ class ConsumerSettings:
                 self.max_handlers_per_group is not None and self.max_handlers_per_group < 1,
                 "max_handlers_per_group must be at least 1",
             ),
+            (self.max_set_aside < 0, "max_set_aside must not be negative"),
+            (self.set_aside_after_seconds <= 0, "set_aside_after_seconds must be above 0"),
             (
                 not 0 < self.heartbeat_seconds < self.lease_margin_seconds,
                 "heartbeat_seconds must be above 0 and below lease_margin_seconds",
@@ -142,10 +151,11 @@ class ConsumerSettings:
 
     @property
     def permits(self) -> int:
-        """The most messages held at once."""
+        """The most messages held at once, but for those set aside."""
         return self.max_handlers + self.prefetch
 
     @property
     def max_connections(self) -> int:
         """The most HTTP connections that receives, deletes, backoffs and extensions use at the same time."""
-        return self.max_receivers + 3 * -(-self.permits // BATCH_SIZE) + 1
+        set_aside = 0 if self.max_handlers_per_group is None else self.max_set_aside
+        return self.max_receivers + 3 * -(-self.permits // BATCH_SIZE) + -(-set_aside // BATCH_SIZE) + 1

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from consumer_worker.scoring.reasons import find_reasons
+from consumer_worker.scoring.reasons import Phrases, find_reasons
 from consumer_worker.scoring.values import FeatureValues, Notation, read_values
 from ml_models.card import LOWERS, RAISES
 from ml_models.runtime import ChurnModel
@@ -33,7 +33,7 @@ def test_reasons_are_the_largest_effects_worded_as_the_card_words_them(
 ):
     card = model.card
     contributions = np.random.default_rng(7).normal(size=(4, len(card.terms))).astype(np.float32)
-    reasons = find_reasons(contributions, values, card, 3)
+    reasons = find_reasons(contributions, values, card, 3, Phrases())
     cells: dict[str, list[Any]] = {
         "tenure": [1.0, 24.0, 3.0, 2.5],
         "MonthlyCharges": [29.85, 70.0, None, 1234.5],
@@ -62,7 +62,7 @@ def test_every_term_is_worded_in_both_directions(model: ChurnModel, values: dict
     for position, term in enumerate(card.terms):
         contributions = np.zeros((4, len(card.terms)), np.float32)
         contributions[:, position] = [0.5, -0.5, 0.25, -0.25]
-        columns = find_reasons(contributions, values, card, 2).columns()
+        columns = find_reasons(contributions, values, card, 2, Phrases()).columns()
         assert columns["reason_1"].to_list() == [term.feature] * 4
         assert [text.endswith(RAISES) for text in columns["reason_1_text"]] == [True, False, True, False]
         assert columns["reason_1_effect"].to_list() == [0.5, -0.5, 0.25, -0.25]
@@ -71,21 +71,21 @@ def test_every_term_is_worded_in_both_directions(model: ChurnModel, values: dict
 def test_what_has_no_effect_is_no_reason(model: ChurnModel, values: dict[str, FeatureValues]):
     contributions = np.zeros((4, len(model.card.terms)), np.float32)
     contributions[1, 2] = -1.0
-    reasons = find_reasons(contributions, values, model.card, 2)
+    reasons = find_reasons(contributions, values, model.card, 2, Phrases())
     assert [len(reasons.of_row(row)) for row in range(4)] == [0, 1, 0, 0]
     assert all(series.null_count() >= 3 for series in reasons.columns().values())
 
 
 def test_of_equal_effects_the_first_term_comes_first(model: ChurnModel, values: dict[str, FeatureValues]):
     contributions = np.full((4, len(model.card.terms)), 0.5, np.float32)
-    reasons = find_reasons(contributions, values, model.card, 3)
+    reasons = find_reasons(contributions, values, model.card, 3, Phrases())
     assert reasons.terms[:, 0].tolist() == [0, 1, 2]
 
 
 def test_there_are_no_more_reasons_than_terms(model: ChurnModel, values: dict[str, FeatureValues]):
     contributions = np.ones((4, len(model.card.terms)), np.float32)
-    assert len(find_reasons(contributions, values, model.card, 99).terms) == len(model.card.terms)
-    assert find_reasons(contributions, values, model.card, 0).columns() == {}
+    assert len(find_reasons(contributions, values, model.card, 99, Phrases()).terms) == len(model.card.terms)
+    assert find_reasons(contributions, values, model.card, 0, Phrases()).columns() == {}
 
 
 def test_unknown_required_value_takes_the_place_of_the_weakest_reason(model: ChurnModel):
@@ -102,7 +102,7 @@ def test_unknown_required_value_takes_the_place_of_the_weakest_reason(model: Chu
     contributions[:, features.index("InternetService")] = 0.25
     contributions[:, features.index("PhoneService")] = -0.5
     contributions[:, features.index("MultipleLines")] = 0.75
-    reasons = find_reasons(contributions, values, model.card, 3)
+    reasons = find_reasons(contributions, values, model.card, 3, Phrases())
 
     def shown(row: int) -> list[tuple[str, float, str | None]]:
         return [(reason.feature, reason.effect, reason.value) for reason in reasons.of_row(row)]
@@ -117,6 +117,6 @@ def test_unknown_required_value_takes_the_place_of_the_weakest_reason(model: Chu
         "Unfamiliar contract “Weekly”: scored as average in this respect",
     ]
     assert reasons.columns()["reason_3_text"][1] == "Unknown tenure: scored as average in this respect"
-    assert [reason.feature for reason in find_reasons(contributions, values, model.card, 1).of_row(2)] == [
-        "MultipleLines"
-    ]
+    assert [
+        reason.feature for reason in find_reasons(contributions, values, model.card, 1, Phrases()).of_row(2)
+    ] == ["MultipleLines"]

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -120,3 +120,122 @@ async def test_waiting_message_keeps_its_lease_and_is_released_at_a_drain(queue,
     assert len(queue.deleted) == 3
     assert sorted(queue.visible()) == ["3", "4", "5"]
     assert all(stored.receive_count == 1 for stored in queue.messages.values())
+
+
+WORKERS_OWN: Final = {"max_handlers": 8, "prefetch": 8, "max_handlers_per_group": 4, "visibility_seconds": 45}
+"""The worker's own settings."""
+
+
+@pytest.mark.parametrize("seconds", [1.0, 60.0, 1_800.0])
+@pytest.mark.parametrize("count", [40, 500])
+async def test_quiet_group_starts_within_its_poll_however_long_the_noisy_one_takes(
+    queue, consuming, count, seconds, record_property
+):
+    """Rule 27: not even where more messages wait than are set aside."""
+    queue.send(*map(str, range(count)), group="noisy")
+    starts: list[Any] = []
+    async with consuming(recording(starts, Counter(), seconds), **WORKERS_OWN) as consumer:
+        await asyncio.sleep(5)
+        queue.send("early", group="quiet")
+        await asyncio.sleep(115)
+        queue.send("late", group="quiet")
+        await asyncio.sleep(30)
+        consumer.drain()
+        consumer.stop_now()
+    early, late = [at for group, at in starts if group == "quiet"]
+    record_property(
+        *figure(
+            f"{early - 5:.1f} and {late - 120:.1f} s until a file starts beside {count} of {seconds:.0f} s each"
+        )
+    )
+    # The reserved handlers are free, but a batch of the noisy group may have to be set aside first.
+    assert early - 5 < 3
+    assert late - 120 < 3
+
+
+async def test_quiet_group_starts_beside_three_noisy_ones(queue, consuming):
+    """Rule 27: while a handler is free at once, else with the first that ends."""
+    for group in ("a", "b", "c"):
+        queue.send(*map(str, range(300)), group=group)
+    starts: list[Any] = []
+    handle = recording(starts, Counter(), 600.0)
+    async with consuming(handle, **WORKERS_OWN | {"max_handlers": 14}) as consumer:
+        await asyncio.sleep(100)
+        queue.send("first", "second", group="quiet")
+        await asyncio.sleep(10)
+        assert [at - 100 < 3 for group, at in starts if group == "quiet"] == [True, True]
+        queue.send("third", group="quiet")  # all handlers are busy
+        await asyncio.sleep(600)
+        assert len([at for group, at in starts if group == "quiet"]) == 3
+        consumer.drain()
+        consumer.stop_now()
+
+
+async def test_groups_that_wait_for_each_other_do_not_keep_a_quiet_one_waiting(queue, consuming):
+    """Rule 27: what is set aside stays so while all handlers are busy, or its start would use up each permit."""
+    queue.send(*map(str, range(100)), group="a")
+    starts: list[Any] = []
+    async with consuming(recording(starts, Counter(), 100.0), **WORKERS_OWN) as consumer:
+        await asyncio.sleep(50)  # a's are set aside, then b and c take what is free and wait as well
+        for group in ("b", "c"):
+            queue.send(*map(str, range(100)), group=group)
+        await asyncio.sleep(100)
+        queue.send("one", group="quiet")
+        await asyncio.sleep(110)
+        (at,) = [at for group, at in starts if group == "quiet"]
+        consumer.drain()
+        consumer.stop_now()
+    assert at - 150 < 101  # the second handler that ends, at the latest
+
+
+async def test_what_is_set_aside_has_a_bound(queue, consuming, sample):
+    """Rule 28."""
+    queue.send(*map(str, range(500)), group="noisy")
+    most_held = 0
+    async with consuming(recording([], Counter(), 1_800.0), **WORKERS_OWN, max_set_aside=100) as consumer:
+        for _ in range(1_200):
+            await asyncio.sleep(0.1)
+            most_held = max(most_held, len(consumer._deliveries))
+        assert most_held == consumer.settings.permits + 100
+        assert sample("deliveries_total", state="released") == 500 - 100 - 10
+        hidden = [stored.visible_at - stored.received_at for stored in queue.messages.values()]
+        assert sum(seconds > consumer.settings.retry_cap_seconds for seconds in hidden) == 390
+        consumer.drain()
+        consumer.stop_now()
+
+
+async def test_drain_releases_what_is_set_aside(queue, consuming):
+    """Rule 19."""
+    queue.send(*map(str, range(200)), group="noisy")
+    async with consuming(recording([], Counter(), 50.0), **WORKERS_OWN, grace_seconds=100.0) as consumer:
+        await asyncio.sleep(49)
+        assert len(consumer._deliveries) == 200
+        consumer.drain()
+        await asyncio.sleep(1.9)
+        assert len(queue.visible()) == 196
+    assert len(queue.deleted) == 4
+    assert len(queue.visible()) == 196
+
+
+async def test_message_is_handled_in_its_first_delivery_however_long_it_waits(queue, consuming, sample):
+    """Rule 9: the time to handle a message counts from its start."""
+    queue.send(*map(str, range(40)), group="noisy")
+    starts: list[Any] = []
+    async with consuming(recording(starts, Counter(), 1_800.0), **WORKERS_OWN) as consumer:
+        await asyncio.sleep(10 * 1_800 + 60)
+        assert len(queue.deleted) == 40
+    assert len(starts) == 40
+    assert sample("redeliveries_total") == 0
+
+
+async def test_nothing_is_set_aside_while_all_handlers_are_busy_or_messages_end(queue, consuming):
+    """Rule 27: what is set aside, other consumers cannot have."""
+    for group, seconds in (("a", 500), ("b", 500)):
+        queue.send(*map(str, range(seconds)), group=group)
+    async with consuming(recording([], Counter(), 1_800.0), **WORKERS_OWN) as consumer:
+        await asyncio.sleep(600)
+        assert len(consumer._deliveries) == 16
+        assert consumer._permits.lent == 0
+        assert len(queue.asked("receive")) < 10
+        consumer.drain()
+        consumer.stop_now()
