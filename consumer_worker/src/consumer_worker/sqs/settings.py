@@ -21,10 +21,11 @@ class ConsumerSettings:
     """Messages held in addition to those being handled, so that no handler waits for a receive or an ack."""
     max_handlers_per_group: int | None = None
     """Handlers that one message group (a tenant, for example) may have at once; its other messages wait."""
-    max_set_aside: int = 256
+    max_set_aside: int = 32
     """Messages held beyond the permits while their groups have all their handlers, so that receiving goes on
     for other groups. Each is a few KB, and ten cost one request per half the visibility; but other consumers,
-    with handlers free for that group, cannot have them. What does not fit is released."""
+    with handlers free for that group, cannot have them: a large bound keeps work from replicas that join.
+    What does not fit is released."""
     set_aside_after_seconds: float = 2.0
     """If no receive started for so long although a handler is free, one batch is set aside: so long a message
     of another group may wait. A shorter time sets more aside where handlers end soon."""

@@ -201,7 +201,9 @@ async def test_what_is_set_aside_has_a_bound(queue, consuming, sample):
 async def test_drain_releases_what_is_set_aside(queue, consuming):
     """Rule 19."""
     queue.send(*map(str, range(200)), group="noisy")
-    async with consuming(recording([], Counter(), 50.0), **WORKERS_OWN, grace_seconds=100.0) as consumer:
+    async with consuming(
+        recording([], Counter(), 50.0), **WORKERS_OWN, max_set_aside=256, grace_seconds=100.0
+    ) as consumer:
         await asyncio.sleep(49)
         assert len(consumer._deliveries) == 200
         consumer.drain()
@@ -224,7 +226,7 @@ async def test_breaker_releases_what_is_set_aside(queue, consuming):
     async def fail():
         raise OSError("still gone")
 
-    async with consuming(handle, probes={"database": fail}, **WORKERS_OWN) as consumer:
+    async with consuming(handle, probes={"database": fail}, **WORKERS_OWN, max_set_aside=256) as consumer:
         await asyncio.sleep(30)
         assert len(consumer._deliveries) == 100
         queue.send("one", group="quiet")
