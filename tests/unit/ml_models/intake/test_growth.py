@@ -66,12 +66,19 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def assert_linear(act: Callable[[int], Callable[[], object]], size: int) -> None:
-    """Assert that twice the input takes at most 2.5 times as long, four times at most 6.25 times."""
-    times = [seconds(act(factor * size)) for factor in (1, 2, 4)]
+    """Assert that twice the input takes at most 2.5 times as long, four times at most 6.25 times.
+
+    Other programs share the processor's caches, so what looks steeper is measured again: what is, stays so.
+    """
     floor = 0.002  # below it, a run's fixed part and the clock's resolution count for more
-    assert times[2] <= GENEROUS
-    assert times[1] <= 2.5 * max(times[0], floor), times
-    assert times[2] <= 2.5 * max(times[1], floor), times
+    measured = []
+    for _ in range(3):
+        times = [seconds(act(factor * size)) for factor in (1, 2, 4)]
+        assert times[2] <= GENEROUS
+        if times[1] <= 2.5 * max(times[0], floor) and times[2] <= 2.5 * max(times[1], floor):
+            return
+        measured.append(times)
+    raise AssertionError(f"it grows faster than the input: {measured}")
 
 
 @pytest.mark.parametrize("name", TEXTS)
