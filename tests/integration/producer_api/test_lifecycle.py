@@ -149,8 +149,8 @@ async def test_only_ready_uploads_of_the_tenant_are_scored(api, prediction, owne
     response, problem = await send(api, "POST", "/v1/predictions", body)
     assert (response.status, problem["code"]) == (409, "upload_not_ready")
     await owner.execute("update uploads set state = 'READY'")
-    (key,) = [row["object_key"] for row in await owner.fetch("select object_key from uploads")]
-    await s3.delete_object(Bucket=aws.bucket, Key=key)
+    stored = await owner.fetchrow("select object_key, version_id from uploads")
+    await s3.delete_object(Bucket=aws.bucket, Key=stored["object_key"], VersionId=stored["version_id"])
     response, problem = await send(api, "POST", "/v1/predictions", body)
     assert (response.status, problem["code"]) == (410, "upload_gone")
 
