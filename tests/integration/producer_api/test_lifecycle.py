@@ -171,13 +171,18 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
     assert (status, created["status"]) == (202, "QUEUED")
 
 
-async def test_read_waits_for_a_change(api, prediction, owner, until):
-    path = prediction["links"]["self"]
+async def wait_sent(api, path, until) -> None:
+    """Wait until the message of a prediction is sent: its ETag changes with that."""
 
     async def is_sent() -> bool:
         return bool((await send(api, "GET", path))[1]["queued_at"])
 
-    await until(is_sent)  # its tag changes with that
+    await until(is_sent)
+
+
+async def test_read_waits_for_a_change(api, prediction, owner, until):
+    path = prediction["links"]["self"]
+    await wait_sent(api, path, until)
     response, _ = await send(api, "GET", path)
     assert "Preference-Applied" not in response.headers
     tag = response.headers["ETag"]
@@ -217,8 +222,9 @@ async def test_description_is_merged(api, prediction):
     assert (now["label"], now["metadata"]) == (None, None)
 
 
-async def test_description_is_changed_as_it_was_read(api, prediction, owner):
+async def test_description_is_changed_as_it_was_read(api, prediction, owner, until):
     path = prediction["links"]["self"]
+    await wait_sent(api, path, until)
     response, _ = await send(api, "GET", path)
     tag = response.headers["ETag"]
     response, now = await send(api, "PATCH", path, {"label": "mine"}, **{"If-Match": tag})
