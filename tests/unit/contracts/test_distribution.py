@@ -44,3 +44,9 @@ def test_contracts_import_only_pydantic_and_the_standard_library():
         "typing_inspection",
     }
     assert foreign - pydantic_and_its_own == {"retainwise_contracts"}
+
+
+def test_readme_names_every_module():
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    modules = (path.stem for path in (PROJECT / "src" / "retainwise_contracts").glob("[a-z]*.py"))
+    assert [module for module in modules if f"`{module}`" not in readme] == []
