@@ -101,8 +101,8 @@ async def rows(owner):
 async def test_deletion_leaves_the_receipt_and_nothing_else(
     api, customers, owner, s3, aws, store_results, versioned
 ):
-    if versioned:
-        await s3.put_bucket_versioning(Bucket=aws.bucket, VersioningConfiguration={"Status": "Enabled"})
+    if not versioned:
+        await s3.put_bucket_versioning(Bucket=aws.bucket, VersioningConfiguration={"Status": "Suspended"})
     _, prediction = await api.post(customers, headers={"Idempotency-Key": "once"})
     await store_results(prediction)
     await store_results_again(s3, aws, prediction)

@@ -24,8 +24,8 @@ async def test_readyz_names_each_missing_resource(api, customers, aws, s3, sqs, 
 
     await until(noticed)
 
-    for stored in (await s3.list_objects_v2(Bucket=aws.bucket))["Contents"]:
-        await s3.delete_object(Bucket=aws.bucket, Key=stored["Key"])
+    for stored in (await s3.list_object_versions(Bucket=aws.bucket))["Versions"]:
+        await s3.delete_object(Bucket=aws.bucket, Key=stored["Key"], VersionId=stored["VersionId"])
     await s3.delete_bucket(Bucket=aws.bucket)
     degraded["storage"] = "degraded"
     await until(noticed)

@@ -149,8 +149,8 @@ async def test_only_ready_uploads_of_the_tenant_are_scored(api, prediction, owne
     response, problem = await send(api, "POST", "/v1/predictions", body)
     assert (response.status, problem["code"]) == (409, "upload_not_ready")
     await owner.execute("update uploads set state = 'READY'")
-    (key,) = [row["object_key"] for row in await owner.fetch("select object_key from uploads")]
-    await s3.delete_object(Bucket=aws.bucket, Key=key)
+    stored = await owner.fetchrow("select object_key, version_id from uploads")
+    await s3.delete_object(Bucket=aws.bucket, Key=stored["object_key"], VersionId=stored["version_id"])
     response, problem = await send(api, "POST", "/v1/predictions", body)
     assert (response.status, problem["code"]) == (410, "upload_gone")
 
@@ -171,13 +171,18 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
     assert (status, created["status"]) == (202, "QUEUED")
 
 
-async def test_read_waits_for_a_change(api, prediction, owner, until):
-    path = prediction["links"]["self"]
+async def wait_sent(api, path, until) -> None:
+    """Wait until the message of a prediction is sent: its ETag changes with that."""
 
     async def is_sent() -> bool:
         return bool((await send(api, "GET", path))[1]["queued_at"])
 
-    await until(is_sent)  # its tag changes with that
+    await until(is_sent)
+
+
+async def test_read_waits_for_a_change(api, prediction, owner, until):
+    path = prediction["links"]["self"]
+    await wait_sent(api, path, until)
     response, _ = await send(api, "GET", path)
     assert "Preference-Applied" not in response.headers
     tag = response.headers["ETag"]
@@ -217,8 +222,9 @@ async def test_description_is_merged(api, prediction):
     assert (now["label"], now["metadata"]) == (None, None)
 
 
-async def test_description_is_changed_as_it_was_read(api, prediction, owner):
+async def test_description_is_changed_as_it_was_read(api, prediction, owner, until):
     path = prediction["links"]["self"]
+    await wait_sent(api, path, until)
     response, _ = await send(api, "GET", path)
     tag = response.headers["ETag"]
     response, now = await send(api, "PATCH", path, {"label": "mine"}, **{"If-Match": tag})

@@ -1,7 +1,6 @@
 """Saved mappings, and the inspection of an upload that offers them."""
 
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -199,6 +198,7 @@ async def test_parameters_of_an_inspection_are_checked(call, upload, subtests):
 
 
 async def test_file_that_is_no_longer_kept_is_gone(call, upload, s3, aws):
-    await s3.delete_object(Bucket=aws.bucket, Key=f"uploads/acme/{uuid.UUID(upload.rpartition('/')[2])}.csv")
+    for stored in (await s3.list_object_versions(Bucket=aws.bucket, Prefix="uploads/acme/"))["Versions"]:
+        await s3.delete_object(Bucket=aws.bucket, Key=stored["Key"], VersionId=stored["VersionId"])
     status, _, problem = await call("GET", f"{upload}/inspection")
     assert (status, problem["code"]) == (410, "upload_gone")
