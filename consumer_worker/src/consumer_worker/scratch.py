@@ -63,7 +63,7 @@ def remove_left_folders(parent: Path) -> int:
 
 
 def probe_scratch(scratch: Path) -> None:
-    """Check that files can be written below `scratch`, and that there is room; if it was removed, make it again.
+    """Check that files can be written below `scratch`, and that there is room; if removed, make it again.
 
     Raises:
         ScratchUnavailable: it cannot be used.

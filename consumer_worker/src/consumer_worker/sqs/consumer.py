@@ -311,7 +311,7 @@ class Consumer:
             self._start_processing(delivery, self._process(delivery))
 
     async def _keep_receiving(self) -> None:
-        """In a loop, make room for other groups' messages if those of groups at their limit hold all permits."""
+        """In a loop, make room for other groups' messages while those of groups at their limit fill it."""
         pause = after = self.settings.set_aside_after_seconds
         while True:
             await asyncio.sleep(pause)
@@ -339,9 +339,11 @@ class Consumer:
         self._permits.lend(lent)
         for _ in range(count - lent):
             # The newest of the largest group would have started last. The time grows with each receive, or
-            # a long wait would use up the receives that the queue's RedrivePolicy allows.
+            # a long wait would use up those that the queue's RedrivePolicy allows, until its group's handlers
+            # have surely ended.
             delivery = self._buffer.pop_newest()
-            seconds = self.settings.retry_cap_seconds * 2 ** (delivery.receive_count - 1)
+            growing = self.settings.retry_cap_seconds * 2 ** (delivery.receive_count - 1)
+            seconds = min(growing, self.settings.max_handling_seconds)
             self._move(delivery, State.RELEASED)
             self._start_processing(
                 delivery, self._back_off(delivery, Retry(seconds, "too many messages of its group wait"))

@@ -61,7 +61,7 @@ class Permits:
         self.give_back(count)
 
     def give_back_ended(self, still_waiting: int) -> None:
-        """Return the permit of a message that has ended; it repays a lent one if fewer wait than were lent."""
+        """Return an ended message's permit; it repays a lent one if fewer wait than were lent."""
         if self.lent > still_waiting:
             self.lent -= 1
         else:

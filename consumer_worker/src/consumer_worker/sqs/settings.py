@@ -21,14 +21,14 @@ class ConsumerSettings:
     """Messages held in addition to those being handled, so that no handler waits for a receive or an ack."""
     max_handlers_per_group: int | None = None
     """Handlers that one message group (a tenant, for example) may have at once; its other messages wait."""
-    max_set_aside: int = 256
-    """Messages held beyond the permits while their groups have all their handlers: receiving goes on for other
-    groups. Each is a few KB, and ten cost one request at half the visibility; but another consumer, with
-    handlers free for that group, cannot have them. What does not fit is released."""
+    max_set_aside: int = 32
+    """Messages held beyond the permits while their groups have all their handlers, so that receiving goes on
+    for other groups. Each is a few KB, and ten cost one request per half the visibility; but other consumers,
+    with handlers free for that group, cannot have them: a large bound keeps work from replicas that join.
+    What does not fit is released."""
     set_aside_after_seconds: float = 2.0
-    """If nothing could be received for so long although a handler is free, one batch is set aside. About as
-    long as a message of another group waits for each batch that comes before it; a shorter time sets more
-    aside where handlers end soon."""
+    """If no receive started for so long although a handler is free, one batch is set aside: so long a message
+    of another group may wait. A shorter time sets more aside where handlers end soon."""
     max_receivers: int = 6
     """Receive requests at the same time."""
 

@@ -23,6 +23,16 @@ async def test_permits_add_up_to_a_full_batch_for_one_caller_at_a_time():
     assert await second == 3
 
 
+async def test_lent_permits_are_repaid_once_fewer_wait_than_were_lent():
+    permits = Permits(4)
+    assert await permits.reserve(10, wait_seconds=0) == 4
+    permits.lend(2)
+    assert await permits.reserve(10, wait_seconds=0) == 2
+    for still_waiting in (3, 2, 1, 0):
+        permits.give_back_ended(still_waiting)
+    assert (permits.free, permits.lent) == (2, 0)
+
+
 async def test_closed_permits_end_all_waiting():
     permits = Permits(1)
     await permits.reserve(1, wait_seconds=0)
@@ -40,6 +50,15 @@ async def test_discarded_item_is_not_popped():
     buffer.discard("group", "first")  # no longer there
     assert buffer.pop() == "second"
     assert buffer.pop() is None
+
+
+async def test_newest_of_the_group_with_the_most_waiting_is_popped():
+    buffer = FairBuffer[str](max_running_per_group=1)
+    for item in ("a1", "b1", "b2"):
+        buffer.add(item[0], item)
+    assert [buffer.pop_newest(), len(buffer)] == ["b2", 2]
+    assert {buffer.pop_newest(), buffer.pop_newest()} == {"a1", "b1"}
+    assert [buffer.pop(), len(buffer)] == [None, 0]
 
 
 async def test_batcher_is_late_once_a_batch_has_no_result():

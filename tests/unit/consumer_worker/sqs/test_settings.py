@@ -26,6 +26,8 @@ def settings_with(**changes):
         {"prefetch": -1},
         {"max_receivers": 0},
         {"max_handlers_per_group": 0},
+        {"max_set_aside": -1},
+        {"set_aside_after_seconds": 0},
         {"long_poll_seconds": 21},
         {"round_trip_seconds": -1.0},
         {"ack_wait_seconds": -0.1},
@@ -57,3 +59,5 @@ def test_connection_pool_fits_receives_acks_and_heartbeats():
     settings = settings_with(max_handlers=100, prefetch=100, max_receivers=6)
     batches_of_all_that_is_held = 20
     assert settings.max_connections >= 6 + 2 * batches_of_all_that_is_held
+    shared = settings_with(max_handlers=100, prefetch=100, max_handlers_per_group=9, max_set_aside=101)
+    assert shared.max_connections == settings.max_connections + 11
