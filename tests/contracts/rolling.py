@@ -106,6 +106,10 @@ class Rolling:
         """Wait until so many messages are in the dead-letter queue."""
         await self.backend.wait_for_messages(self.backend.aws.dlq_url, count, 0, timeout=PHASE_SECONDS)
 
+    async def wait_until_settled(self) -> None:
+        """Wait until the workers have deleted what they are done with."""
+        await self.backend.wait_for_messages(self.backend.aws.queue_url, 0, 0, timeout=PHASE_SECONDS)
+
     async def redrive(self) -> list[str]:
         """Move all dead letters back to the queue, as an operator does; returns why each was parked."""
         sqs, aws, reasons = self.backend.sqs, self.backend.aws, []
@@ -142,9 +146,8 @@ class Rolling:
 
     async def count_lost(self) -> int:
         """How many predictions did not end in one result, announced once, or left a message behind."""
-        aws = self.backend.aws
-        await self.backend.wait_for_messages(aws.queue_url, 0, 0, timeout=PHASE_SECONDS)
-        lost: int = sum(await self.backend.messages(aws.dlq_url))
+        await self.wait_until_settled()
+        lost: int = sum(await self.backend.messages(self.backend.aws.dlq_url))
         for prediction_id in self.accepted:
             row = await self.backend.row(prediction_id)
             events = await self.backend.events(prediction_id)
@@ -195,6 +198,7 @@ async def deploy_writer_first(rolling: Rolling) -> None:
         parked = await rolling.send("new")
         await rolling.wait_until_completed(await rolling.send("old"))
         await rolling.wait_until_parked(len(parked))
+        await rolling.wait_until_settled()
         for prediction_id in parked:
             status = (await rolling.backend.row(prediction_id))["status"]
             if status != PredictionStatus.QUEUED:
