@@ -16,7 +16,8 @@ COMPILE_PACKAGES := $(COMPILE) \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files check-faults lint types bench bench-scoring bench-consumer bench-upload train migrate lock licences schemas clean
+.PHONY: help demo run test check-files check-faults check-api check-clients lint types bench bench-scoring bench-consumer \
+	bench-upload bench-api train migrate openapi lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,12 @@ test: $(VENV)/.dev ## Run all tests, against a real PostgreSQL and a real SQS/S3
 check-files: $(VENV)/.dev ## Score a corpus of odd customer files: each gets the right scores or a clear refusal
 	@$(BIN)/python -m tests.files
 
+check-api: $(VENV)/.dev ## Run the API's slow tests against the local stack
+	@$(BIN)/python -m tests.api $(foreach name,$(ONLY),--only $(name))
+
+check-clients: $(VENV)/.dev ## Generate clients in TypeScript and Python, check their types, and walk the whole flow
+	@$(BIN)/python -m tests.api --only clients
+
 lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -44,13 +51,16 @@ types: $(VENV)/.dev ## Check types with mypy, strict
 check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
 	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
 
-bench: bench-scoring bench-consumer bench-upload ## Run all benchmarks
+bench: bench-scoring bench-consumer bench-upload bench-api ## Run all benchmarks
 
 bench-scoring: $(VENV)/.dev ## Measure scoring 1,000,000 customers, sampled from DATA=telco.csv if given
 	@$(BIN)/python -m tests.benchmarks.scoring $(if $(DATA),--data "$(DATA)")
 
 bench-consumer: $(VENV)/.dev ## Measure the consumer against a queue with 15 ms per request
 	@$(BIN)/python -m tests.benchmarks.consumer
+
+bench-api: $(VENV)/.dev ## Measure the API beside FastAPI with SQLAlchemy and a bare aiohttp handler
+	@$(BIN)/python -m tests.benchmarks.api
 
 bench-upload: $(VENV)/.dev ## Measure the memory that a 500 MB upload takes
 	@$(BIN)/python -m tests.benchmarks.upload_memory
@@ -60,6 +70,9 @@ train: $(VENV)/.dev ## Train, validate and export the model: make train DATA=tel
 
 migrate: $(VENV)/.run ## Migrate a database to the newest schema: make migrate DATABASE_URL=postgresql://…
 	@$(BIN)/python -m alembic --config deploy/migrations/alembic.ini upgrade head
+
+openapi: $(VENV)/.dev ## Regenerate the API's OpenAPI document from its route table
+	@$(BIN)/python -m producer_api.http.openapi
 
 schemas: $(VENV)/.run ## Regenerate the JSON schemas of the messages
 	@$(BIN)/python -m retainwise_contracts.schemas

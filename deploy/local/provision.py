@@ -32,8 +32,8 @@ DEAD_LETTER_QUEUE_ATTRIBUTES: Mapping[str, str] = {"MessageRetentionPeriod": str
 CORS: "CORSConfigurationTypeDef" = {
     "CORSRules": [
         {
-            "AllowedMethods": ["GET", "HEAD"],
-            "AllowedOrigins": ["*"],  # links are presigned: whoever has one may read from anywhere
+            "AllowedMethods": ["GET", "HEAD", "POST", "PUT"],
+            "AllowedOrigins": ["*"],  # links are presigned: whoever has one may use it from anywhere
             "AllowedHeaders": ["*"],
             "ExposeHeaders": ["Content-Disposition", "Content-Length", "ETag"],
             "MaxAgeSeconds": 3600,

@@ -75,10 +75,10 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
         path = f"/v1/predictions/{read.prediction_id}"
         port = int(api.url.rpartition(":")[2])
         async with (
-            probing(HOST, port, path, reader.token) as reads,
-            probing(HOST, port, "/readyz") as ready,
-            _idle_server(stack) as idle_port,
-            probing(HOST, idle_port, "/") as idle,
+            probing(HOST, port, path, api.pid, reader.token) as reads,
+            probing(HOST, port, "/readyz", api.pid) as ready,
+            _idle_server(stack) as (idle_port, idle_pid),
+            probing(HOST, idle_port, "/", idle_pid) as idle,
         ):
             load = Load(stack, tenants)
             await asyncio.sleep(1)
@@ -111,8 +111,11 @@ async def run(backends: Backends, oracle: Oracle, report: Report) -> None:
 
 
 @asynccontextmanager
-async def _idle_server(stack: FaultStack) -> AsyncIterator[int]:
-    """Run a server that serves nothing but its probe: what that one waits for, the machine is short of."""
+async def _idle_server(stack: FaultStack) -> AsyncIterator[tuple[int, int]]:
+    """Run a server that serves nothing but its probe: what that one waits for, the machine is short of.
+
+    Returns its port and its process id.
+    """
     port = Ports.free(0).api
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "http.server", str(port), "--bind", HOST, "--protocol", "HTTP/1.1"),
@@ -121,7 +124,7 @@ async def _idle_server(stack: FaultStack) -> AsyncIterator[int]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        yield port
+        yield port, process.pid
     finally:
         process.kill()
         await process.wait()

@@ -38,7 +38,7 @@ class Sampler:
             await asyncio.sleep(SAMPLE_SECONDS)
             if not self._worker.child.running:
                 continue
-            tree = {pid: _resident_mb(pid) for pid in process_tree(self._worker.pid)}
+            tree = {pid: _resident_mb(pid) for pid in _with_memory_of_their_own(self._worker.pid)}
             high_water = _resident_mb(self._worker.pid, "VmHWM")
             if high_water != self._high_water:  # the kernel saw a peak between two samples
                 self.peak_mb, self._high_water = max(self.peak_mb, high_water), high_water
@@ -64,6 +64,21 @@ class Sampler:
         """Begin with another file."""
         self.peak_mb, self.scratch_bytes = 0.0, 0
         self._left_bytes = _disk_bytes(self._worker.scratch)
+
+
+def _with_memory_of_their_own(pid: int) -> list[int]:
+    """Return a process and those it has started, without one that has not yet become another program.
+
+    Between fork and exec a child has its parent's memory, which would be counted twice.
+    """
+    command = _command(pid)
+    return [found for found in process_tree(pid) if found == pid or _command(found) != command]
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _resident_mb(pid: int, field: str = "VmRSS") -> float:

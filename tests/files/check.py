@@ -45,6 +45,8 @@ def check(case: Case, answer: Answer, model: Model) -> Verdict:
     """Say whether an answer is one of those the case allows."""
     if answer.crash is not None:
         return Verdict("unclear", ("ended with an unexpected error",), answer.crash)
+    if answer.inspected_otherwise:
+        return Verdict("silently_wrong", ("its inspection disagrees",), "; ".join(answer.inspected_otherwise))
     if answer.refusal is not None:
         return _check_refusal(case, answer.refusal)
     text = f"grade {answer.grade}; {' '.join(answer.sentences)}"

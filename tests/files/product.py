@@ -4,7 +4,7 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from ml_models.card import UNSEEN_CODE, Card, NumericFeature
 from ml_models.runtime import ChurnModel, load_model
 from retainwise_contracts.failures import FAILURES
 from retainwise_contracts.results import Summary
+from tests.files.inspection import find_differences
 from tests.files.outcomes import Case
 from tests.files.table import Customer, Customers
 
@@ -53,6 +54,8 @@ class Answer:
     """The rows of `rejected.csv`."""
     csv_bytes: bytes = b""
     """`scores.csv`."""
+    inspected_otherwise: tuple[str, ...] = ()
+    """Where the API's inspection of the file disagrees with this answer."""
 
 
 def load() -> ChurnModel:
@@ -67,9 +70,15 @@ def score(case: Case, model: ChurnModel, folder: Path) -> Answer:
     try:
         request = ScoringRequest(uuid.UUID(int=8), "ab" * 32, case.mapping, **optional)
         report = score_file(source, folder, model, request, cancelled=threading.Event())
-        return _scored(folder, report.summary)
+        return replace(
+            _scored(folder, report.summary),
+            inspected_otherwise=tuple(find_differences(case, report, model.card)),
+        )
     except ScoringFailed as error:
-        return Answer(refusal=(error.code.value, f"{FAILURES[error.code].sentence} {error.detail}"))
+        return Answer(
+            refusal=(error.code.value, f"{FAILURES[error.code].sentence} {error.detail}"),
+            inspected_otherwise=tuple(find_differences(case, error.code, model.card)),
+        )
     except Exception as error:  # a case that ends so has failed, and the others go on
         return Answer(crash=re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")[:300])
 

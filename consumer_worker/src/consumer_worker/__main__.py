@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from consumer_worker.allocator import limit_arenas
 from consumer_worker.errors import SideTaskFailed, StartRefused
 from consumer_worker.logs import configure_logs
 from consumer_worker.resources import open_resources
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
         print(f"consumer_worker cannot start:\n{error}", file=sys.stderr)  # noqa: T201 no log level yet
         return 2
     configure_logs(settings.log_level)
+    limit_arenas()
     try:
         asyncio.run(_check(settings) if arguments else run_worker(settings))
     except StartRefused as error:

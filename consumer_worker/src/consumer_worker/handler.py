@@ -9,19 +9,20 @@ How an attempt can end, by what was raised:
 |---|---|---|---|
 | a failure that no attempt can fix (`_PERMANENT`) | FAILED, with its code | deleted | |
 | `DependencyUnavailable` | waits, as if it had not been claimed | released by the open breaker | no |
+| the same again, while others succeed | waits; FAILED after FAULT_AFTER_SECONDS | retried or deleted | no |
 | `FenceLost` | another worker's | retried | no |
 | a cancellation: drain, lost lease | waits, as if it had not been claimed | released | no |
 | nothing: the worker died | waits until its lease expires, then is a suspect | visible again | no |
 | any other error | retried; FAILED after the last of `max_attempts` | retried or deleted | yes |
 
 A suspect (`crashes` above 0) is scored in a child process. If that dies too, or after MAX_CRASHES, the
-prediction is FAILED as `worker_crashed`.
+prediction is FAILED as `worker_crashed`. Its progress is not reported.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,18 +33,32 @@ from uuid import UUID, uuid4
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from consumer_worker.errors import DependencyUnavailable
+from consumer_worker.errors import (
+    DatabaseUnavailable,
+    DependencyUnavailable,
+    ScratchUnavailable,
+    StorageUnavailable,
+)
 from consumer_worker.isolation import ScoringProcessDied
+from consumer_worker.lone_failures import Blame, LoneFailures
 from consumer_worker.objects import RESULTS_PREFIX, Objects, UploadChanged, UploadMissing
-from consumer_worker.scoring import ScoringFailed, ScoringReport, ScoringRequest, score_file
+from consumer_worker.scoring import (
+    ScoringFailed,
+    ScoringLimits,
+    ScoringProgress,
+    ScoringReport,
+    ScoringRequest,
+    score_file,
+)
 from consumer_worker.scoring_pool import ScoringPool
-from consumer_worker.scratch import attempt_folder, scratch_errors
+from consumer_worker.scratch import attempt_folder, scratch_bytes, scratch_errors
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
 from consumer_worker.sqs.outcomes import Ack, Outcome, Park, Retry, Unavailable
 from consumer_worker.store import (
     AlreadyFinal,
     Claim,
+    DeletedPrediction,
     FenceLost,
     ForgedRequest,
     HeldElsewhere,
@@ -75,6 +90,10 @@ HELD_ELSEWHERE_MARGIN_SECONDS = 1.0
 
 CANCELLATION_CHECK_SECONDS = 0.5
 """Time between two checks for cancelled predictions: one small query for all that are running."""
+
+PROGRESS_SECONDS = 1.1
+"""Time between two reports of an attempt's progress; the database keeps none that is a second or less apart
+from the last one."""
 
 RELEASE_TIMEOUT_SECONDS = 2.0
 """The limit for releasing a claim while the handler is cancelled: the process may have to exit soon."""
@@ -120,8 +139,18 @@ _TRANSIENT: Mapping[type[Exception], FailureCode] = MappingProxyType(
 error has ATTEMPTS_EXHAUSTED."""
 
 
+_OWN_FAULT: Mapping[type[DependencyUnavailable], FailureCode] = MappingProxyType(
+    {
+        StorageUnavailable: FailureCode.ATTEMPTS_EXHAUSTED,
+        # It fits the limit and the disk, but not beside what else is there.
+        ScratchUnavailable: FailureCode.FILE_TOO_LARGE,
+    }
+)
+"""The code of a file that alone found a dependency unavailable for so long that it is to blame itself."""
+
+
 class PredictionHandler:
-    """Handles prediction requests, many at once; it keeps nothing from one message to the next."""
+    """Handles prediction requests, many at once; it remembers no more of them than who failed alone."""
 
     def __init__(
         self,
@@ -143,6 +172,7 @@ class PredictionHandler:
         self._max_handling_seconds = max_handling_seconds
         self._max_receive_count = max_receive_count
         self._scratch = scratch
+        self._lone_failures = LoneFailures()
         self._running: dict[UUID, Delivery] = {}
         self._orphaned: dict[UUID, UUID] = {}
         """Claims that could not be released, or whose answer was lost, each with its token."""
@@ -176,7 +206,7 @@ class PredictionHandler:
     async def _park(self, delivery: Delivery, error: ContractError) -> Park:
         """Park a message that cannot be read; the prediction that it names is not taken for lost."""
         if subject := read_subject(delivery.body):
-            await self._store.mark_parked(subject.prediction_id, subject.tenant_id)
+            await self._store.mark_parked(subject)
         return Park(f"{type(error).__name__}: {error}")
 
     async def _handle(self, delivery: Delivery, message: Request) -> Outcome:
@@ -195,6 +225,9 @@ class PredictionHandler:
                 case HeldElsewhere(lease_seconds_left):
                     log.info("prediction_held_elsewhere", lease_seconds_left=lease_seconds_left)
                     return Retry(lease_seconds_left + HELD_ELSEWHERE_MARGIN_SECONDS, reason="held elsewhere")
+                case DeletedPrediction():
+                    log.info("prediction_deleted")
+                    return Ack()
                 case UnknownPrediction():
                     log.warning("prediction_unknown", receive_count=delivery.receive_count)
                     if delivery.receive_count < self._max_receive_count:
@@ -257,8 +290,10 @@ class PredictionHandler:
         else:
             try:
                 await self._score_in_time(attempt)
-            except (FenceLost, DependencyUnavailable):
+            except (FenceLost, DatabaseUnavailable):
                 raise
+            except DependencyUnavailable as error:
+                return await self._settle_unavailable(attempt, error)
             except Exception as error:  # an unknown one is transient
                 return await self._settle_error(attempt, error)
         return Ack()
@@ -279,6 +314,7 @@ class PredictionHandler:
         model = self._models.get(str(request.model))
         if model is None:
             raise ModelNotInstalled(str(request.model))
+        self._require_room(request.upload.size_bytes)
         async with attempt_folder(self._scratch) as folder:
             with _timed(delivery, "fetching_seconds"):
                 await self._objects.download(request.upload, folder / "upload")
@@ -291,6 +327,7 @@ class PredictionHandler:
                 await self._store.complete_prediction(
                     claim, attempt.message, rows=report.rows, summary=report.summary, result=result
                 )
+        self._lone_failures.succeeded(claim.prediction_id)
         log.info(
             "prediction_ended",
             status=PredictionStatus.COMPLETED,
@@ -308,14 +345,79 @@ class PredictionHandler:
             mapping=request.mapping,
             reasons=request.options.reasons,
             confirmed=frozenset(request.options.confirmed),
+            values=request.options.values,
+            currency=request.options.currency,
+            customer_value_period=request.options.customer_value_period,
         )
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
-            return await self._scoring_pool.run_alone(source, folder, str(request.model), asked)
-        return await self._scoring_pool.run(
-            lambda cancelled: score_file(source, folder, model, asked, cancelled=cancelled),
-            size_bytes=request.upload.size_bytes,
+            return await self._scoring_pool.run_alone(
+                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+            )
+        progress = ScoringProgress()
+        async with self._reporting(attempt.claim, progress):
+            return await self._scoring_pool.run(
+                lambda cancelled: score_file(
+                    source, folder, model, asked, cancelled=cancelled, progress=progress
+                ),
+                size_bytes=request.upload.size_bytes,
+            )
+
+    @asynccontextmanager
+    async def _reporting(self, claim: Claim, progress: ScoringProgress) -> AsyncIterator[None]:
+        """Store the progress while the block runs, beside it: scoring never waits for the database."""
+        reporting = asyncio.create_task(self._report_progress(claim, progress))
+        try:
+            yield
+        finally:
+            reporting.cancel()
+            await asyncio.wait([reporting])
+
+    async def _report_progress(self, claim: Claim, progress: ScoringProgress) -> Never:
+        reported = 0
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            if (rows := progress.rows) <= reported:
+                continue
+            try:
+                await self._store.report_progress(claim, rows=rows, expected_rows=progress.expected_rows)
+            except Exception as error:  # the attempt goes on without
+                log.warning("progress_not_stored", error=repr(error))
+            else:
+                reported = rows
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Refuse a file that cannot be scored here however empty the disk is, before it is fetched.
+
+        Raises:
+            ScoringFailed: it is too large.
+            ScratchUnavailable: the disk cannot be looked at.
+        """
+        limit = min(ScoringLimits().max_bytes, scratch_bytes(self._scratch))
+        if size_bytes > limit:
+            raise ScoringFailed(
+                FailureCode.FILE_TOO_LARGE, f"It has {size_bytes:,} bytes; the limit is {limit:,}."
+            )
+
+    async def _settle_unavailable(self, attempt: Attempt, error: DependencyUnavailable) -> Outcome:
+        """Wait for the end of an outage, unless others succeed: then let this file wait by itself, or fail.
+
+        Raises:
+            DependencyUnavailable: `error`, if it is an outage.
+        """
+        claim = attempt.claim
+        blame, times = self._lone_failures.failed(claim.prediction_id)
+        if blame is Blame.OUTAGE:
+            raise error
+        log.warning("prediction_failed_alone", times=times, dependency=error.dependency, error=str(error))
+        if blame is Blame.FILE:
+            await self._fail(attempt, Failure.of(_OWN_FAULT[type(error)]))
+            return Ack()
+        delay = full_jitter(times, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
+        await self._store.release_prediction(
+            claim, retry_reason="interrupted", retry_seconds=delay, interrupted=True
         )
+        return Retry(delay, reason=f"{error.dependency} is unavailable to this file alone")
 
     async def _settle_error(self, attempt: Attempt, error: Exception) -> Outcome:
         """Decide by the error's type: permanent, the last attempt, or one more."""

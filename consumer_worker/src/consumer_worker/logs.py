@@ -10,6 +10,14 @@ from consumer_worker import SERVICE
 from retainwise_contracts.logs import LogField
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Write the cause of a lost connection in place of its traceback: asyncpg logs it at each attempt."""
+    if record.exc_info and isinstance(error := record.exc_info[1], OSError):
+        record.msg = f"{record.getMessage()}: {str(error) or type(error).__name__}"
+        record.args, record.exc_info = (), None
+    return True
+
+
 def configure_logs(level: str) -> None:
     """Set up structlog and the standard library's logging to write the same JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -42,5 +50,6 @@ def configure_logs(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("asyncpg.pool").addFilter(_in_one_line)
     for chatty in ("aiobotocore", "botocore", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -130,15 +130,15 @@ class Objects:
         return size, digest.hexdigest()
 
     async def store_results(self, folder: Path, files: Iterable[FileDigest], prefix: str) -> ResultLocation:
-        """Upload the result files in `folder` to keys below `prefix`."""
-        stored = tuple(
-            ResultFile(**file.model_dump(), key=f"{prefix}/{file.name}", media_type=MEDIA_TYPES[file.name])
-            for file in files
-        )
-        for file in stored:
-            upload = partial(self._upload, folder / file.name, file.key, file.media_type)
+        """Upload the result files in `folder` to keys below `prefix`; return those that a row may name."""
+        stored: list[ResultFile] = []
+        for file in files:
+            key, media_type = f"{prefix}/{file.name}", MEDIA_TYPES[file.name]
+            upload = partial(self._upload, folder / file.name, key, media_type)
             await retry_unavailable(upload, within_seconds=RETRY_SECONDS)
-        return ResultLocation(bucket=self._bucket, files=stored)
+            if file.name != "worklist.parquet":  # see ResultLocation
+                stored.append(ResultFile(**file.model_dump(), key=key, media_type=media_type))
+        return ResultLocation(bucket=self._bucket, files=tuple(stored))
 
     async def _upload(self, source: Path, key: str, media_type: str) -> None:
         """Write a file to `key`; it is there in full or not at all."""

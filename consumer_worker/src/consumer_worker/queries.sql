@@ -6,10 +6,11 @@ select version_num from alembic_version;
 -- Whether this connection can write: after a failover it may lead to a replica.
 select not current_setting('transaction_read_only')::bool;
 
--- name: claim_prediction(prediction_id, tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version, lease_token, lease_owner, lease_seconds)^
+-- name: claim_prediction(prediction_id, tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version, mapping, options, default_options, lease_token, lease_owner, lease_seconds)^
 -- Take a prediction that nobody holds: the fence rises, so that whoever held it before can no longer write. What
--- the message says of it must be what the row says. Under the token that holds it already, the claim is the same
--- one: its answer was lost. An expired lease is that of a worker that died; the attempt it began is not counted.
+-- the message says of it must be what the row says, as far as this release knows its options and an older one has
+-- stored them. Under the token that holds it already, the claim is the same one: its answer was lost. An expired
+-- lease is that of a worker that died; the attempt it began is not counted.
 update predictions
 set status = 'RUNNING',
     fence = fence + (lease_token is distinct from :lease_token)::int,
@@ -33,6 +34,15 @@ where predictions.prediction_id = :prediction_id
     and uploads.sha256 = :sha256
     and predictions.model_name = :model_name
     and predictions.model_version = :model_version
+    and coalesce(predictions.mapping = :mapping::jsonb, true)
+    and (
+        predictions.options is null
+        or not exists (
+            select
+            from jsonb_each(:options::jsonb) as asked
+            where asked.value is distinct from (:default_options::jsonb || predictions.options) -> asked.key
+        )
+    )
     and predictions.finished_at is null
     and (lease_until is null or lease_until < now() or lease_token = :lease_token)
 returning fence, attempt, crashes, coalesce(deadline <= now(), false) as is_overdue;
@@ -40,14 +50,18 @@ returning fence, attempt, crashes, coalesce(deadline <= now(), false) as is_over
 -- name: read_prediction(prediction_id)^
 -- What a message is compared with, who holds the prediction and for how long, or how it ended.
 select predictions.tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version,
-    status, fence, lease_until is not null as is_held,
+    mapping, options, status, fence, lease_until is not null as is_held,
     extract(epoch from lease_until - now())::float8 as lease_seconds_left
 from predictions
 join uploads using (upload_id)
 where prediction_id = :prediction_id;
 
+-- name: read_receipt(prediction_id, tenant_id)$
+-- Whether the prediction was deleted.
+select true from receipts where prediction_id = :prediction_id and tenant_id = :tenant_id;
+
 -- name: find_ended(prediction_ids)
--- Which of these have ended while a worker is working on them: an operator cancelled them, for one.
+-- Which of these have ended while a worker is working on them: they were cancelled, for one.
 select prediction_id
 from predictions
 where prediction_id = any(:prediction_ids::uuid[]) and finished_at is not null;
@@ -58,6 +72,12 @@ update predictions
 set lease_until = now() + make_interval(secs => :lease_seconds)
 where prediction_id = :prediction_id and fence = :fence and lease_until is not null
 returning true;
+
+-- name: report_progress(prediction_id, fence, progress_rows, progress_total)!
+-- How many rows are done, and of how many, as an estimate. The database keeps one report a second.
+update predictions
+set progress_rows = :progress_rows, progress_total = :progress_total
+where prediction_id = :prediction_id and fence = :fence and lease_until is not null;
 
 -- name: release_prediction(prediction_id, fence, interrupted, retry_reason, retry_seconds)$
 -- Release a claim at once, so that the next attempt need not wait for the lease to expire.
@@ -85,11 +105,22 @@ where predictions.prediction_id = orphaned.prediction_id
     and predictions.lease_token = orphaned.lease_token
     and finished_at is null;
 
--- name: mark_parked(prediction_id, tenant_id)!
--- No worker of this release can read its message, which waits in the dead-letter queue: it is not lost.
+-- name: mark_parked(prediction_id, tenant_id, message_id)!
+-- No worker of this release can read its message, which waits in the dead-letter queue: it is not lost. Another
+-- message that names the prediction is not its own, whoever has written it.
 update predictions
 set parked_at = now()
-where prediction_id = :prediction_id and tenant_id = :tenant_id and finished_at is null and parked_at is null;
+where prediction_id = :prediction_id
+    and tenant_id = :tenant_id
+    and finished_at is null
+    and parked_at is null
+    and exists (
+        select
+        from outbox
+        where outbox.prediction_id = predictions.prediction_id
+            and destination = 'predictions'
+            and message_id = :message_id
+    );
 
 -- name: complete_prediction(prediction_id, fence, rows_total, rows_scored, rows_rejected, summary, result)^
 -- Store a result, unless another worker has claimed the prediction since.
@@ -141,7 +172,7 @@ order by deadline
 limit :at_most
 for update skip locked;
 
--- name: lock_parked_prediction(prediction_id, tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version, silent_seconds)^
+-- name: lock_parked_prediction(prediction_id, tenant_id, bucket, object_key, version_id, size_bytes, sha256, model_name, model_version, mapping, options, default_options, silent_seconds)^
 -- The prediction of a parked message that says what the row says, unless it has ended, is held or will be
 -- retried: the parked message may have been a duplicate. An attempt whose worker died has not failed.
 select prediction_id, fence, attempt - (lease_until is not null)::int as failed_attempts
@@ -156,6 +187,15 @@ where prediction_id = :prediction_id
     and sha256 = :sha256
     and model_name = :model_name
     and model_version = :model_version
+    and coalesce(mapping = :mapping::jsonb, true)
+    and (
+        options is null
+        or not exists (
+            select
+            from jsonb_each(:options::jsonb) as asked
+            where asked.value is distinct from (:default_options::jsonb || options) -> asked.key
+        )
+    )
     and finished_at is null
     and (lease_until is null or lease_until < now())
     and (retry_at is null or retry_at < now() - make_interval(secs => :silent_seconds))
@@ -244,7 +284,12 @@ where outbox.prediction_id = lost.prediction_id
 returning outbox.prediction_id;
 
 -- name: find_finished(prediction_ids)
--- Which of these predictions have ended, and the files of their results: what they say never changes again.
+-- Which of these predictions have ended, and the files of their results: what they say never changes again. A
+-- deleted one has none.
 select prediction_id, tenant_id, result
 from predictions
-where prediction_id = any(:prediction_ids::uuid[]) and finished_at is not null;
+where prediction_id = any(:prediction_ids::uuid[]) and finished_at is not null
+union all
+select prediction_id, tenant_id, null
+from receipts
+where prediction_id = any(:prediction_ids::uuid[]);

@@ -121,7 +121,7 @@ class Reconciler:
             request = decode(body).data
         except UnsupportedVersion:
             if subject := read_subject(body):
-                await self._store.mark_parked(subject.prediction_id, subject.tenant_id)
+                await self._store.mark_parked(subject)
             return False
         except ContractError:
             return False

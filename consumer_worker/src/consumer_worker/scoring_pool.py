@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from consumer_worker.allocator import trim_memory
 from consumer_worker.isolation import score_in_child
 from consumer_worker.scoring import ScoringReport, ScoringRequest
 
@@ -16,17 +17,22 @@ ResultT = TypeVar("ResultT")
 LARGE_FILE_BYTES = 16 << 20
 """From this size a file counts as large: about 120,000 customers, half a second of scoring and more."""
 
+TRIM_FROM_BYTES = 256 << 10
+"""From this size of a file, memory is given back once it is scored, which costs up to 5 ms."""
+
 
 class ScoringPool:
-    """Runs scoring in `threads` threads, of which large files may hold all but one.
+    """Scores `threads` files at once, of which all but one may be large.
 
-    So a small file never waits for large ones to finish, however many there are.
+    So a small file never waits for large ones to finish, however many there are. A child process takes the
+    place of a thread: the memory of a worker is that of so many files, wherever they are scored.
     """
 
     def __init__(self, threads: int) -> None:
         if threads < 2:
             raise ValueError("at least two threads are needed: one is kept for small files")
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
+        self._places = asyncio.Semaphore(threads)
         self._large = asyncio.Semaphore(threads - 1)
         self._child = asyncio.Semaphore(1)
 
@@ -38,7 +44,7 @@ class ScoringPool:
         """
         cancelled = threading.Event()
         async with self._place(size_bytes):
-            job = self._executor.submit(score, cancelled)
+            job = self._executor.submit(_score_and_trim, score, cancelled, size_bytes)
             result = asyncio.wrap_future(job)
             try:
                 return await asyncio.shield(result)
@@ -50,13 +56,13 @@ class ScoringPool:
                 raise
 
     async def run_alone(
-        self, source: Path, destination: Path, model: str, request: ScoringRequest
+        self, source: Path, destination: Path, model: str, request: ScoringRequest, *, size_bytes: int
     ) -> ScoringReport:
-        """Score a suspect in a child process, one at a time: there is memory for one beside the threads.
+        """Score a suspect in a child process, one at a time: there is memory for one in place of a thread.
 
         It raises what `score_in_child` raises.
         """
-        async with self._child:
+        async with self._child, self._place(size_bytes):
             return await score_in_child(source, destination, model, request)
 
     def close(self) -> None:
@@ -66,7 +72,18 @@ class ScoringPool:
     @asynccontextmanager
     async def _place(self, size_bytes: int) -> AsyncIterator[None]:
         if size_bytes < LARGE_FILE_BYTES:
-            yield
-        else:
-            async with self._large:
+            async with self._places:
                 yield
+        else:
+            async with self._large, self._places:
+                yield
+
+
+def _score_and_trim(
+    score: Callable[[threading.Event], ResultT], cancelled: threading.Event, size_bytes: int
+) -> ResultT:
+    try:
+        return score(cancelled)
+    finally:
+        if size_bytes >= TRIM_FROM_BYTES:
+            trim_memory()

@@ -63,6 +63,12 @@ def probe_scratch(scratch: Path) -> None:
         os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
 
 
+def scratch_bytes(scratch: Path) -> int:
+    """Return the size of the disk below `scratch`, all that is on it included. Raises ScratchUnavailable."""
+    with scratch_errors():
+        return shutil.disk_usage(scratch).total
+
+
 @contextmanager
 def scratch_errors() -> Iterator[None]:
     """Translate the errors of a disk that is full or broken, which no file is to blame for.

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     unused_results_seconds: float = Field(
         default=86_400,
         ge=0,
-        description="Age at which result files are removed that no prediction names",
+        description="Age at which result files of no use are removed",
     )
     shutdown_grace_seconds: float = Field(
         default=110,

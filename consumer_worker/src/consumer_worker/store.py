@@ -4,6 +4,7 @@ Every write but the claim itself carries the fence the claim gave. A worker that
 cut off holds an old fence, and its writes change no row.
 """
 
+import json
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,15 +19,16 @@ import asyncpg
 
 from consumer_worker.errors import DatabaseUnavailable
 from consumer_worker.retrying import retry_unavailable
+from consumer_worker.subject import Subject
 from retainwise_contracts.codec import MessageSource, encode, wrap
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.failures import Failure, FailureCode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1, ResultLocation
-from retainwise_contracts.prediction_requested import ModelReference, PredictionRequestedV1
+from retainwise_contracts.prediction_requested import ModelReference, PredictionRequestedV1, ScoringOptions
 from retainwise_contracts.results import RowCounts, Summary
 from retainwise_contracts.status import PredictionStatus
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The oldest revision of the schema this release can work with; newer ones stay compatible by rule."""
 
 COMMAND_TIMEOUT_SECONDS = 10.0
@@ -93,13 +95,18 @@ class UnknownPrediction:
 
 
 @dataclass(frozen=True)
+class DeletedPrediction:
+    """The prediction has ended and was deleted; only its receipt is left."""
+
+
+@dataclass(frozen=True)
 class ForgedRequest:
     """The message says something else than the row it names: somebody but the API has written it."""
 
     field: str
 
 
-Refused = HeldElsewhere | AlreadyFinal | UnknownPrediction | ForgedRequest
+Refused = HeldElsewhere | AlreadyFinal | UnknownPrediction | DeletedPrediction | ForgedRequest
 """Why there is nothing to claim."""
 
 
@@ -169,13 +176,13 @@ class Store:
     async def _claim(
         self, request: PredictionRequestedV1, token: UUID, lease_seconds: float
     ) -> Claim | Refused:
-        asked = _identity(request)
         async with self._connection() as connection:
             try:
                 row = await _queries.claim_prediction(
                     connection,
                     prediction_id=request.prediction_id,
-                    **asked,
+                    **_identity(request),
+                    **_asked(request),
                     lease_token=token,
                     lease_owner=self._lease_owner,
                     lease_seconds=lease_seconds,
@@ -185,11 +192,11 @@ class Store:
             if row is not None:
                 return Claim(request.prediction_id, **row, token=token)
             row = await _queries.read_prediction(connection, prediction_id=request.prediction_id)
-        if row is None:
-            return UnknownPrediction()
-        for field, value in asked.items():
-            if row[field] != value:
-                return ForgedRequest(field)
+            if row is None:
+                is_deleted = await _is_deleted(connection, request)
+                return DeletedPrediction() if is_deleted else UnknownPrediction()
+        if field := _find_forged_field(request, row):
+            return ForgedRequest(field)
         status = PredictionStatus(row["status"])
         if status.is_final:
             return AlreadyFinal(status)
@@ -202,10 +209,26 @@ class Store:
                 connection, prediction_ids=list(tokens), lease_tokens=list(tokens.values())
             )
 
-    async def mark_parked(self, prediction_id: UUID, tenant_id: str) -> None:
-        """Note that the prediction's message is parked, so that it is not taken for lost."""
+    async def mark_parked(self, subject: Subject) -> None:
+        """Note that a prediction's message is parked, so that it is not taken for lost, if it is its own."""
         async with self._connection() as connection:
-            await _queries.mark_parked(connection, prediction_id=prediction_id, tenant_id=tenant_id)
+            await _queries.mark_parked(
+                connection,
+                prediction_id=subject.prediction_id,
+                tenant_id=subject.tenant_id,
+                message_id=subject.message_id,
+            )
+
+    async def report_progress(self, claim: Claim, *, rows: int, expected_rows: int) -> None:
+        """Store how many rows are done, of about how many; an overtaken worker's report changes nothing."""
+        async with self._connection() as connection:
+            await _queries.report_progress(
+                connection,
+                prediction_id=claim.prediction_id,
+                fence=claim.fence,
+                progress_rows=rows,
+                progress_total=expected_rows,
+            )
 
     async def find_ended(self, prediction_ids: Collection[UUID]) -> tuple[UUID, ...]:
         """Return which of these predictions have ended, whoever ended them."""
@@ -353,6 +376,7 @@ class Store:
                     connection,
                     prediction_id=request.prediction_id,
                     **_identity(request),
+                    **_asked(request),
                     silent_seconds=silent_seconds,
                 )
             except asyncpg.DataError:  # no row can hold such a value
@@ -365,7 +389,10 @@ class Store:
                 await _queries.send_again(connection, prediction_id=request.prediction_id)
                 return ParkedOutcome.SENT_AGAIN
             row = await _queries.read_prediction(connection, prediction_id=request.prediction_id)
-        final = row is not None and PredictionStatus(row["status"]).is_final
+            if row is None:
+                final = await _is_deleted(connection, request)
+            else:
+                final = PredictionStatus(row["status"]).is_final
         return ParkedOutcome.ALREADY_FINAL if final else ParkedOutcome.STILL_OPEN
 
     async def find_finished(self, prediction_ids: Collection[UUID]) -> Mapping[UUID, FinishedPrediction]:
@@ -516,6 +543,38 @@ def _identity(request: PredictionRequestedV1) -> Mapping[str, Any]:
         "model_name": request.model.name,
         "model_version": request.model.version,
     }
+
+
+def _asked(request: PredictionRequestedV1) -> Mapping[str, Any]:
+    """Return what a request asks for, as JSON, and what a row says that lacks one of the options."""
+    return {
+        "mapping": json.dumps(request.mapping),
+        "options": request.options.model_dump_json(),
+        "default_options": ScoringOptions().model_dump_json(),
+    }
+
+
+def _find_forged_field(request: PredictionRequestedV1, row: asyncpg.Record) -> str | None:
+    """Return the first thing that a request says otherwise than its row, None if there is none."""
+    for field, value in _identity(request).items():
+        if row[field] != value:
+            return field
+    if row["mapping"] is not None and json.loads(row["mapping"]) != request.mapping:
+        return "mapping"
+    if row["options"] is not None:
+        stored = ScoringOptions.model_validate_json(row["options"], extra="ignore")
+        if stored != request.options:
+            return "options"
+    return None
+
+
+async def _is_deleted(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", request: PredictionRequestedV1
+) -> bool:
+    receipt = await _queries.read_receipt(
+        connection, prediction_id=request.prediction_id, tenant_id=request.tenant_id
+    )
+    return receipt is not None
 
 
 def _ids(rows: list[asyncpg.Record]) -> tuple[UUID, ...]:

@@ -15,6 +15,7 @@ _TENANT_ID: TypeAdapter[str] = TypeAdapter(TenantId)
 class Subject:
     """What an envelope says of its message in every version."""
 
+    message_id: UUID
     prediction_id: UUID
     tenant_id: str
 
@@ -23,6 +24,10 @@ def read_subject(body: str) -> Subject | None:
     """Return the subject of a message, None if the envelope does not name one."""
     try:
         envelope = json.loads(body)
-        return Subject(UUID(envelope["subject"]), _TENANT_ID.validate_python(envelope["tenantid"]))
+        return Subject(
+            message_id=UUID(envelope["id"]),
+            prediction_id=UUID(envelope["subject"]),
+            tenant_id=_TENANT_ID.validate_python(envelope["tenantid"]),
+        )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None

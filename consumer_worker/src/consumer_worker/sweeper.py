@@ -1,4 +1,4 @@
-"""Removes what ended attempts left behind: results that no prediction names, folders of killed workers."""
+"""Removes what ended attempts left behind: results of no use, folders of killed workers."""
 
 import asyncio
 import re
@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from consumer_worker.errors import DependencyUnavailable
 from consumer_worker.objects import RESULTS_PREFIX, Objects, StoredObject
 from consumer_worker.scratch import remove_left_folders
 from consumer_worker.store import FinishedPrediction, Store
@@ -30,9 +31,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Sweeper:
     """Sweeps the bucket's results and the folder that holds this host's scratch folders.
 
-    A result is removed if it is older than `results_age` and its prediction has ended and does not name it:
-    what a finished row says never changes. What has no row stays, since this may be another environment's
-    database. A scratch folder is removed if nobody holds its lock.
+    A result is removed if it is older than `results_age` and its prediction was deleted, or has ended and
+    names no file of the same attempt: what a finished row says never changes. What has neither row nor
+    receipt stays, since this may be another environment's database. A scratch folder is removed if nobody
+    holds its lock.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class Sweeper:
             try:
                 await self.sweep_scratch()
                 await self.sweep_results()
+            except DependencyUnavailable as error:
+                log.warning("sweep_failed", reason=str(error))
             except Exception:  # no error may end the sweeps
                 log.warning("sweep_failed", exc_info=True)
             await asyncio.sleep(self._sweep_seconds)
@@ -68,7 +72,7 @@ class Sweeper:
             log.warning("scratch_folders_removed", folders=removed)
 
     async def sweep_results(self) -> None:
-        """Remove the next results that no prediction names.
+        """Remove the next results that are of no use.
 
         Raises:
             DatabaseUnavailable, StorageUnavailable: try again later.
@@ -95,9 +99,13 @@ class Sweeper:
         return [
             key
             for key, (tenant, prediction) in candidates.items()
-            if (ended := finished.get(prediction)) and ended.tenant_id == tenant and not _names(ended, key)
+            if (ended := finished.get(prediction)) and ended.tenant_id == tenant and not _belongs(ended, key)
         ]
 
 
-def _names(prediction: FinishedPrediction, key: str) -> bool:
-    return prediction.result is not None and any(file.key == key for file in prediction.result.files)
+def _belongs(prediction: FinishedPrediction, key: str) -> bool:
+    """Whether the result lies in the folder of the attempt that succeeded. Not all of its files are named."""
+    if prediction.result is None:
+        return False
+    folder = key.rpartition("/")[0]
+    return any(file.key.rpartition("/")[0] == folder for file in prediction.result.files)

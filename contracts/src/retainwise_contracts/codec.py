@@ -14,13 +14,25 @@ from pydantic import ValidationError
 from retainwise_contracts.envelope import Envelope
 from retainwise_contracts.errors import MalformedMessage, NotWritable, UnsupportedVersion
 from retainwise_contracts.model import Contract, OpenEnum
-from retainwise_contracts.prediction_finished import PredictionCompletedV1, PredictionFailedV1
+from retainwise_contracts.prediction_finished import (
+    PredictionCancelledV1,
+    PredictionCompletedV1,
+    PredictionFailedV1,
+)
 from retainwise_contracts.prediction_requested import PredictionRequestedV1
 
-Message = PredictionRequestedV1 | PredictionCompletedV1 | PredictionFailedV1
+Message = PredictionRequestedV1 | PredictionCompletedV1 | PredictionFailedV1 | PredictionCancelledV1
 
 MESSAGES: Mapping[str, type[Message]] = MappingProxyType(
-    {message.TYPE: message for message in (PredictionRequestedV1, PredictionCompletedV1, PredictionFailedV1)}
+    {
+        message.TYPE: message
+        for message in (
+            PredictionRequestedV1,
+            PredictionCompletedV1,
+            PredictionFailedV1,
+            PredictionCancelledV1,
+        )
+    }
 )
 """Every message this version of the contracts can read and write, by its type."""
 

@@ -13,7 +13,11 @@ from retainwise_contracts.status import PredictionStatus
 
 
 class ResultLocation(Contract):
-    """Where the result files are. The files never change."""
+    """Where the result files are. The files never change.
+
+    `worklist.parquet` is not named here, as readers of contracts 1.0.0 refuse a name they do not know. It
+    lies beside `manifest.json`, which names it.
+    """
 
     bucket: str
     files: tuple[ResultFile, ...]
@@ -35,7 +39,10 @@ class PredictionCompletedV1(Contract):
 
 
 class PredictionFailedV1(Contract):
-    """`retainwise.prediction.failed.v1`: there is no result; `status` is FAILED, EXPIRED or CANCELLED."""
+    """`retainwise.prediction.failed.v1`: there is no result; `status` is FAILED or EXPIRED.
+
+    A prediction that was cancelled has a message of its own, `PredictionCancelledV1`.
+    """
 
     TYPE: ClassVar[str] = "retainwise.prediction.failed.v1"
 
@@ -44,6 +51,19 @@ class PredictionFailedV1(Contract):
     model: ModelReference
     status: PredictionStatus
     failure: Failure | None = Field(description="Null if the status is the whole explanation")
+    attempts: int = Field(ge=0)
+    requested_at: UtcDatetime
+    finished_at: UtcDatetime
+
+
+class PredictionCancelledV1(Contract):
+    """`retainwise.prediction.cancelled.v1`: the tenant cancelled it, so there is no result."""
+
+    TYPE: ClassVar[str] = "retainwise.prediction.cancelled.v1"
+
+    prediction_id: UUID
+    tenant_id: TenantId
+    model: ModelReference
     attempts: int = Field(ge=0)
     requested_at: UtcDatetime
     finished_at: UtcDatetime

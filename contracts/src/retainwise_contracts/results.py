@@ -1,6 +1,6 @@
 """The columns of the result files, the risk levels and the summary of a scored file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
@@ -8,7 +8,12 @@ from uuid import UUID
 from pydantic import Field
 
 from retainwise_contracts.model import Contract, OpenEnum, Sha256
-from retainwise_contracts.prediction_requested import ModelReference
+from retainwise_contracts.prediction_requested import (
+    CUSTOMER_VALUE,
+    Currency,
+    ModelReference,
+    ValuePeriod,
+)
 
 
 class RiskLevel(OpenEnum):
@@ -28,6 +33,10 @@ HIGH_FROM = 0.60
 """The lowest probability that is HIGH: more likely to leave than to stay, with a margin."""
 
 
+HISTOGRAM_BINS = 20
+"""Of the probabilities in a summary. The bounds of the risk levels are bounds of bins too."""
+
+
 def risk_level(probability: float) -> RiskLevel:
     """Return the level of a churn probability in [0, 1]; each level includes its lower bound."""
     if probability >= HIGH_FROM:
@@ -45,7 +54,10 @@ class ResultColumn(Contract):
 
 
 def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
-    """Return the columns of `scores.parquet` and `scores.csv`, in order, for this number of reasons."""
+    """Return the columns of `scores.csv`, in order, for this number of reasons.
+
+    `scores.parquet` has them too, and then `value_columns`.
+    """
     columns = [
         ResultColumn(
             name="row_number",
@@ -105,6 +117,68 @@ def score_columns(reasons: int) -> tuple[ResultColumn, ...]:
             ),
         ]
     return tuple(columns)
+
+
+VALUE_AT_RISK = "value_at_risk"
+"""The column of `worklist.parquet` with a customer's expected loss."""
+
+MAX_WORKLIST_ROWS = 100_000
+
+FeatureKind = Literal["numeric", "categorical"]
+
+
+def value_column(feature: str) -> str:
+    """Return the name of the column with a feature's values: `value_tenure`."""
+    return f"value_{feature}"
+
+
+def value_columns(
+    features: Iterable[tuple[str, FeatureKind]],
+) -> tuple[ResultColumn, ...]:
+    """Return the columns that `scores.parquet` has after `score_columns`, in order.
+
+    With the model's card they explain a score in full.
+
+    Args:
+        features: the name and the kind of each of the model's features, in the order of its card.
+    """
+    return (
+        *(
+            ResultColumn(
+                name=value_column(name),
+                type="float64" if kind == "numeric" else "string",
+                nullable=True,
+                meaning="The number that the model read, in its unit"
+                if kind == "numeric"
+                else "The category that the model read, or the text in the upload if it is none it knows",
+            )
+            for name, kind in features
+        ),
+        ResultColumn(
+            name=CUSTOMER_VALUE,
+            type="float64",
+            nullable=True,
+            meaning="What the customer pays in a period; the summary says in which",
+        ),
+    )
+
+
+def worklist_columns(reasons: int, features: Iterable[tuple[str, FeatureKind]]) -> tuple[ResultColumn, ...]:
+    """Return the columns of `worklist.parquet`, in order: those of `scores.parquet`, and what is at risk.
+
+    Its rows are the customers most likely to leave, highest probability first, of equal ones the first in
+    the upload; at most `MAX_WORKLIST_ROWS`, and none who has left already.
+    """
+    return (
+        *score_columns(reasons),
+        *value_columns(features),
+        ResultColumn(
+            name=VALUE_AT_RISK,
+            type="float64",
+            nullable=True,
+            meaning="The churn probability times the customer's value",
+        ),
+    )
 
 
 REJECTED_COLUMNS: tuple[ResultColumn, ...] = (
@@ -231,6 +305,24 @@ class DataQuality(Contract):
     features: tuple[FeatureQuality, ...]
 
 
+class ValueSummary(Contract):
+    """What the customers pay, and what of it is at stake: of those whose value is known and who remain.
+
+    All amounts are in `currency` for a `period`.
+    """
+
+    feature: str = Field(
+        description=f"`{CUSTOMER_VALUE}` if a column was mapped as such, else the model's feature that is "
+        "taken for it"
+    )
+    period: ValuePeriod
+    currency: Currency | None = Field(description="As the request says; null if it does not")
+    customers: int = Field(ge=0, description="How many have a value")
+    total: float = Field(description="What they pay")
+    at_risk: float = Field(description="What those at HIGH risk pay")
+    expected_loss: float = Field(description="The sum of probability times value")
+
+
 class SourceFormat(Contract):
     """How the upload was read."""
 
@@ -243,7 +335,7 @@ class Summary(Contract):
     """The summary of a scored file. `expected_churners` is the sum of the probabilities.
 
     Customers who have left already are scored, but counted in `already_left` only: the probabilities, the
-    distribution, the drivers and `highest_risk` are of the others, so that
+    distribution, the histogram, the drivers and `highest_risk` are of the others, so that
     `low + medium + high + already_left = rows.scored`.
     """
 
@@ -257,9 +349,21 @@ class Summary(Contract):
     mapping: tuple[MappedColumn, ...]
     unused_columns: tuple[str, ...]
     source: SourceFormat
+    value: ValueSummary | None = Field(
+        default=None, description="Null if the file does not say what customers pay"
+    )
+    histogram: tuple[int, ...] = Field(
+        default=(),
+        description=f"Customers by probability, in {HISTOGRAM_BINS} equally wide bins from 0 to 1; each "
+        "includes its lower bound, the last one 1 too. Empty in results of older releases",
+    )
 
 
-ResultFileName = Literal["scores.parquet", "scores.csv", "rejected.csv", "manifest.json"]
+LinkedFileName = Literal["scores.parquet", "scores.csv", "rejected.csv", "manifest.json"]
+"""The files that a completed prediction names. Readers of contracts 1.0.0 refuse any other name."""
+
+ResultFileName = Literal[LinkedFileName, "worklist.parquet"]
+"""All files. Results of older releases have no `worklist.parquet`."""
 
 MEDIA_TYPES: Mapping[ResultFileName, str] = MappingProxyType(
     {
@@ -267,6 +371,7 @@ MEDIA_TYPES: Mapping[ResultFileName, str] = MappingProxyType(
         "scores.csv": "text/csv; charset=utf-8",
         "rejected.csv": "text/csv; charset=utf-8",
         "manifest.json": "application/json",
+        "worklist.parquet": "application/vnd.apache.parquet",
     }
 )
 """The files of a result and the media type each one is served with."""
@@ -286,8 +391,9 @@ class FileDigest(ContentDigest):
 
 
 class ResultFile(FileDigest):
-    """A result file as it is stored."""
+    """A result file as a completed prediction names it."""
 
+    name: LinkedFileName
     key: str
     media_type: str
 

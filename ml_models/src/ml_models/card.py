@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ml_models.errors import ModelNotFound, ModelRefused
+from ml_models.terms import CategoricalTerm, Term
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 CARD_FILE = "card.json"
@@ -98,8 +99,9 @@ class NumericWording(_Frozen):
         if value is None or math.isnan(value):
             return self.missing
         written = f"{value:.{self.decimals}f}"
-        if float(written).is_integer():  # after rounding: 11.98 months are written as 12
-            written = f"{float(written):.0f}"
+        rounded = float(written)
+        if rounded.is_integer():  # 11.98 months are written as 12
+            written = f"{rounded:.0f}"
         return self.one if written == "1" and self.one is not None else self.value.format(value=written)
 
 
@@ -139,6 +141,8 @@ class _Specification(_Frozen):
     """The name shown to people: `Monthly charge`."""
     aliases: tuple[str, ...] = ()
     """Other headers for it, as people write them; compare them with `normalise`."""
+    changeable: bool = True
+    """Whether it could be another one for the same customer: a tariff, but not how long they have stayed."""
 
 
 class NumericSpecification(_Specification):
@@ -309,13 +313,12 @@ Specification = NumericSpecification | CategoricalSpecification
 Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
-class Term(_Frozen):
-    """One addend of the model. Its contribution to the log-odds depends only on the term's features."""
+class CustomerValue(_Frozen):
+    """The feature that is what a customer pays, where a file says nothing better."""
 
-    name: str
-    features: tuple[str, ...] = Field(min_length=1)
-    importance: float
-    """Mean absolute contribution over the training data, in log-odds."""
+    feature: str
+    period: Literal["month", "year"]
+    """What it is paid for."""
 
 
 class Outcome(_Frozen):
@@ -416,9 +419,12 @@ class Card(_Frozen):
     features: tuple[Feature, ...]
     """In the order of the model's input columns."""
     terms: tuple[Term, ...]
-    """In the order of the contribution columns."""
+    """In the order of the contribution columns; see `terms.explain`."""
     intercept: float
     """Log-odds, to which the contributions are added."""
+    customer_value: CustomerValue | None = None
+    actions: Mapping[str, str] = {}
+    """By feature: what could be done for a customer whose risk it raises."""
     id_aliases: tuple[str, ...]
     """Headers for the customer's id; compare them with `normalise`."""
     outcome: Outcome | None = None
@@ -431,12 +437,16 @@ class Card(_Frozen):
     """Versions of the libraries that trained and exported it."""
 
     @model_validator(mode="after")
-    def _terms_are_over_its_features(self) -> Self:
+    def _refers_to_its_features_only(self) -> Self:
         names = [feature.name for feature in self.features]
         if len(set(names)) != len(names):
             raise ValueError("two features have one name")
-        if not {name for term in self.terms for name in term.features} <= set(names):
-            raise ValueError("a term names a feature that does not exist")
+        self._require_terms_of_features()
+        if not self.actions.keys() <= set(names):
+            raise ValueError("an action is for a feature that does not exist")
+        value = self.customer_value
+        if value is not None and not isinstance(self._by_name.get(value.feature), NumericFeature):
+            raise ValueError("the customer's value is not a numeric feature")
         implying = {
             (feature.implied.feature, feature.implied.category)
             for feature in self.features
@@ -450,6 +460,20 @@ class Card(_Frozen):
         }:
             raise ValueError("a category is implied by one that does not exist")
         return self
+
+    def _require_terms_of_features(self) -> None:
+        if len({term.feature for term in self.terms}) != len(self.terms):
+            raise ValueError("two terms are of one feature")
+        for term in self.terms:
+            feature = self._by_name.get(term.feature)
+            if feature is None or feature.kind != term.kind:
+                raise ValueError(f"the term of {term.feature} is of a feature that does not exist")
+            if (
+                isinstance(feature, CategoricalFeature)
+                and isinstance(term, CategoricalTerm)
+                and tuple(term.scores) != feature.categories
+            ):
+                raise ValueError(f"the term of {term.feature} must have a score for each category")
 
     @property
     def ref(self) -> str:

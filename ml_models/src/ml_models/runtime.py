@@ -20,10 +20,22 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     RuntimeException,
 )
 
-from ml_models.card import ARTIFACTS, MODEL_FILE, Card, installed_models, load_card, model_directory
+from ml_models.card import (
+    ARTIFACTS,
+    MODEL_FILE,
+    UNSEEN_CODE,
+    Card,
+    installed_models,
+    load_card,
+    model_directory,
+)
 from ml_models.errors import ModelNotFound, ModelRefused
+from ml_models.terms import NumericTerm, Term, explain
 
 __all__ = ["ChurnModel", "ModelNotFound", "ModelRefused", "Scores", "installed_models", "load_model"]
+
+TOLERANCE = 1e-6
+"""The greatest difference, in log-odds and in probability, between a card's terms and its model."""
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 _REFUSALS = (InvalidGraph, InvalidProtobuf, InvalidArgument, NotImplemented, RuntimeException, Fail)
@@ -71,7 +83,8 @@ class ChurnModel:
 def load_model(ref: str, directory: Path | None = None) -> ChurnModel:
     """Load an installed model, addressed `name@version`. Several can be loaded at once.
 
-    The file runs only after it has been checked to match its card and to need nothing outside itself.
+    The file runs only after it has been checked to match its card and to need nothing outside itself; then
+    the card's terms are compared with what it says.
 
     Raises:
         ModelNotFound: no such model is installed.
@@ -86,7 +99,9 @@ def load_model(ref: str, directory: Path | None = None) -> ChurnModel:
             ref, f"{MODEL_FILE} has the SHA-256 {digest}, but its card says {card.model_file.sha256}"
         )
     _inspect(ref, content, card)
-    return ChurnModel(card, _session(ref, content))
+    model = ChurnModel(card, _session(ref, content))
+    _compare_terms(ref, model)
+    return model
 
 
 def _read(ref: str, path: Path) -> bytes:
@@ -168,3 +183,35 @@ def _session(ref: str, content: bytes) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
         raise ModelRefused(ref, f"ONNX Runtime cannot run it: {error}") from error
+
+
+def _compare_terms(ref: str, model: ChurnModel) -> None:
+    """Refuse a card whose terms say something else than its model, at any edge or category."""
+    columns = {feature.name: column for column, feature in enumerate(model.card.features)}
+    nothing = np.full((1, len(columns)), np.nan, np.float32)
+    expected = explain(model.card, {}).probability
+    if not abs(model.predict(nothing).probability[0] - expected) <= TOLERANCE:  # so that NaN fails too
+        raise ModelRefused(ref, "its intercept or its scores of missing values are not those of its card")
+    for position, term in enumerate(model.card.terms):
+        inputs, scores = _table(term)
+        rows = np.repeat(nothing, len(inputs), axis=0)
+        rows[:, columns[term.feature]] = inputs
+        contributions = model.predict(rows).contributions[:, position]
+        if not np.abs(contributions - scores).max() <= TOLERANCE:
+            raise ModelRefused(ref, f"its scores of {term.feature} are not those of its card")
+
+
+def _table(term: Term) -> tuple[NDArray[np.float32], list[float]]:
+    """Return the inputs at which a term could differ from its model, and the term's scores of them.
+
+    Of a number: every edge with its float32 neighbours, both infinities, missing. Of a category: every code,
+    one before and one after them, missing.
+    """
+    if isinstance(term, NumericTerm):
+        edges = np.array(term.edges, np.float32)
+        infinite = np.array([-np.inf, np.inf], np.float32)
+        around = [edges, *(np.nextafter(edges, beyond) for beyond in infinite)]
+        inputs = np.concatenate([*around, infinite, np.array([np.nan], np.float32)])
+        return inputs, [term.score(value) for value in inputs.tolist()]
+    codes = np.array([UNSEEN_CODE, *range(len(term.scores) + 1), np.nan], np.float32)
+    return codes, [term.unseen, *term.scores.values(), term.unseen, term.missing]

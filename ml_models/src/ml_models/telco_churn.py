@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from ml_models.card import (
     CategoricalSpecification,
     CategoricalWording,
+    CustomerValue,
     ExcludedColumn,
     Gate,
     ImpliedCategory,
@@ -184,6 +185,7 @@ SPECIFICATION: tuple[Specification, ...] = (
                 "looptijd", "klantduur", "maanden klant", "maanden als klant", "duur klantrelatie",
             )
         ),
+        changeable=False,
         unit="months",
         valid_min=0,
         valid_max=1200,  # a hundred years
@@ -557,6 +559,40 @@ SPECIFICATION: tuple[Specification, ...] = (
     ),
 )  # fmt: skip
 """The features of the shipped model."""
+
+CUSTOMER_VALUE = CustomerValue(feature="MonthlyCharges", period="month")
+
+ACTIONS: Mapping[str, str] = {
+    "tenure": (
+        "Call within the first weeks: ask whether everything works, explain the first bill and name one "
+        "person to turn to."
+    ),
+    "Contract": "Offer a one-year contract with a lower monthly price or a free extra from the first month.",
+    "InternetService": (
+        "Check speed, faults and tickets of the line, put right what is found, and compare the price with "
+        "offers in the customer's area."
+    ),
+    "MonthlyCharges": (
+        "Review the tariff together: move to a plan that fits the usage, or give a loyalty discount for six "
+        "months."
+    ),
+    "PaymentMethod": (
+        "Offer a small credit for paying automatically, by bank transfer or card: every bill paid by hand "
+        "is a moment to think again."
+    ),
+    "PaperlessBilling": (
+        "Send an e-mail before the next bill that explains its items, and offer a bill on paper if wanted."
+    ),
+    "OnlineSecurity": "Offer online security free for three months, and set it up in the same call.",
+    "OnlineBackup": "Offer online backup free for three months, and help with the first backup.",
+    "DeviceProtection": "Offer device protection free for three months for the devices in use.",
+    "TechSupport": "Offer tech support free for three months, and solve one open problem in the first call.",
+    "StreamingTV": "Check that TV streams well in the evening, and offer a bundle at a lower price.",
+    "StreamingMovies": "Check that movies stream well in the evening, and offer a bundle at a lower price.",
+    "PhoneService": "Offer a bundle of internet and phone at a lower price than both alone.",
+    "MultipleLines": "Go through the lines together, cancel the unused ones and bundle the others.",
+}
+"""What somebody in customer success could do where a feature raises the risk."""
 
 OUTCOME = Outcome(
     name=LABEL,

@@ -15,7 +15,7 @@ import aiosql
 import asyncpg
 from aiohttp import web
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The oldest schema revision this release works with. Newer revisions stay compatible by rule."""
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -46,27 +46,46 @@ class PoolLimits:
     """For all statements that one use of a connection makes, including its end."""
     resets: bool = False
     """Whether a session is reset after each use, which costs a round trip before the answer."""
+    role: str | None = None
+    """What the sessions run as; None for the login's own role."""
+    max_waiting: int = 1_000
+    """So many may wait for a connection. One more is refused at once, since it would wait in vain."""
 
 
-READ_LIMITS = PoolLimits(connections=3, wait_seconds=2.0, use_seconds=4.0)
+REQUESTS_ROLE = "retainwise_requests"
+"""May do what one request of one tenant may, and sees that tenant's rows alone."""
+
+READ_LIMITS = PoolLimits(
+    connections=3, wait_seconds=2.0, use_seconds=4.0, role=REQUESTS_ROLE, max_waiting=300
+)
 """A read takes about a millisecond. If the database hangs, it is answered after 6 seconds."""
 
-WRITE_LIMITS = PoolLimits(connections=3, wait_seconds=3.0, use_seconds=5.0)
+WRITE_LIMITS = PoolLimits(
+    connections=3, wait_seconds=3.0, use_seconds=5.0, role=REQUESTS_ROLE, max_waiting=100
+)
 """The transaction of an upload takes some milliseconds, and the gate admits few at the same time."""
 
-BACKGROUND_LIMITS = PoolLimits(connections=5, wait_seconds=10.0, use_seconds=30.0, resets=True)
-"""Two relays, each of which holds one while it sends, the purge, the sweep of uploads, and one to spare."""
+BACKGROUND_LIMITS = PoolLimits(connections=6, wait_seconds=10.0, use_seconds=30.0, resets=True)
+"""Two relays, each of which holds one while it sends, the purge, the sweeps of uploads and of deletions, and
+one to spare."""
 
 PROBE_LIMITS = PoolLimits(connections=1, wait_seconds=1.5, use_seconds=1.0)
 
 
 class Pool:
-    """Some connections with limits in time, which hold even if the database takes data and never answers."""
+    """Some connections with limits in time, which hold even if the database takes data and never answers.
+
+    asyncpg opens and resets the connections. One that was used without an error is kept here and used next:
+    asyncpg would start two tasks for each use, which take longer than a read.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", limits: PoolLimits) -> None:
         self._pool = pool
         self._limits = limits
+        self._free = asyncio.Semaphore(limits.connections)
+        self._kept: list[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = []
         self._released_at = float("-inf")
+        self._waiting = 0
 
     @asynccontextmanager
     async def connection(
@@ -75,21 +94,30 @@ class Pool:
         """Use a connection while the block runs.
 
         Raises:
-            DatabaseBusy: none became free in time, but others were answered meanwhile.
+            DatabaseBusy: none became free in time, but others were answered meanwhile; or too many wait.
             DatabaseUnavailable: the database cannot be reached or does not answer in time.
         """
         loop = asyncio.get_running_loop()
         try:
-            connection = await self._acquire()
+            await self._wait_for_turn()
             try:
-                # Not a timeout of the task: its cancellation would wait for a rollback, which hangs as well.
-                limit = loop.call_later(use_seconds or self._limits.use_seconds, connection.terminate)
+                connection = await self._take()
+                keeps = False
                 try:
-                    yield connection
+                    # Not a timeout of the task: its cancellation would wait for a rollback, which hangs too.
+                    limit = loop.call_later(use_seconds or self._limits.use_seconds, connection.terminate)
+                    try:
+                        yield connection
+                    finally:
+                        limit.cancel()
+                    keeps = not (self._limits.resets or connection.is_closed())
                 finally:
-                    limit.cancel()
+                    if keeps:
+                        self._kept.append(connection)
+                    else:
+                        await self._pool.release(connection, timeout=RESET_TIMEOUT_SECONDS)
             finally:
-                await self._pool.release(connection, timeout=RESET_TIMEOUT_SECONDS)
+                self._free.release()
             self._released_at = loop.time()
         except _UNAVAILABLE as error:
             raise DatabaseUnavailable("the database cannot be reached") from error
@@ -98,18 +126,39 @@ class Pool:
         """Close all connections; those that do not end in time are cut."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                while self._kept:
+                    await self._pool.release(self._kept.pop())
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
-    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    async def _wait_for_turn(self) -> None:
+        """Wait until fewer connections are used than there may be. Raises DatabaseBusy, TimeoutError."""
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+            return
+        if self._waiting >= self._limits.max_waiting:
+            raise DatabaseBusy("too many requests wait for a connection to the database")
         started = asyncio.get_running_loop().time()
+        self._waiting += 1
         try:
-            return await self._pool.acquire(timeout=self._limits.wait_seconds)
+            async with asyncio.timeout(self._limits.wait_seconds):
+                await self._free.acquire()
         except TimeoutError as error:
             if self._released_at > started:
                 raise DatabaseBusy("all connections to the database are in use") from error
             raise
+        finally:
+            self._waiting -= 1
+
+    async def _take(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        """Return a connection that was kept and is still open, or else a new one."""
+        while self._kept:
+            connection = self._kept.pop()
+            if not connection.is_closed():
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.acquire(timeout=self._limits.wait_seconds)
 
 
 _UNAVAILABLE = (
@@ -164,6 +213,7 @@ async def open_pools(url: str) -> AsyncIterator[Pools]:
                     connection_class=_Session,
                     reset=None if limits.resets else _keep_session,
                     server_settings={
+                        **({"role": limits.role} if limits.role else {}),
                         "application_name": "retainwise-producer-api",
                         # Work that nobody waits for any more must not keep the database busy.
                         "statement_timeout": str(int(limits.use_seconds * 1_000)),

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel
 
 from producer_api import SERVICE
 from producer_api.database import DATABASE
@@ -29,6 +30,13 @@ PROBE_TIMEOUT_SECONDS = 2.5
 
 MAX_FAILED_PROBES = 2
 """A dependency is reported after so many failed probes in a row: one may fail by chance."""
+
+
+class State(BaseModel):
+    """Whether the service works, in one word."""
+
+    state: HealthState
+
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
 
@@ -179,6 +187,14 @@ def _answer(health: Health, body: bytes) -> web.Response:
 
 
 ROUTES = (
-    Route("GET", "/livez", livez, "Whether the process is alive.", public=True),
-    Route("GET", "/readyz", readyz, "Whether requests can be served.", public=True),
+    Route(
+        *("GET", "/livez", livez, "Whether the process is alive."),
+        answers={200: State, 503: State},
+        public=True,
+    ),
+    Route(
+        *("GET", "/readyz", readyz, "Whether requests can be served."),
+        answers={200: State, 503: State},
+        public=True,
+    ),
 )

@@ -21,6 +21,14 @@ def _without_request(record: logging.LogRecord) -> bool:
     return True
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Write the cause of a lost connection in place of its traceback: asyncpg logs it at each attempt."""
+    if record.exc_info and isinstance(error := record.exc_info[1], OSError):
+        record.msg = f"{record.getMessage()}: {str(error) or type(error).__name__}"
+        record.args, record.exc_info = (), None
+    return True
+
+
 def configure_logs(level: str) -> None:
     """Set up structlog and the standard library's logging to write the same JSON lines."""
     shared: list[structlog.typing.Processor] = [
@@ -55,5 +63,6 @@ def configure_logs(level: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("aiohttp.server").addFilter(_without_request)
+    logging.getLogger("asyncpg.pool").addFilter(_in_one_line)
     for chatty in ("aiobotocore", "botocore", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -20,21 +20,34 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ml_models.card import installed_models, load_card
 from ml_models.errors import ModelNotFound, ModelRefused
-from producer_api.database import DATABASE, SCHEMA_REVISION, Database, DatabaseUnavailable, open_pools
+from producer_api.database import (
+    DATABASE,
+    REQUESTS_ROLE,
+    SCHEMA_REVISION,
+    Database,
+    DatabaseUnavailable,
+    open_pools,
+)
 from producer_api.errors import StartRefused
+from producer_api.failures.store import FAILURE_STORE, FailureStore
 from producer_api.health import PROBES, create_probes
 from producer_api.http.auth import VERIFIER, TokenVerifier, open_issuer_session
+from producer_api.http.idempotency import forget_answers
 from producer_api.http.key_set import KeysUnavailable
+from producer_api.mappings.store import MAPPINGS, MappingStore
 from producer_api.models.catalog import MODELS, Models
 from producer_api.objects import OBJECTS, REQUEST_TIMEOUT_SECONDS, Objects
 from producer_api.outbox.relay import OUTBOX, OutboxRelay, OutboxTasks, QueueSender, TopicSender
 from producer_api.outbox.store import OutboxStore
+from producer_api.predictions.deletion import DELETIONS, Deletions
+from producer_api.predictions.events import LISTENER, Listener
+from producer_api.predictions.receipts import RECEIPTS, ReceiptStore
 from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
 from producer_api.uploads.receive import INSPECTOR_THREADS, INSPECTORS
-from producer_api.uploads.store import UploadStore
+from producer_api.uploads.store import UPLOADS, UploadStore
 from producer_api.uploads.sweep import OrphanSweep
 from retainwise_contracts.logs import StartupEvent
 
@@ -119,7 +132,11 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
             )
         log.info(StartupEvent.DATABASE_INITIALIZED, revision=revision)
         app[DATABASE] = database
+        app[UPLOADS] = UploadStore(database)
         app[PREDICTIONS] = PredictionStore(database)
+        app[RECEIPTS] = ReceiptStore(database)
+        app[FAILURE_STORE] = FailureStore(database)
+        app[MAPPINGS] = MappingStore(database)
         yield
 
 
@@ -228,8 +245,28 @@ async def run_probes(app: web.Application) -> AsyncIterator[None]:
 async def run_sweep(app: web.Application) -> AsyncIterator[None]:
     """Delete orphan uploads for as long as the API runs."""
     age_seconds = app[SETTINGS].orphan_age_seconds
-    sweep = OrphanSweep(UploadStore(app[DATABASE]), app[OBJECTS], app[METRICS], age_seconds=age_seconds)
+    sweep = OrphanSweep(app[UPLOADS], app[OBJECTS], app[METRICS], age_seconds=age_seconds)
     async with _running(sweep.run(), "orphan_sweep"):
+        yield
+
+
+async def run_deletions(app: web.Application) -> AsyncIterator[None]:
+    """Finish deletions that died half-way for as long as the API runs."""
+    app[DELETIONS] = Deletions(app[RECEIPTS], app[OBJECTS])
+    async with _running(app[DELETIONS].run(), "deletion_sweep"):
+        yield
+
+
+async def run_listener(app: web.Application) -> AsyncIterator[None]:
+    """Listen for events for as long as the API runs."""
+    app[LISTENER] = Listener(app[SETTINGS].database_url.get_secret_value())
+    async with _running(app[LISTENER].run(), "listener"):
+        yield
+
+
+async def run_forgetting(app: web.Application) -> AsyncIterator[None]:
+    """Delete outlived answers of idempotency keys for as long as the API runs."""
+    async with _running(forget_answers(app[DATABASE]), "forget_answers"):
         yield
 
 
@@ -244,7 +281,15 @@ CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_to
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
-RUNNING = (run_inspectors, run_probes, run_outbox, run_sweep)
+RUNNING = (
+    run_inspectors,
+    run_probes,
+    run_outbox,
+    run_sweep,
+    run_deletions,
+    run_listener,
+    run_forgetting,
+)
 """What works on its own once everything is checked."""
 
 
@@ -295,6 +340,8 @@ def describe_database_error(error: Exception, address: str) -> str:
     """Return why no connection to the database could be opened, without a word of its password."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         return f"DATABASE_URL: the database at {address} cannot be used: {_describe(error)}"
+    if isinstance(error, asyncpg.InvalidParameterValueError):
+        return f"the database at {address} has no role {REQUESTS_ROLE}: run the migrations"
     if isinstance(error, ValueError):  # its text quotes the part of the URL that could not be read
         return "DATABASE_URL cannot be read: percent-encode its user and password, and use numbers as ports"
     if isinstance(error, asyncpg.PostgresError):

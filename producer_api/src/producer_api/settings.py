@@ -89,6 +89,27 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="An object below uploads/ that is older than this and has no row is deleted",
     )
+    requests_per_second: float = Field(
+        default=100,
+        gt=0,
+        le=1_000_000,
+        description="Requests a second that one tenant may send to one replica; ten seconds' worth at once",
+    )
+    max_unfinished_predictions: int = Field(
+        default=100, ge=1, le=1_000_000, description="The maximum number of a tenant's unfinished predictions"
+    )
+    max_event_streams: int = Field(
+        default=400,
+        ge=1,
+        le=100_000,
+        description="The maximum number of requests that wait for events; keep it below MAX_CONNECTIONS",
+    )
+    upload_retention_days: int = Field(
+        default=30, ge=1, description="How long the bucket keeps uploads, by its lifecycle rule; only shown"
+    )
+    result_retention_days: int = Field(
+        default=365, ge=1, description="How long the bucket keeps results, by its lifecycle rule; only shown"
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )

@@ -129,11 +129,6 @@ SERVER = "retainwise"
 """The `Server` header of every answer. aiohttp's own names software versions."""
 
 
-async def hide_software(_: web.Request, response: web.StreamResponse) -> None:
-    """Replace aiohttp's `Server` header."""
-    response.headers["Server"] = SERVER
-
-
 def new_request_id() -> str:
     """Return an id for a request that has none."""
     return str(uuid4())
@@ -166,7 +161,6 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
         response = await handler(request)
         seconds = time.perf_counter() - started
         span.set_attribute("http.response.status_code", response.status)
-        response.headers["X-Request-Id"] = request_id
         code = response.get(PROBLEM_CODE, "")
         metrics = request.app[METRICS]
         # Clients can invent methods, and each value of a label costs memory for good.

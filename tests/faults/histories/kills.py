@@ -16,6 +16,10 @@ from tests.faults.stack import Accepted, Backends, FaultStack, Process, open_sta
 PATIENCE_SECONDS = MAX_RECOVERY_SECONDS + 25
 STAGE_SECONDS = 30.0
 BATCH = 6
+SCORED = 2
+"""Large files that the killed worker scores. Each is scored again in a child, one at a time, and that work
+counts as recovery: with six of them, half a minute of it on a busy machine."""
+
 SUCCESSORS = 2
 """An orchestrator would start as many as have died, for which a test machine has no room."""
 
@@ -90,7 +94,7 @@ async def _scoring(stack: FaultStack) -> Held:
     """A worker that is scoring: its file is in its scratch folder, and nothing of a result is yet."""
     worker = await stack.start_worker()
     tenant = stack.tenant("tenant-scoring")
-    accepted = [await stack.upload(tenant, QUIET["medium"], "medium") for _ in range(BATCH)]
+    accepted = [await stack.upload(tenant, QUIET["medium"], "medium") for _ in range(SCORED)]
     size = len(QUIET["medium"])
     async with asyncio.timeout(STAGE_SECONDS):
         while not any(

@@ -1,6 +1,7 @@
 """Outages of the database, S3, the queue and the disk, of 20 s, 60 s and 5 min: they cost time, not work."""
 
 import asyncio
+import os
 import subprocess
 import time
 from collections import Counter
@@ -78,6 +79,9 @@ async def _run(
 
 async def run_disk(backends: Backends, oracle: Oracle, report: Report) -> None:
     """Have the disk of a worker's scratch folder full, three times."""
+    if os.geteuid() != 0:
+        report.say("outage-disk", "left out: a small disk is mounted for it, which takes root")
+        return
     async with open_stack("outage-disk", backends) as stack, _small_disk(stack.folder / "disk") as disk:
         await stack.start_api()
         await stack.start_worker(SCRATCH_DIRECTORY=str(disk))

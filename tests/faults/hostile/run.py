@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import uuid
 from contextlib import AsyncExitStack, suppress
 
 from deploy.local.ports import HOST
@@ -27,9 +28,17 @@ FILES_SECONDS = 330.0
 """For all hostile files: those that had no turn by then are not counted as made."""
 
 REPEATS = 3
-"""A long round trip is the loop's only if it comes each time: otherwise another process had the CPU."""
+"""A block is the input's only if it comes each time: otherwise something else had its turn."""
 
-QUIET_SECONDS = 3.0
+HEAVY = (
+    "1,000 headers and a million empty lines",
+    "1,000 columns, 4,000 full rows",
+    "400,000 short lines with five reasons",
+    "300,000 times the same customer",
+)
+"""What takes most memory: scored once more, in a child and in threads at the same time."""
+
+BESIDE_SUSPECT = 3
 
 MAX_OPEN_BYTES = 500
 """What an open route says is a word or a problem; details and metrics have a port of their own."""
@@ -42,25 +51,22 @@ async def run_requests(backends: Backends, oracle: Oracle, report: Report) -> No
         api = await stack.start_api()
         await stack.start_worker()
         port = int(api.url.rpartition(":")[2])
-        probe = await opened.enter_async_context(probing(HOST, port, "/livez"))
+        probe = await opened.enter_async_context(probing(HOST, port, "/livez", api.pid))
         mallory, neighbour = stack.tenant("mallory"), stack.tenant("neighbour")
         leaks.plant_token(mallory.token)
         leaks.plant_token(neighbour.token)
         await neighbour_uploads(stack, neighbour)
-        began = time.time()
-        await asyncio.sleep(QUIET_SECONDS)
-        quiet = probe.quantile_ms(0.5, began)
         worst: dict[str, float] = {}
         for name, build in REQUESTS.items():
             request = build(mallory.token)
-            answers = asyncio.create_task(_watched(probe, port, request, quiet))
+            answers = asyncio.create_task(_watched(probe, port, request))
             await require_neighbour(stack, report, neighbour, name)
             block, answer = await answers
             for _ in range(REPEATS):
                 if block <= MAX_LOOP_BLOCK_MS:
                     break
                 request = _shorten(request)
-                block = min(block, (await _watched(probe, port, request, quiet))[0])
+                block = min(block, (await _watched(probe, port, request))[0])
             worst[name] = block
             report.loop_block_ms_max = max(report.loop_block_ms_max, block)
             leaks.look_at_answer(f"request: {name}", answer)
@@ -73,7 +79,7 @@ async def run_requests(backends: Backends, oracle: Oracle, report: Report) -> No
         log_bytes = sum(log.stat().st_size for log in stack.folder.glob("producer_api*.log"))
         report.say(
             stack.name,
-            f"{len(REQUESTS)} requests, quiet round trip {quiet:.1f} ms, longest block "
+            f"{len(REQUESTS)} requests, longest block "
             f"{max(worst.values()):.0f} ms ({max(worst, key=worst.__getitem__)}), "
             f"{log_bytes / 1000:.0f} KB of log; " + await oracle.judge(stack, report),
         )
@@ -89,19 +95,19 @@ async def run_files(backends: Backends, oracle: Oracle, report: Report) -> None:
         sampler = Sampler(worker, report, stack.name)
         mallory, neighbour = stack.tenant("mallory"), stack.tenant("neighbour")
         await neighbour_uploads(stack, neighbour)
-        async with probing(HOST, port, "/livez") as probe, asyncio.TaskGroup() as group:
+        async with probing(HOST, port, "/livez", api.pid) as probe, asyncio.TaskGroup() as group:
             tasks = [group.create_task(worker.keep_alive()), group.create_task(sampler.run())]
-            began = time.time()
-            await asyncio.sleep(QUIET_SECONDS)
-            quiet = probe.quantile_ms(0.5, began)
             end = time.monotonic() + FILES_SECONDS
             for name, file in FILES.items():
                 if time.monotonic() > end:
                     report.say(stack.name, f"no time was left for {name}")
                     continue
                 sampler.reset()
-                await _one_file(stack, report, sampler, probe, quiet, mallory, neighbour, name, file)
+                await _one_file(stack, report, sampler, probe, mallory, neighbour, name, file)
                 report.hostile_inputs += 1
+            for name in HEAVY:
+                sampler.reset()
+                await _beside_a_suspect(stack, report, sampler, name)
             await stack.wait_final(stack.accepted, NEIGHBOUR_SCORED_SECONDS)
             for task in tasks:
                 task.cancel()
@@ -114,7 +120,6 @@ async def _one_file(
     report: Report,
     sampler: Sampler,
     probe: Probe,
-    quiet: float,
     mallory: Tenant,
     neighbour: Tenant,
     name: str,
@@ -131,7 +136,7 @@ async def _one_file(
             ours = stack.note(answer.prediction_id, mallory, None)
     except NoAnswer as error:
         report.stop_other(stack.name, f"{name}: {error}")
-    block = probe.worst_ms(began) - quiet
+    block = probe.worst_block_ms(began)
     for _ in range(REPEATS):
         if block <= MAX_LOOP_BLOCK_MS:
             break
@@ -140,7 +145,7 @@ async def _one_file(
             answer = await mallory.upload(content, query=file.query)
             if answer.status == 202:
                 stack.note(answer.prediction_id, mallory, None)
-        block = min(block, probe.worst_ms(again) - quiet)
+        block = min(block, probe.worst_block_ms(again))
     report.loop_block_ms_max = max(report.loop_block_ms_max, block)
     await require_neighbour(stack, report, neighbour, name, scored=True)
     if ours is not None:
@@ -156,6 +161,33 @@ async def _one_file(
         stack.name,
         f"{name} ({len(content) / 1e6:.1f} MB): {said}, {time.time() - began:.1f} s, worker at "
         f"{sampler.peak_mb:.0f} MB, scratch {ratio:.1f} times, block {block:.0f} ms",
+    )
+
+
+async def _beside_a_suspect(stack: FaultStack, report: Report, sampler: Sampler, name: str) -> None:
+    """Have a file scored in a child, as if it had killed a worker, while the threads score it as well."""
+    content = await asyncio.to_thread(FILES[name].make)
+    query = FILES[name].query
+    await stack.api.side.sqs.set_mode("refuse")  # the worker must not claim them first
+    tenants = [stack.tenant(f"mallory-{number}") for number in range(BESIDE_SUSPECT + 1)]
+    accepted = []
+    for tenant in tenants:
+        answer = await tenant.upload(content, query=query)
+        accepted.append(stack.note(answer.prediction_id, tenant, None))
+    suspect = accepted[0]
+    await stack.owner.execute(
+        "update predictions set crashes = 1 where prediction_id = $1", uuid.UUID(suspect.prediction_id)
+    )
+    await stack.api.side.sqs.set_mode("pass")
+    await stack.wait_final(accepted, FILE_SECONDS)
+    row = (await stack.rows([suspect]))[suspect.prediction_id]
+    if row["code"] == "worker_crashed":
+        report.failed_wrongly += 1
+        report.say(stack.name, f"WRONG: {name} ended its child process")
+    report.say(
+        stack.name,
+        f"{name}, in a child and {BESIDE_SUSPECT} times beside it: {row['status']} {row['code'] or ''}, "
+        f"worker at {sampler.peak_mb:.0f} MB",
     )
 
 
@@ -184,12 +216,12 @@ async def require_neighbour(
         report.stop_other(stack.name, f"{what}: a neighbour got no answer: {error}")
 
 
-async def _watched(probe: Probe, port: int, request: bytes, quiet: float) -> tuple[float, bytes]:
-    """Send a request; returns the probe's longest round trip over the quiet one, and the answer."""
+async def _watched(probe: Probe, port: int, request: bytes) -> tuple[float, bytes]:
+    """Send a request; returns the longest block that the probe saw, and the answer."""
     began = time.time()
     answer = await exchange(port, request, ANSWER_SECONDS)
     await asyncio.sleep(0.1)  # the probe's next round trip
-    return probe.worst_ms(began) - quiet, answer
+    return probe.worst_block_ms(began), answer
 
 
 def _shorten(request: bytes) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import json
 import os
 import random
 import sys
@@ -88,9 +89,18 @@ class Backend:
         self.owner = owner
 
     async def accept(
-        self, content, *, tenant_id="acme", model="telco-churn@1.0.0", deadline=None, send=1, mapping=None
+        self,
+        content,
+        *,
+        tenant_id="acme",
+        model="telco-churn@1.0.0",
+        deadline=None,
+        send=1,
+        mapping=None,
+        options=None,
     ):
         """Store a file and its rows as the API does, and send the request `send` times."""
+        mapping, options = mapping or {}, options or ScoringOptions()
         prediction_id, upload_id = uuid.uuid4(), uuid.uuid4()
         key = f"uploads/{tenant_id}/{upload_id}.csv"
         await self.s3.put_object(Bucket=self.aws.bucket, Key=key, Body=content)
@@ -104,9 +114,11 @@ class Backend:
             )
             requested_at = await self.owner.fetchval(
                 "insert into predictions"
-                " (prediction_id, tenant_id, upload_id, model_name, model_version, deadline)"
-                " values ($1, $2, $3, $4, $5, $6) returning requested_at",
+                " (prediction_id, tenant_id, upload_id, model_name, model_version, deadline,"
+                " mapping, options)"
+                " values ($1, $2, $3, $4, $5, $6, $7, $8) returning requested_at",
                 *(prediction_id, tenant_id, upload_id, name, version, deadline),
+                *(json.dumps(mapping), options.model_dump_json()),
             )
             message = wrap(
                 PredictionRequestedV1(
@@ -120,8 +132,8 @@ class Backend:
                         sha256=digest,
                     ),
                     model=ModelReference(name=name, version=version),
-                    mapping=mapping or {},
-                    options=ScoringOptions(),
+                    mapping=mapping,
+                    options=options,
                     requested_at=requested_at,
                     deadline=deadline,
                 ),
@@ -146,12 +158,20 @@ class Backend:
         await self.sqs.send_message(QueueUrl=self.aws.queue_url, MessageBody=body)
 
     async def cancel(self, prediction_id):
-        """Cancel a prediction as the worker's README says."""
+        """Cancel a prediction."""
         await self.owner.execute(
-            "update predictions set status = 'CANCELLED', finished_at = now(), lease_owner = null,"
-            " lease_until = null where prediction_id = $1 and finished_at is null",
+            "update predictions set status = 'CANCELLED', finished_at = now(), lease_token = null,"
+            " lease_owner = null, lease_until = null, retry_reason = null, retry_at = null"
+            " where prediction_id = $1 and finished_at is null",
             prediction_id,
         )
+
+    async def history(self, prediction_id):
+        """The types of the events in a prediction's history, in order."""
+        rows = await self.owner.fetch(
+            "select type from prediction_events where prediction_id = $1 order by sequence", prediction_id
+        )
+        return [row["type"] for row in rows]
 
     async def row(self, prediction_id):
         """The row of a prediction."""

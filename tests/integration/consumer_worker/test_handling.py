@@ -41,6 +41,9 @@ async def test_worker_stores_the_results_that_the_manifest_lists(backend, run_wo
         assert hashlib.sha256(stored[file.name]).hexdigest() == file.sha256
         assert file.key.startswith(f"results/acme/{prediction_id}/1/")
     manifest = ResultManifest.model_validate_json(stored["manifest.json"])
+    worklist = await backend.read(f"results/acme/{prediction_id}/1/worklist.parquet")
+    digests = {file.name: file.sha256 for file in manifest.outputs}
+    assert hashlib.sha256(worklist).hexdigest() == digests["worklist.parquet"]
     assert manifest.input.sha256 == hashlib.sha256(content).hexdigest()
     assert manifest.prediction_id == prediction_id
     risk = Summary.model_validate_json(row["summary"]).risk_distribution
@@ -68,12 +71,12 @@ async def test_log_line_shows_how_long_each_stage_took(backend, run_worker_here)
 
 
 async def test_worker_scores_once_when_a_message_comes_three_times(backend, run_worker_here):
-    async with run_worker_here():
+    async with run_worker_here(visibility_timeout_seconds=10):
         prediction_id = await backend.accept(customers(5_000), send=3)
         row = await backend.wait_for(prediction_id)
         await backend.wait_for_messages(backend.aws.queue_url, 0, 0)
     assert (row["status"], row["fence"]) == ("COMPLETED", 1)
-    assert len(await backend.objects()) == 4
+    assert len(await backend.objects()) == 5  # four that the row names, and the worklist
     assert await backend.events(prediction_id) == [PredictionCompletedV1.TYPE]
 
 

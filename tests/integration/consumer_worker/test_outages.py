@@ -172,7 +172,7 @@ async def test_lost_answer_costs_nothing(
 
 async def test_lost_answer_to_a_release_counts_the_attempt_once(backend, run_worker_here, monkeypatch):
     asked = lose_answers(monkeypatch, "_release", answers=1)
-    async with run_worker_here(max_attempts=2):
+    async with run_worker_here(max_attempts=2, visibility_timeout_seconds=60):
         prediction_id = await backend.accept(FILE, model="telco-churn@9.9.9")
         row = await backend.wait_for(prediction_id)
     assert len(asked) == 2

@@ -194,10 +194,13 @@ async def test_forged_message_in_the_dead_letter_queue_ends_and_sends_nothing(
         body.replace('"acme"', '"globex"'),
         body.replace("uploads/acme", "uploads/\\u0000"),
         body.replace(str(prediction_id), str(uuid.uuid4())),
+        body.replace('"mapping":{}', '"mapping":{"tenure":"x"}'),
+        body.replace('"reasons":3', '"reasons":5'),
+        body.replace("requested.v1", "requested.v9").replace('"id":"', '"id":"00000000-', 1),
     ):
         assert forged != body
         await backend.sqs.send_message(QueueUrl=backend.aws.dlq_url, MessageBody=forged)
     await sweep()
     assert await backend.row(prediction_id) == before
     assert await read_unsent() == set()
-    await backend.wait_for_messages(backend.aws.dlq_url, 0, 3)
+    await backend.wait_for_messages(backend.aws.dlq_url, 0, 6)

@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -22,16 +23,26 @@ def sweep_results(run_worker_here):
     return sweep
 
 
-async def test_results_that_no_prediction_names_are_removed(backend, run_worker_here, sweep_results):
+async def test_results_of_no_use_are_removed(backend, run_worker_here, sweep_results):
     async with run_worker_here():
         done, failed = await backend.accept(customers(3)), await backend.accept(b"id,colour\n1,red\n")
         await backend.wait_for(done)
         await backend.wait_for(failed)
     waiting = await backend.accept(customers(3), send=0)
     named = await backend.objects()
-    assert len(named) == 4
-    left = [f"results/acme/{done}/0/scores.csv", f"results/acme/{failed}/1/scores.csv"]
+    assert len(named) == 5  # the worklist too, which is beside what the row names
+    deleted = uuid.uuid4()
+    await backend.owner.execute(
+        "insert into receipts (prediction_id, tenant_id, receipt) values ($1, 'acme', '{}')", deleted
+    )
+    left = [
+        f"results/acme/{done}/0/scores.csv",
+        f"results/acme/{done}/0/worklist.parquet",
+        f"results/acme/{failed}/1/scores.csv",
+        f"results/acme/{deleted}/1/scores.csv",
+    ]
     kept = [
+        f"results/globex/{deleted}/1/scores.csv",
         f"results/acme/{waiting}/1/scores.csv",
         "results/acme/00000000-0000-4000-8000-000000000000/1/scores.csv",
         f"results/globex/{done}/0/scores.csv",

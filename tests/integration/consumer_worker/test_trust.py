@@ -26,6 +26,8 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "sha256": {"upload": {"sha256": "0" * 64}},
     "model_name": {"model": {"name": "another"}},
     "model_version": {"model": {"version": "9.9.9"}},
+    "mapping": {"mapping": {"tenure": "TotalCharges"}},
+    "options": {"options": {"confirmed": ["tenure"]}},
     "a value that no row can hold": {"upload": {"size_bytes": 10**30}},
 }
 
@@ -41,7 +43,7 @@ async def test_forged_request_is_parked_and_its_row_untouched(backend, run_worke
         else:
             forged["data"][name] = value
     with capture_logs() as logs:
-        async with run_worker_here():
+        async with run_worker_here(visibility_timeout_seconds=60):
             await backend.send(json.dumps(forged))
             await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
             assert await backend.row(prediction_id) == before
@@ -63,6 +65,40 @@ async def test_request_is_scored_by_the_deadline_of_its_row(backend, run_worker_
     async with run_worker_here():
         await backend.send(json.dumps(forged))
         assert (await backend.wait_for(prediction_id))["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "mapping = null, options = null",  # by a release that stored neither
+        """options = options - 'currency' - 'confirmed'""",  # by an older one, without these options
+        """options = options || '{"colour": "red"}'""",  # by a newer one
+    ],
+)
+async def test_request_of_another_release_is_no_forgery(backend, run_worker_here, real, stored):
+    prediction_id, body = real
+    await backend.owner.execute(f"update predictions set {stored}")
+    async with run_worker_here():
+        await backend.send(body)
+        assert (await backend.wait_for(prediction_id))["status"] == "COMPLETED"
+
+
+async def test_option_that_the_row_lacks_is_its_default(backend, run_worker_here, real):
+    prediction_id, body = real
+    await backend.owner.execute("update predictions set options = options - 'confirmed'")
+    async with run_worker_here():
+        await backend.send(body.replace('"confirmed":[]', '"confirmed":["tenure"]'))
+        await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
+    assert (await backend.row(prediction_id))["status"] == "QUEUED"
+
+
+async def test_unreadable_message_of_somebody_else_parks_no_prediction(backend, run_worker_here, real):
+    prediction_id, body = real
+    forged = json.loads(body) | {"id": str(uuid.uuid4()), "type": "retainwise.prediction.requested.v9"}
+    async with run_worker_here():
+        await backend.send(json.dumps(forged))
+        await backend.wait_for_messages(backend.aws.dlq_url, 1, 0)
+    assert (await backend.row(prediction_id))["parked_at"] is None
 
 
 async def test_forged_request_does_not_stop_the_work_it_names(backend, run_worker_here, real):

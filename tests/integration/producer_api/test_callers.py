@@ -141,7 +141,7 @@ async def test_prediction_of_another_tenant_looks_like_an_unknown_one(api, issue
                 problem = await response.json(content_type=None)
                 assert (response.status, problem["code"]) == (404, "prediction_not_found")
                 assert "X-Request-Id" in response.headers
-                named = {"X-Request-ID", "Content-Length", "Date"}
+                named = {"X-Request-ID", "Content-Length", "Date", "RateLimit"}
                 headers = [header for header in response.headers.items() if header[0] not in named]
             del problem["instance"], problem["request_id"]
             answers.append((problem, headers))

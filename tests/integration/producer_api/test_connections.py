@@ -65,7 +65,7 @@ async def test_broken_request_is_answered_without_its_bytes(api, subtests, capfd
             assert SECRET.encode() not in answer
             problem = read_problem(answer)
             assert problem["status"] in {400, 401, 404, 417, 431}
-            assert problem["type"] == f"urn:retainwise:problem:{problem['code']}"
+            assert problem["type"] == f"/docs/problems/{problem['code']}"
             assert all(problem[member] for member in ("title", "detail", "instance", "request_id"))
     written = "".join(capfd.readouterr()) + caplog.text
     assert SECRET not in written
@@ -130,6 +130,21 @@ async def test_slow_head_is_cut_off(api, monkeypatch):
     dribbling.cancel()
     writer.transport.abort()
     assert read_problem(answer)["code"] == "request_timeout"
+
+
+async def test_connection_accepted_in_the_moment_of_a_stop_is_answered(api, monkeypatch):
+    made = connections.Connection.connection_made
+
+    def make_and_stop(self, transport):
+        made(self, transport)
+        self.close()  # what a stop calls for each connection: here before its task has begun
+
+    monkeypatch.setattr(connections.Connection, "connection_made", make_and_stop)
+    answer = await exchange(api.port, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert read_problem(answer)["status"] == 503
+    assert b"\r\nRetry-After: " in answer
+    closed = api.registry.get_sample_value("retainwise_api_connections_closed_total", {"reason": "closing"})
+    assert closed == 1
 
 
 async def test_idle_connection_is_closed(start_api, monkeypatch):

@@ -30,7 +30,7 @@ async def test_prediction_shows_each_status_and_phase(api, prediction, owner):
         return now
 
     async with api.http.get(path) as response:
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "private, no-cache"
         assert (await response.json())["phase"] == "waiting"
     now = await move(
         "status = 'RUNNING', fence = 1, attempt = 1, started_at = now(), "

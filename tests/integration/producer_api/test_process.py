@@ -184,7 +184,7 @@ async def test_start_is_refused_when_something_is_missing(
                     await check_resources(settings(environment))
     with subtests.test("schema"):
         await owner.execute("update alembic_version set version_num = '0001'")
-        with pytest.raises(StartRefused, match="is at revision 0001, this release needs 0002"):
+        with pytest.raises(StartRefused, match="is at revision 0001, this release needs 0003"):
             await check_resources(settings(environment))
         await owner.execute("drop table alembic_version")
         with pytest.raises(StartRefused, match="has no readable schema: run the migrations"):

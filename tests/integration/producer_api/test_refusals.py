@@ -20,7 +20,7 @@ async def assert_nothing_is_left(owner, s3, aws):
 def assert_problem(answer, status, code):
     got, problem = answer
     assert (got, problem["status"], problem["code"]) == (status, status, code), problem
-    assert problem["type"] == f"urn:retainwise:problem:{code}"
+    assert problem["type"] == f"/docs/problems/{code}"
     assert all(problem[member] for member in ("title", "detail", "instance", "request_id"))
     return problem
 
@@ -64,16 +64,23 @@ PARAMETERS = [
     ({"mapping": '{"tenure": "no such header"}'}, "invalid_mapping"),
     ({"model": "telco-churn@9.9.9"}, "unknown_model"),
     ({"model": "../../etc/passwd"}, "unknown_model"),
-    ({"reasons": "6"}, "invalid_parameter"),
-    ({"reasons": "-1"}, "invalid_parameter"),
-    ({"reasons": "many"}, "invalid_parameter"),
-    ({"deadline": "tomorrow"}, "invalid_parameter"),
-    ({"deadline": "2999-01-01T00:00:00"}, "invalid_parameter"),
-    ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_parameter"),
-    ({"deadline": "9999-12-31T23:59:59-12:00"}, "invalid_parameter"),
-    ({"confirm": "tenure,shoe size"}, "invalid_parameter"),
-    ({"confirm": " , "}, "invalid_parameter"),
-    ({"modle": "telco-churn@1.0.0"}, "invalid_parameter"),
+    ({"reasons": "6"}, "invalid_request"),
+    ({"reasons": "-1"}, "invalid_request"),
+    ({"reasons": "many"}, "invalid_request"),
+    ({"reasons": "00000000000000000001"}, "invalid_request"),
+    ({"reasons": "٣"}, "invalid_request"),
+    ({"values": "[]"}, "invalid_request"),
+    ({"values": "{"}, "invalid_request"),
+    ({"metadata": '"text"'}, "invalid_request"),
+    ({"label": "\t"}, "invalid_request"),
+    ({"customer_value_period": "week"}, "invalid_request"),
+    ({"deadline": "tomorrow"}, "invalid_request"),
+    ({"deadline": "2999-01-01T00:00:00"}, "invalid_request"),
+    ({"deadline": "2020-01-01T00:00:00Z"}, "invalid_request"),
+    ({"deadline": "9999-12-31T23:59:59-12:00"}, "invalid_request"),
+    ({"confirm": "tenure,shoe size"}, "invalid_request"),
+    ({"confirm": " , "}, "invalid_request"),
+    ({"modle": "telco-churn@1.0.0"}, "invalid_request"),
 ]
 
 
@@ -90,12 +97,13 @@ async def test_invalid_parameter_is_refused(api, customers, owner, s3, aws, subt
     assert problem["installed"] == ["telco-churn@1.0.0"]
     twice = URL("/v1/predictions?reasons=1&reasons=2")
     async with api.http.post(twice, data=customers, headers=CSV) as response:
-        assert_problem((response.status, await response.json(content_type=None)), 422, "invalid_parameter")
+        assert_problem((response.status, await response.json(content_type=None)), 422, "invalid_request")
     await assert_nothing_is_left(owner, s3, aws)
 
 
 HEADERS = [
-    ({"Content-Type": "application/json"}, 415, "media_type_unsupported"),
+    ({"Content-Type": "application/json"}, 400, "malformed_json"),
+    ({"Content-Type": "application/xml"}, 415, "media_type_unsupported"),
     ({"Content-Type": "text/csv", "Content-Encoding": "gzip"}, 415, "content_encoding_unsupported"),
     ({"Content-Type": "multipart/form-data"}, 400, "malformed_multipart"),
     ({"Content-Type": "multipart/form-data; boundary=" + "x" * 80}, 400, "malformed_multipart"),
@@ -130,7 +138,7 @@ FORMS = [
     (
         b'--B\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n' + form_body(FILE) + b"--B--\r\n",
         422,
-        "invalid_parameter",
+        "invalid_request",
     ),
     (form_body("Content-Disposition: form-data\r\n\r\n1") + b"--B--\r\n", 400, "malformed_multipart"),
     (
@@ -151,7 +159,7 @@ FORMS = [
     (
         form_body('Content-Disposition: form-data; name="mapping"\r\n\r\n' + "x" * 20_000) + b"--B--\r\n",
         422,
-        "invalid_parameter",
+        "invalid_request",
     ),
 ]
 
@@ -186,7 +194,7 @@ ADDRESSES = [
     ("GET", "/v1/nothing", 404, "not_found"),
     ("GET", "/", 404, "not_found"),
     ("PUT", "/v1/models", 405, "method_not_allowed"),
-    ("GET", "/v1/predictions", 405, "method_not_allowed"),
+    ("PUT", "/v1/predictions", 405, "method_not_allowed"),
 ]
 
 
@@ -205,11 +213,11 @@ async def test_unknown_path_or_method_is_refused(api, subtests):
         assert response.headers["X-Request-Id"] != forged
 
 
-ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "POST"}
+ALLOWED = {"/v1/models": "GET, HEAD", "/v1/predictions": "GET, HEAD, POST"}
 
 
 async def test_internal_error_shows_no_detail(api, owner, customers):
-    await owner.execute("revoke insert on uploads from retainwise_producer")
+    await owner.execute("revoke insert on uploads from retainwise_requests")
     problem = assert_problem(await api.post(customers), 500, "internal_error")
     assert "uploads" not in json.dumps(problem)
 

@@ -6,32 +6,14 @@ import asyncpg
 import pytest
 
 from retainwise_contracts.status import ALLOWED_TRANSITIONS, PredictionStatus
+from tests.integration.schema.conftest import COMPLETED, RUNNING
 
 KNOWN = [status for status in PredictionStatus if status is not PredictionStatus.UNKNOWN]
 
 
 @pytest.fixture
-async def owner(database):
-    connection = await asyncpg.connect(database.owner)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def prediction_id(owner):
-    prediction_id, upload_id = uuid.uuid4(), uuid.uuid4()
-    await owner.execute(
-        "insert into uploads (upload_id, tenant_id, bucket, object_key, size_bytes, sha256)"
-        " values ($1, 'acme', 'files', 'uploads/acme/1.csv', 3, repeat('a', 64))",
-        upload_id,
-    )
-    await owner.execute(
-        "insert into predictions (prediction_id, tenant_id, upload_id, model_name, model_version)"
-        " values ($1, 'acme', $2, 'telco-churn', '1.0.0')",
-        prediction_id,
-        upload_id,
-    )
-    return prediction_id
+async def prediction_id(insert_prediction):
+    return await insert_prediction()
 
 
 async def test_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
@@ -54,13 +36,6 @@ async def test_trigger_allows_the_moves_of_the_contract_and_no_other(owner):
             else:
                 with pytest.raises(asyncpg.CheckViolationError, match=f"from {before} to {after}"):
                     await owner.execute("update moves set status = $1", after)
-
-
-RUNNING = "status = 'RUNNING', fence = 1, started_at = now()"
-COMPLETED = (
-    "status = 'COMPLETED', finished_at = now(), result = '{}', summary = '{}', "
-    "rows_total = 3, rows_scored = 2, rows_rejected = 1"
-)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +81,10 @@ async def test_right_states_are_accepted(owner, prediction_id):
         ("producer", "update predictions set status = 'FAILED'"),
         ("producer", "delete from predictions"),
         ("producer", "update uploads set tenant_id = 'other'"),
+        ("producer", "update predictions set label = 'mine'"),
+        ("producer", "select from prediction_events"),
+        ("producer", "select from mappings"),
+        ("producer", "select body from idempotency_keys"),
         ("producer", "create table mine (x int)"),
         ("worker", "select * from uploads"),
         ("worker", "insert into predictions (prediction_id) values (gen_random_uuid())"),
@@ -113,12 +92,60 @@ async def test_right_states_are_accepted(owner, prediction_id):
         ("worker", "update predictions set sqs_message_id = '1'"),
         ("worker", "select body from outbox"),
         ("worker", "delete from outbox"),
+        ("worker", "update predictions set label = 'mine'"),
+        ("worker", "update predictions set progress_at = now()"),
+        ("worker", "insert into prediction_events (sequence) values (1)"),
+        ("worker", "select receipt from receipts"),
+        ("requests", "update predictions set fence = 9"),
+        ("requests", "update predictions set result = '{}'"),
+        ("requests", "update predictions set revision = 9"),
+        ("requests", "update predictions set tenant_id = 'other'"),
+        ("requests", "update uploads set tenant_id = 'other'"),
+        ("requests", "update uploads set object_key = 'other'"),
+        ("requests", "insert into prediction_events (sequence) values (1)"),
+        ("requests", "delete from prediction_events"),
+        ("requests", "select body from outbox"),
+        ("requests", "delete from outbox"),
+        ("requests", "delete from receipts"),
+        ("requests", "update mappings set tenant_id = 'other'"),
+        ("requests", "create table mine (x int)"),
     ],
 )
-async def test_role_is_denied_what_its_service_does_not_do(database, user, statement):
-    connection = await asyncpg.connect(getattr(database, user))
-    try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+async def test_role_is_denied_what_its_service_does_not_do(connections, user, statement):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connections[user].execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("columns", "broken"),
+    [
+        ("sha256 = null", "ready_has_its_digest"),
+        ("size_bytes = null", "ready_has_its_digest"),
+        ("state = 'AWAITING'", "awaiting_has_its_end"),
+        ("state = 'DELETED'", "deleted_has_its_time"),
+        ("deleted_at = now()", "deleted_has_its_time"),
+        ("multipart_id = 'm'", "parts_have_a_size"),
+        ("state = 'GONE'", "uploads_state_check"),
+    ],
+)
+async def test_wrong_upload_is_rejected(owner, insert_upload, columns, broken):
+    await insert_upload()
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await owner.execute(f"update uploads set {columns}")
+    assert refused.value.constraint_name == broken
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "label = repeat('a', 101)",
+        "metadata = '[]'",
+        "metadata = json_build_object('a', repeat('a', 16384))",
+        "mapping = '1'",
+        "options = 'null'",
+    ],
+)
+async def test_wrong_words_of_a_customer_are_rejected(owner, prediction_id, columns):
+    with pytest.raises(asyncpg.CheckViolationError):
+        await owner.execute(f"update predictions set {columns}")
+    await owner.execute("update predictions set label = repeat('a', 100), metadata = '{}', mapping = '{}'")

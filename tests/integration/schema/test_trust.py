@@ -1,71 +1,9 @@
 """What the schema keeps anybody from forging: another tenant's rows, finished predictions, requests."""
 
-import uuid
-
 import asyncpg
 import pytest
 
-COMPLETED = (
-    "status = 'COMPLETED', finished_at = now(), result = '{}', summary = '{}', "
-    "rows_total = 1, rows_scored = 1, rows_rejected = 0"
-)
-RUNNING = "status = 'RUNNING', fence = 1, started_at = now()"
-
-
-@pytest.fixture
-async def connections(database):
-    opened = {
-        user: await asyncpg.connect(getattr(database, user)) for user in ("owner", "producer", "worker")
-    }
-    yield opened
-    for connection in opened.values():
-        await connection.close()
-
-
-@pytest.fixture
-async def insert_upload(connections):
-    async def insert(tenant_id: str) -> uuid.UUID:
-        upload_id = uuid.uuid4()
-        await connections["producer"].execute(
-            "insert into uploads (upload_id, tenant_id, bucket, object_key, size_bytes, sha256)"
-            " values ($1, $2, 'files', $3, 3, repeat('a', 64))",
-            upload_id,
-            tenant_id,
-            f"uploads/{tenant_id}/{upload_id}.csv",
-        )
-        return upload_id
-
-    return insert
-
-
-@pytest.fixture
-async def insert_prediction(connections):
-    async def insert(tenant_id: str, upload_id: uuid.UUID) -> uuid.UUID:
-        prediction_id = uuid.uuid4()
-        await connections["producer"].execute(
-            "insert into predictions (prediction_id, tenant_id, upload_id, model_name, model_version)"
-            " values ($1, $2, $3, 'telco-churn', '1.0.0')",
-            prediction_id,
-            tenant_id,
-            upload_id,
-        )
-        return prediction_id
-
-    return insert
-
-
-@pytest.fixture
-async def insert_message(connections):
-    async def insert(user: str, destination: str, tenant_id: str, prediction_id: uuid.UUID) -> None:
-        await connections[user].execute(
-            "insert into outbox (destination, message_id, message_type, prediction_id, tenant_id, body)"
-            " values ($1, gen_random_uuid(), 't', $2, $3, '{}')",
-            destination,
-            prediction_id,
-            tenant_id,
-        )
-
-    return insert
+from tests.integration.schema.conftest import COMPLETED, RUNNING
 
 
 async def test_prediction_of_another_tenants_upload_is_refused(insert_upload, insert_prediction):
@@ -97,7 +35,8 @@ async def test_message_of_another_tenants_prediction_is_refused(
         "crashes = 9",
         "lease_owner = 'me', lease_until = now()",
         "finished_at = null, status = 'RUNNING', summary = null, result = null",
-        "rows_scored = 0, rows_rejected = 1",
+        "rows_scored = 0, rows_rejected = 3",
+        "progress_rows = 4",
     ],
 )
 async def test_finished_prediction_cannot_be_rewritten(
@@ -121,6 +60,18 @@ async def test_relay_may_note_the_message_of_a_finished_prediction(
         "update predictions set sqs_message_id = '1', sqs_queued_at = now()"
     )
     assert await connections["owner"].fetchval("select sqs_message_id from predictions") == "1"
+
+
+async def test_customer_may_label_a_finished_prediction(connections, insert_prediction, serve):
+    await insert_prediction("acme")
+    await connections["worker"].execute(f"update predictions set {RUNNING}")
+    await connections["worker"].execute(f"update predictions set {COMPLETED}")
+    requests = await serve("acme")
+    before = await requests.fetchval("select revision from predictions")
+    await requests.execute("""update predictions set label = 'June', metadata = '{"team": "north"}'""")
+    assert tuple(await requests.fetchrow("select label, revision from predictions")) == ("June", before + 1)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await requests.execute("update predictions set status = 'CANCELLED'")
 
 
 async def test_worker_adds_events_and_no_requests(

@@ -72,6 +72,25 @@ async def test_job_cancelled_before_its_turn_never_begins(pool):
     assert begun == []
 
 
+async def test_child_takes_the_place_of_a_thread(pool, monkeypatch):
+    release, begun = asyncio.Event(), []
+
+    async def score_in_child(*_):
+        begun.append("child")
+        await release.wait()
+
+    monkeypatch.setattr("consumer_worker.scoring_pool.score_in_child", score_in_child)
+    child = asyncio.create_task(pool.run_alone(None, None, "model", None, size_bytes=LARGE_FILE_BYTES))
+    await asyncio.sleep(0)
+    large = asyncio.create_task(pool.run(lambda _: begun.append("large"), size_bytes=LARGE_FILE_BYTES))
+    await asyncio.sleep(0)  # it takes its turn before the small one, if it may
+    await pool.run(lambda _: begun.append("small"), size_bytes=1)
+    assert begun == ["child", "small"]
+    release.set()
+    await asyncio.gather(child, large)
+    assert begun == ["child", "small", "large"]
+
+
 def test_pool_refuses_a_single_thread():
     with pytest.raises(ValueError, match="two threads"):
         ScoringPool(1)

@@ -11,7 +11,7 @@ from retainwise_contracts.errors import MalformedMessage, NotWritable, Unsupport
 from retainwise_contracts.examples import load_example
 from retainwise_contracts.failures import Failure, FailureCode, Fault
 from retainwise_contracts.prediction_finished import PredictionFailedV1
-from retainwise_contracts.prediction_requested import PredictionRequestedV1
+from retainwise_contracts.prediction_requested import PredictionRequestedV1, ScoringOptions
 from retainwise_contracts.schemas import generate_schema, load_schema
 from retainwise_contracts.status import PredictionStatus
 
@@ -63,6 +63,14 @@ def test_decode_ignores_unknown_fields():
     message = json.loads(changed(REQUESTED, added="x", data__added={"deep": 1}))
     message["data"]["upload"]["added"] = 1
     assert decode(json.dumps(message)) == decode(load_example(REQUESTED))
+
+
+def test_request_of_an_older_writer_has_the_defaults_of_newer_options():
+    message = json.loads(load_example(REQUESTED))
+    message["data"]["options"] = {"reasons": 1, "confirmed": []}
+    data = decode(json.dumps(message)).data
+    assert isinstance(data, PredictionRequestedV1)
+    assert data.options == ScoringOptions(reasons=1)
 
 
 def test_writer_cannot_add_a_field():

@@ -17,6 +17,8 @@ from ml_models.card import (
 )
 from ml_models.errors import ModelNotFound, ModelRefused
 from ml_models.telco_churn import (
+    ACTIONS,
+    CUSTOMER_VALUE,
     DESCRIPTION,
     EXCLUDED_COLUMNS,
     ID_ALIASES,
@@ -51,6 +53,7 @@ def test_the_shipped_card_says_what_the_specification_says():
     assert card.id_aliases == ID_ALIASES
     assert card.excluded_columns == EXCLUDED_COLUMNS
     assert (card.description, card.trade) == (DESCRIPTION, TRADE)
+    assert (card.customer_value, card.actions) == (CUSTOMER_VALUE, ACTIONS)
 
 
 def test_installed_models_are_sorted_by_version_as_numbers(models):
@@ -147,7 +150,14 @@ def _spoiled(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Callab
         (lambda f, _: f["OnlineBackup"]["implied"].update(means="Never"), "implied that does not exist"),
         (lambda f, _: f["OnlineBackup"]["implied"].update(category="Maybe"), "implied by one that does not"),
         (lambda f, _: f["tenure"].update(name="Contract"), "one name"),
-        (lambda _, c: c["terms"][0].update(features=("Weather",)), "does not exist"),
+        (lambda _, c: c["terms"][0].update(feature="Weather"), "does not exist"),
+        (lambda _, c: c["terms"][0].update(feature="Contract"), "two terms are of one feature"),
+        (lambda _, c: c["terms"][0].update(edges=c["terms"][0]["edges"][1:]), "one score more than edges"),
+        (lambda _, c: c["terms"][0].update(edges=c["terms"][0]["edges"][::-1]), "edges must rise"),
+        (lambda _, c: c["terms"][0].update(edges=(0.1, *c["terms"][0]["edges"][1:])), "not a float32 number"),
+        (lambda _, c: c["terms"][1]["scores"].pop("One year"), "a score for each category"),
+        (lambda _, c: c.update(actions={"Weather": "Wait."}), "an action is for"),
+        (lambda _, c: c["customer_value"].update(feature="Contract"), "not a numeric feature"),
         (lambda _, c: c.update(colour="blue"), "colour"),
     ],
 )

@@ -1,9 +1,10 @@
 import hashlib
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ml_models.card import CARD_FILE, MODEL_FILE, CategoricalFeature, load_card,
 from ml_models.errors import ModelNotFound, ModelRefused
 from ml_models.runtime import load_model
 from ml_models.telco_churn import NAME, VERSION
+from ml_models.terms import CategoricalTerm
 
 REF = f"{NAME}@{VERSION}"
 Tree = dict[int, dict[str, Any]]
@@ -176,8 +178,15 @@ def test_versions_are_live_side_by_side(models, customers, model):
             if attribute.name == "target_weights":
                 attribute.floats[:] = [2 * weight for weight in attribute.floats]
 
+    def doubled(term):
+        scores = term.scores
+        if isinstance(term, CategoricalTerm):
+            return term.model_copy(update={"scores": {name: 2 * score for name, score in scores.items()}})
+        return term.model_copy(update={"scores": tuple(2 * score for score in scores)})
+
     shutil.copytree(models / NAME / VERSION, models / NAME / "1.1.0")
-    _tamper(models, double, version="1.1.0", version_in_card="1.1.0")
+    terms = tuple(map(doubled, model.card.terms))
+    _tamper(models, double, version="1.1.0", in_card={"version": "1.1.0", "terms": terms})
     old, new = load_model(REF, models), load_model(f"{NAME}@1.1.0", models)
     np.testing.assert_array_equal(
         new.predict(customers).contributions, 2 * old.predict(customers).contributions
@@ -212,7 +221,9 @@ def test_a_changed_byte_is_refused(models, damage):
         load_model(REF, models)
 
 
-def _tamper(models: Path, change: Change, *, version: str = VERSION, version_in_card: str = VERSION) -> None:
+def _tamper(
+    models: Path, change: Change, *, version: str = VERSION, in_card: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """Change a model and let its card vouch for the changed file, so that the digest agrees."""
     folder = models / NAME / version
     content = onnx.load_model_from_string((folder / MODEL_FILE).read_bytes())
@@ -221,7 +232,7 @@ def _tamper(models: Path, change: Change, *, version: str = VERSION, version_in_
     (folder / MODEL_FILE).write_bytes(data)
     card = load_card(REF)
     file = card.model_file.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-    card = card.model_copy(update={"model_file": file, "version": version_in_card})
+    card = card.model_copy(update={"model_file": file, **in_card})
     (folder / CARD_FILE).write_text(card.model_dump_json())
 
 
@@ -360,3 +371,45 @@ def test_a_model_that_is_not_what_its_card_says_is_refused(models, change, reaso
     with pytest.raises(ModelRefused, match=reason) as refused:
         load_model(REF, models)
     assert refused.value.ref == REF
+
+
+def _attributes(content: onnx.ModelProto) -> dict[str, onnx.AttributeProto]:
+    return {attribute.name: attribute for attribute in content.graph.node[0].attribute}
+
+
+def _edge_of_a_number(content):
+    """Move it by one float32, which hardly any customer would show."""
+    attributes = _attributes(content)
+    place = list(attributes["nodes_modes"].strings).index(b"BRANCH_LT")
+    value = np.float32(attributes["nodes_values"].floats[place])
+    attributes["nodes_values"].floats[place] = np.nextafter(value, np.float32(np.inf))
+
+
+def _score_of_a_category(content):
+    weights, trees = (_attributes(content)[f"target_{name}"] for name in ("weights", "treeids"))
+    weights.floats[list(trees.ints).index(1) + 1] += 2e-6
+
+
+def _score_of_missing(content):
+    attributes = _attributes(content)
+    weights, nodes = attributes["target_weights"].floats, attributes["target_nodeids"].ints
+    weights[max(range(len(nodes)), key=lambda n: (attributes["target_treeids"].ints[n] == 3, nodes[n]))] += 1
+
+
+def _intercept(content):
+    content.graph.initializer[0].double_data[:] = [content.graph.initializer[0].double_data[0] + 1e-4]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_edge_of_a_number, "its scores of tenure are not those of its card"),
+        (_score_of_a_category, "its scores of Contract are not those of its card"),
+        (_score_of_missing, "its intercept or its scores of missing values"),
+        (_intercept, "its intercept or its scores of missing values"),
+    ],
+)
+def test_model_whose_terms_are_not_those_of_its_card_is_refused(models, change, reason):
+    _tamper(models, change)
+    with pytest.raises(ModelRefused, match=reason):
+        load_model(REF, models)

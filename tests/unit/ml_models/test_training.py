@@ -128,7 +128,12 @@ def test_a_card_is_updated_without_a_training(trained_twice, tmp_path, monkeypat
     # The card of a release that knew fewer words.
     present = json.loads(trained["card.json"])
     present["id_aliases"] = ["id"]
-    del present["outcome"], present["trade"]
+    del present["outcome"], present["trade"], present["customer_value"], present["actions"]
+    # As written by releases that had no tables of the terms.
+    present["terms"] = [
+        {"name": term["feature"], "features": [term["feature"]], "importance": term["importance"]}
+        for term in present["terms"]
+    ]
     for feature in present["features"]:
         feature["aliases"] = []
     (folder / "card.json").write_text(json.dumps(present))
@@ -138,7 +143,7 @@ def test_a_card_is_updated_without_a_training(trained_twice, tmp_path, monkeypat
     monkeypatch.setattr("ml_models.training.train.SPECIFICATION", SPECIFICATION[::-1])
     with pytest.raises(TrainingNeeded, match="have changed: train the model"):
         update_card(tmp_path / "models")
-    with pytest.raises(TrainingNeeded, match="is not a card"):
+    with pytest.raises(TrainingNeeded, match="is not a card of a model"):
         update_card(tmp_path)
 
 

@@ -1,8 +1,11 @@
 import logging
 import sys
 
+import pytest
 from aiohttp.http_exceptions import LineTooLong
 
+from consumer_worker import logs as worker_logs
+from producer_api import logs
 from producer_api.logs import _without_request
 from producer_api.redaction import hide_credentials, hide_credentials_in_line
 
@@ -25,6 +28,15 @@ def test_other_errors_keep_their_traceback():
     record = record_of(RuntimeError("ours"))
     assert _without_request(record)
     assert "RuntimeError: ours" in logging.Formatter().format(record)
+
+
+@pytest.mark.parametrize("in_one_line", [logs._in_one_line, worker_logs._in_one_line])
+def test_lost_connection_is_logged_in_one_line(in_one_line):
+    lost, ours = record_of(ConnectionResetError(104, "reset")), record_of(RuntimeError("ours"))
+    assert in_one_line(lost)
+    assert in_one_line(ours)
+    assert logging.Formatter().format(lost) == "Error: [Errno 104] reset"
+    assert "RuntimeError: ours" in logging.Formatter().format(ours)
 
 
 def test_credentials_in_urls_are_hidden():

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask, printable
 from consumer_worker.scoring.quality import (
     MAX_UNKNOWN,
     PSI_LARGE,
@@ -19,7 +18,9 @@ from consumer_worker.scoring.quality import (
     named_unseen_values,
 )
 from ml_models.card import CategoricalFeature, NumericFeature
-from ml_models.intake.columns import ColumnMatch, other_units
+from ml_models.intake.columns import ColumnMatch
+from ml_models.intake.disclosure import mask, printable
+from ml_models.intake.headers import other_units
 
 _MAX_SAMPLE = 8_192
 """Values. Enough for shares by bin that are exact to a percent."""

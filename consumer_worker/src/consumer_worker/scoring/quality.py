@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask_if_personal, printable
 from consumer_worker.scoring.values import CategoricalValues, FeatureValues, NumericValues
 from ml_models.card import UNSEEN_CODE, Card, CategoricalFeature, NumericFeature
 from ml_models.intake.columns import ColumnMapping
+from ml_models.intake.disclosure import mask_if_personal, printable
 from retainwise_contracts.results import DataQuality, FeatureQuality, QualityGrade
 
 PSI_LARGE = 0.25
@@ -75,13 +75,13 @@ def index(bins: NDArray[np.int64], feature: NumericFeature | CategoricalFeature)
 def inputs_known(values: Mapping[str, FeatureValues], card: Card) -> NDArray[np.float64]:
     """Return for each row the share of the model's weight that rests on known values: float64 `[rows]`.
 
-    A term's weight is its importance. It counts where all of its values are present, known to the model and
-    within the range of the training data; a value that another one makes certain is known.
+    A term's weight is its importance. It counts where its value is present, known to the model and within
+    the range of the training data; a value that another one makes certain is known.
     """
     known = {name: of_rows.known for name, of_rows in values.items()}
     lost = np.zeros(len(next(iter(known.values()))))
     for term in card.terms:
-        of_term = np.logical_and.reduce([known[name] for name in term.features])
+        of_term = known[term.feature]
         if not of_term.all():
             lost[~of_term] += term.importance
     weight = sum(term.importance for term in card.terms) or 1.0
@@ -281,7 +281,7 @@ def _grade(tallies: Mapping[str, FeatureTally], facts: FileFacts, card: Card) ->
     """Grade by missing required features, weight on unusual values, rejected rows, PSI and garbled ids."""
     if any(tally.undermines_scores for tally in tallies.values()):
         return QualityGrade.POOR
-    weights = {term.features[0]: term.importance for term in card.terms}
+    weights = {term.feature: term.importance for term in card.terms}
     weight = sum(weights.values()) or 1.0
     loss = sum(weights.get(name, 0.0) * tally.loss for name, tally in tallies.items()) / weight
     rejected = facts.rejected_rows / max(facts.total_rows, 1)

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.values import FeatureValues
-from ml_models.card import Card
+from ml_models.card import LOWERS, RAISES, Card
+from ml_models.intake.disclosure import printable
+from ml_models.sentences import average_sentence
 from retainwise_contracts.results import Reason
 
 _MAX_TEXT_LENGTH = 200
-_AS_AVERAGE = "scored as average in this respect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Reasons:
             name = f"reason_{rank + 1}"
             words = self.words[rank]
             every = {
-                name: features.gather(self.terms[rank]),
+                name: features[self.terms[rank]],
                 f"{name}_effect": pl.Series(effects.astype(np.float64)),
-                f"{name}_value": values.gather(words),
-                f"{name}_text": texts.gather(words),
+                f"{name}_value": values[words],
+                f"{name}_text": texts[words],
             }
             if not is_reason.all():
                 every = {column: series.set(~is_reason, None) for column, series in every.items()}
@@ -90,7 +90,7 @@ def find_reasons(
     unknown = {
         position: unknown_rows
         for position, term in enumerate(card.terms)
-        if (of_term := values[term.features[0]]).feature.required and (unknown_rows := of_term.unknown).any()
+        if (of_term := values[term.feature]).feature.required and (unknown_rows := of_term.unknown).any()
     }
     for position, unknown_rows in unknown.items():
         left[unknown_rows, position] = -1.0
@@ -104,7 +104,7 @@ def find_reasons(
     texts: list[str] = []
     read_as: list[str | None] = []
     for position, term in enumerate(card.terms):
-        of_term = values[term.features[0]]
+        of_term = values[term.feature]
         ranks, used = np.nonzero(terms == position)
         if not len(used):
             continue
@@ -113,7 +113,8 @@ def find_reasons(
         for value in distinct:
             read_as += [_written(value)] * 2
             # Every value gets a text for both directions, although few values occur with both.
-            texts += [of_term.feature.reason(value, -1.0), of_term.feature.reason(value, 1.0)]  # type: ignore[arg-type]  # the value is of the feature's kind
+            subject = of_term.feature.wording.subject(value)  # type: ignore[arg-type]  # the value is of the feature's kind
+            texts += [f"{subject} {LOWERS}", f"{subject} {RAISES}"]
         if position in unknown:
             ranks, used = ranks[unknown[position][used]], used[unknown[position][used]]
             if not len(used):
@@ -124,8 +125,8 @@ def find_reasons(
             words[ranks, used] = len(texts) + own
             for value in distinct:
                 read_as.append(_written(value))
-                texts.append(f"{of_term.feature.wording.subject(value)}: {_AS_AVERAGE}")  # type: ignore[arg-type]  # as above
-    features = [term.features[0] for term in card.terms]
+                texts.append(average_sentence(of_term.feature, value))
+    features = [term.feature for term in card.terms]
     return Reasons(features, terms, effects, is_reason, words, read_as, texts)
 
 

@@ -1,20 +1,29 @@
-"""Writes the result files: scores as Parquet and CSV, the rejected rows, and the manifest of them."""
+"""Writes the result files: scores as Parquet and CSV, the worklist, the rejected rows, and their manifest."""
 
 import codecs
 import csv
 import hashlib
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import polars as pl
-from polars.io.plugins import register_io_source
+from numpy.typing import NDArray
 
 from consumer_worker.scoring.errors import ScoringFailed
+from consumer_worker.scoring.parquet import (
+    DATA_QUALITY,
+    SCORES_PARQUET,
+    WORKLIST_PARQUET,
+    ParquetWriter,
+    text_values,
+)
+from ml_models.card import CategoricalFeature, NumericFeature
 from ml_models.intake.dialect import Dialect
 from retainwise_contracts.failures import FailureCode
 from retainwise_contracts.results import (
@@ -22,13 +31,11 @@ from retainwise_contracts.results import (
     CsvFormat,
     FileDigest,
     QualityGrade,
-    ResultColumn,
     ResultFileName,
     ResultManifest,
     score_columns,
 )
 
-SCORES_PARQUET: ResultFileName = "scores.parquet"
 SCORES_CSV: ResultFileName = "scores.csv"
 REJECTED_CSV: ResultFileName = "rejected.csv"
 MANIFEST: ResultFileName = "manifest.json"
@@ -37,21 +44,12 @@ DECIMALS = 6
 """Decimal places in CSV. Parquet has the full precision."""
 
 INPUTS_KNOWN = "inputs_known"
-DATA_QUALITY = "data_quality"
-"""The column of the file's grade, which is known only after all rows are scored."""
 
 _PLACEHOLDER = "\U0010fffe"
 """Stands for the grade in `scores.csv` until it is known: not a character, and four bytes long as all
 grades are. `escape` leaves it in no cell of a customer."""
 
-_ROW_GROUP_ROWS = 65_536
 _PIECE_BYTES = 1 << 20
-_TYPES: Mapping[str, type[pl.DataType]] = {
-    "int64": pl.Int64,
-    "float64": pl.Float64,
-    "string": pl.String,
-    "boolean": pl.Boolean,
-}
 
 # A spreadsheet executes a cell that begins with one of these, also full-width ones (OWASP, CSV Injection).
 # Plain numbers may begin with a sign too, and are harmless.
@@ -85,9 +83,14 @@ def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(escape(pl.col(name)) for name in _suspects(frame, columns))
 
 
-def _safe_scores(frame: pl.DataFrame) -> pl.DataFrame:
-    """Escape the cells of the scores that contain text from the customer's file."""
-    values = [name for name in frame.columns if name.endswith("_value")]
+def _safe_scores(frame: pl.DataFrame, *, has_texts: bool) -> pl.DataFrame:
+    """Escape the cells of the scores that contain text from the customer's file.
+
+    Args:
+        frame: the columns of `scores.csv`.
+        has_texts: whether a value may be something else than a number or a category of the model.
+    """
+    values = [name for name in frame.columns if name.endswith("_value")] if has_texts else []
     suspects = _suspects(frame, ["customer_id", *values])
     # Besides the card's words, a reason's text has only the value, so checking the value is enough.
     texts = [f"{name.removesuffix('_value')}_text" for name in suspects if name in values]
@@ -101,17 +104,6 @@ def _suspects(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     return [name for name, is_suspect in zip(columns, suspect, strict=True) if is_suspect]
 
 
-def score_frame(columns: Mapping[str, pl.Series], reasons: int) -> pl.DataFrame:
-    """Put the score columns into the order and types that the contracts define, but for `DATA_QUALITY`."""
-    return pl.DataFrame(
-        [_typed(columns[column.name], column) for column in score_columns(reasons) if column.name in columns]
-    )
-
-
-def _typed(series: pl.Series, column: ResultColumn) -> pl.Series:
-    return series.cast(_TYPES[column.type]).alias(column.name)
-
-
 def csv_format(dialect: Dialect) -> CsvFormat:
     """Return how to write CSV for who uploaded a file: as its own spreadsheet does."""
     # Where the comma is the decimal separator, spreadsheets split at semicolons only.
@@ -120,11 +112,7 @@ def csv_format(dialect: Dialect) -> CsvFormat:
 
 
 class ResultWriter:
-    """Writes the result files chunk by chunk into a folder, in a thread, while the next chunk is scored.
-
-    Parquet is written at the end, from parts on disk: so its row groups do not depend on the chunks, and
-    memory does not grow with the file.
-    """
+    """Writes the result files chunk by chunk into a folder, in a thread, while the next chunk is scored."""
 
     def __init__(
         self,
@@ -134,7 +122,7 @@ class ResultWriter:
         reasons: int,
         headers: Sequence[str],
         csv: CsvFormat,
-        numeric: Collection[str],
+        features: Sequence[NumericFeature | CategoricalFeature],
         max_bytes: int,
     ) -> None:
         """Open the files.
@@ -145,21 +133,20 @@ class ResultWriter:
             reasons: number of reasons per customer.
             headers: the original columns of `rejected.csv`.
             csv: how CSV is written.
-            numeric: names of the numeric features, whose values have a decimal separator.
+            features: the model's features.
             max_bytes: the most that the files and their parts may take up.
         """
         self._folder = folder
-        self._parts = parts
-        self._part_count = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
         self._writing: Future[None] | None = None
         self._csv = csv
-        self._numeric = sorted(numeric)
+        self._features = features
+        self._numeric = sorted(feature.name for feature in features if feature.kind == "numeric")
         self._max_bytes = max_bytes
-        self._part_bytes = 0
-        self._empty = pl.DataFrame(schema={c.name: _TYPES[c.type] for c in score_columns(reasons)})
+        self._columns = [column.name for column in score_columns(reasons)]
+        self._parquet = ParquetWriter(folder, parts, reasons=reasons, features=features)
         self._scores = (folder / SCORES_CSV).open("wb")
-        self._scores.write(codecs.BOM_UTF8 + _csv_line(self._empty.columns, csv.delimiter))
+        self._scores.write(codecs.BOM_UTF8 + _csv_line(self._columns, csv.delimiter))
         self._rejected = (folder / REJECTED_CSV).open("wb")
         originals = safe_frame(pl.DataFrame({"header": headers}), ["header"]).to_series().to_list()
         rejected = [*originals, *(column.name for column in REJECTED_COLUMNS)]
@@ -181,16 +168,14 @@ class ResultWriter:
         self._writing = self._thread.submit(self._write_scores, frame)
 
     def _write_scores(self, frame: pl.DataFrame) -> None:
-        part = self._parts / f"{self._part_count:06}.arrow"
-        frame.write_ipc(part, compression="uncompressed")
-        self._part_count += 1
-        self._part_bytes += part.stat().st_size
-        graded = _safe_scores(frame).with_columns(
+        self._parquet.add(frame)
+        of_csv = frame.select(name for name in self._columns if name != DATA_QUALITY)
+        graded = _safe_scores(of_csv, has_texts=bool(text_values(frame, self._features))).with_columns(
             pl.lit(_PLACEHOLDER).alias(DATA_QUALITY),
             # Few values, mostly round ones: as text they are written in a third of the time.
             pl.col(INPUTS_KNOWN).round(DECIMALS).cast(pl.String),
         )
-        self._with_decimal_sign(graded).select(self._empty.columns).write_csv(
+        self._with_decimal_sign(graded).select(self._columns).write_csv(
             self._scores,
             include_header=False,
             float_precision=DECIMALS,
@@ -217,7 +202,7 @@ class ResultWriter:
 
     def _check_size(self) -> None:
         # The Parquet file is smaller than the parts it is made from.
-        written = 2 * self._part_bytes + self._scores.tell() + self._rejected.tell()
+        written = 2 * self._parquet.part_bytes + self._scores.tell() + self._rejected.tell()
         if written > self._max_bytes:
             raise ScoringFailed(
                 FailureCode.RESULT_TOO_LARGE,
@@ -241,25 +226,25 @@ class ResultWriter:
         )
         self._check_size()
 
-    def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
-        """Complete the files with the file's grade, and return their digests."""
+    def finish(self, grade: QualityGrade, worklist: NDArray[np.int64]) -> tuple[FileDigest, ...]:
+        """Complete the files and return their digests.
+
+        Args:
+            grade: the file's grade.
+            worklist: positions of the rows of the worklist among all scored rows, in rising order.
+        """
         self._wait()
         self._scores.close()
         self._rejected.close()
         graded = self._thread.submit(self._grade_csv, grade)
         rejected = self._thread.submit(digest, self._folder, REJECTED_CSV)
-        scores = register_io_source(partial(self._read_parts, grade), schema=self._empty.schema)
-        scores.sink_parquet(self._folder / SCORES_PARQUET, row_group_size=_ROW_GROUP_ROWS)
-        return (digest(self._folder, SCORES_PARQUET), graded.result(), rejected.result())
-
-    def _read_parts(self, grade: QualityGrade, *_: object) -> Iterator[pl.DataFrame]:
-        """Yield the scores part by part; from one lazy frame, Polars would read all parts at once."""
-        for part in range(self._part_count):
-            yield (
-                pl.read_ipc(self._parts / f"{part:06}.arrow")
-                .with_columns(pl.lit(grade.value).alias(DATA_QUALITY))
-                .select(self._empty.columns)
-            )
+        self._parquet.finish(grade, worklist)
+        return (
+            digest(self._folder, SCORES_PARQUET),
+            graded.result(),
+            rejected.result(),
+            digest(self._folder, WORKLIST_PARQUET),
+        )
 
     def _grade_csv(self, grade: QualityGrade) -> FileDigest:
         """Write the grade into `scores.csv` in place, and return the file's digest."""

@@ -7,11 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask
 from consumer_worker.scoring.source import SURPLUS, Table
-from consumer_worker.scoring.values import MISSING, FeatureValues, NumericValues
+from consumer_worker.scoring.values import FeatureValues, NumericValues
 from ml_models.card import NumericFeature, normalise
 from ml_models.intake.columns import ColumnMapping, ColumnMatch
+from ml_models.intake.disclosure import mask
+from ml_models.intake.numbers import MISSING
 from retainwise_contracts.results import REJECTED_COLUMNS, RowRejection
 
 _TOTALS = frozenset(

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import mask, printable
+from consumer_worker.scoring.customer_value import ValueTally
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.errors import ScoringCancelled, ScoringFailed
+from consumer_worker.scoring.parquet import score_frame
 from consumer_worker.scoring.plausibility import ValueSample, find_implausible, is_empty
 from consumer_worker.scoring.quality import (
     DAMAGED_ID,
@@ -33,7 +34,6 @@ from consumer_worker.scoring.results import (
     ResultWriter,
     csv_format,
     library_versions,
-    score_frame,
     unescape,
     write_manifest,
 )
@@ -51,10 +51,13 @@ from consumer_worker.scoring.values import (
     Notation,
     NumericValues,
     gate_name,
+    read_amounts,
     read_outcome,
     read_values,
 )
-from ml_models.card import Card, CategoricalFeature, NumericFeature
+from consumer_worker.scoring.worklist import Worklist
+from ml_models.card import Card, CategoricalFeature
+from ml_models.intake.categories import Meanings
 from ml_models.intake.columns import (
     CUSTOMER_ID,
     IGNORED_HEADERS,
@@ -64,11 +67,13 @@ from ml_models.intake.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
+from ml_models.intake.disclosure import mask, printable
 from ml_models.intake.encoding import GARBLED
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode
-from retainwise_contracts.prediction_requested import ModelReference
+from retainwise_contracts.prediction_requested import CUSTOMER_VALUE, ModelReference, ValuePeriod
 from retainwise_contracts.results import (
+    MAX_WORKLIST_ROWS,
     ContentDigest,
     FileDigest,
     QualityGrade,
@@ -77,6 +82,7 @@ from retainwise_contracts.results import (
     ScoringModel,
     SourceFormat,
     Summary,
+    value_column,
 )
 
 MAX_REJECTED = 0.5
@@ -96,6 +102,12 @@ class ScoringRequest:
     """Number of reasons per customer."""
     confirmed: frozenset[str] = frozenset()
     """Features whose values the caller confirms as right, although they are not plausible."""
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By feature: spelling in the file to category of the model; it takes precedence over the card's."""
+    currency: str | None = None
+    """Of what customers pay; only shown."""
+    customer_value_period: ValuePeriod = "month"
+    """What the column mapped as `CUSTOMER_VALUE` is paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,16 @@ class ScoringLimits:
     `SCRATCH_DIRECTORY` needs."""
 
 
+@dataclass(slots=True)
+class ScoringProgress:
+    """How far scoring has come: written between tables by whoever scores, read by any other thread."""
+
+    rows: int = 0
+    """Done, rejected ones included; not yet stored."""
+    expected_rows: int = 0
+    """Of the whole file, estimated from the length of those so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringReport:
     """The outcome of one scoring. `files` are the result files in the destination, the manifest last."""
@@ -134,17 +156,19 @@ def score_file(
     *,
     limits: ScoringLimits = ScoringLimits(),
     cancelled: threading.Event,
+    progress: ScoringProgress | None = None,
 ) -> ScoringReport:
     """Score a customer's file.
 
     Args:
         source: the file as it was uploaded.
-        destination: an existing folder; `scores.parquet`, `scores.csv`, `rejected.csv` and `manifest.json`
-            are written there.
+        destination: an existing folder; `scores.parquet`, `scores.csv`, `rejected.csv`, `worklist.parquet`
+            and `manifest.json` are written there.
         model: the model to score with.
         request: what to score, and how.
         limits: limits on size and memory.
         cancelled: checked between blocks; once it is set, scoring stops.
+        progress: kept up to date between blocks.
 
     Raises:
         ScoringFailed: the file cannot be scored; the error says why and what to do.
@@ -152,6 +176,7 @@ def score_file(
     """
     opened = open_source(source, max_bytes=limits.max_bytes)
     mapping = _map_columns(opened, model.card, request.mapping)
+    _check_meanings(model.card, request.values)
     assumption: _Assumption | None = None
     while True:
         with (
@@ -160,12 +185,16 @@ def score_file(
                 _Scoring(opened, mapping, model, request, limits, destination, Path(parts), assumption)
             ) as scoring,
         ):
+            rows_done = 0
             for table in opened.tables(
                 limits.block_bytes, max_rows=limits.max_rows, max_cells=limits.max_cells
             ):
                 if cancelled.is_set():
                     raise ScoringCancelled
                 scoring.add(table)
+                rows_done += table.frame.height
+                if progress is not None:
+                    progress.rows, progress.expected_rows = rows_done, opened.expected_rows
             shown = scoring.assumption_of_whole_file()
             if assumption is None and shown != scoring.assumption:
                 # The first rows were not like all rows: this is rare, so the rows are read a second time.
@@ -202,6 +231,29 @@ def _map_columns(source: Source, card: Card, explicit: Mapping[str, str]) -> Col
         raise ScoringFailed(FailureCode.INVALID_MAPPING, str(error)) from error
 
 
+def _check_meanings(card: Card, values: Mapping[str, Mapping[str, str]]) -> None:
+    """Check that what the request says of spellings fits the model; what it says is the caller's own text.
+
+    Raises:
+        ScoringFailed: a feature has no categories, or not this one.
+    """
+    categories = {feature.name: feature.categories for feature in card.features if feature.kind != "numeric"}
+    for name, meanings in values.items():
+        if name not in categories:
+            raise ScoringFailed(
+                FailureCode.INVALID_MAPPING,
+                f"The values name “{printable(name, 60)}”, which is not a feature with categories. "
+                f"These are: {', '.join(categories)}.",
+            )
+        unknown = [category for category in meanings.values() if category not in categories[name]]
+        if unknown:
+            raise ScoringFailed(
+                FailureCode.INVALID_MAPPING,
+                f"The values of {name} name “{printable(unknown[0], 60)}”, which is not one of its "
+                f"categories: {', '.join(categories[name])}.",
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class _Assumption:
     """What only all rows show, and the first ones let assume."""
@@ -232,6 +284,7 @@ class _Scoring:
         self._unreadable_characters = source.unreadable_characters
         self._mapping = mapping
         self._factors = {name: column.factor for name, column in mapping.features.items()}
+        self._meanings = {name: Meanings(categories) for name, categories in request.values.items()}
         self._given_assumption = assumption
         self._confirmed = request.confirmed
         self._model = model
@@ -245,7 +298,7 @@ class _Scoring:
             reasons=reasons,
             headers=[headers[position] for position in self._original_columns],
             csv=csv_format(source.dialect),
-            numeric=[feature.name for feature in model.card.features if isinstance(feature, NumericFeature)],
+            features=model.card.features,
             max_bytes=limits.max_written_bytes,
         )
         self._ids = DuplicateIds(parts)
@@ -258,6 +311,8 @@ class _Scoring:
         self._outcome_present = 0
         self._outcome_unknown = 0
         self._summary = SummaryTally(model.card)
+        self._worklist = Worklist(MAX_WORKLIST_ROWS)
+        self._value = _value_tally(mapping, model.card, request)
         self._rejected: dict[str, _RejectedRows] = {}
         self._garbled_ids = 0
         self._damaged_ids = 0
@@ -279,9 +334,10 @@ class _Scoring:
         ids = texts[CUSTOMER_ID].str.strip_chars()
         if self._is_rejected_csv:
             ids = unescape(ids)
-        notation = Notation(self._dialect.decimal, self._factors, self._units(texts))
+        notation = Notation(self._dialect.decimal, self._factors, self._units(texts), self._meanings)
         values = read_values(texts, self._model.card, notation)
         self._look_at_values(values, row_numbers)
+        amounts = self._customer_values(table, values)
         left = self._left(table)
         rejections = find_rejections(table, ids, list(values.values()), self._mapping)
         scorable = rejections.scorable
@@ -299,9 +355,9 @@ class _Scoring:
             kept = pl.Series(scorable)
             ids, row_numbers = ids.filter(kept), row_numbers.filter(kept)
             values = {name: of_rows.filter(scorable) for name, of_rows in values.items()}
-            left = left[scorable]
+            amounts, left = amounts[scorable], left[scorable]
         self._short_rows += int(table.frame[self._last_column].is_null().to_numpy()[scorable].sum())
-        self._score(ids, row_numbers, values, left)
+        self._score(ids, row_numbers, values, amounts, left)
 
     def _look_at_values(self, values: Mapping[str, FeatureValues], row_numbers: pl.Series) -> None:
         """Keep what is needed to name a column that is not plausible: of all rows, rejected or not."""
@@ -335,6 +391,15 @@ class _Scoring:
                         units[name] = unit
             self._given_assumption = _Assumption(units, has_outcome=True)
         return self._given_assumption.units
+
+    def _customer_values(self, table: Table, values: Mapping[str, FeatureValues]) -> NDArray[np.float64]:
+        """Return what customers pay: `[rows]`, NaN where that is not known."""
+        column = self._mapping.customer_value
+        if column is not None:
+            texts = table.frame[str(column.position)].fill_null("")
+            return read_amounts(texts, self._dialect.decimal, column.factor)
+        of_rows = values[self._value.feature] if self._value else None
+        return of_rows.values if isinstance(of_rows, NumericValues) else np.full(table.frame.height, np.nan)
 
     def _left(self, table: Table) -> NDArray[np.bool_]:
         """Return which customers have already left: bool `[rows]`."""
@@ -386,6 +451,7 @@ class _Scoring:
         ids: pl.Series,
         row_numbers: pl.Series,
         values: Mapping[str, FeatureValues],
+        amounts: NDArray[np.float64],
         left: NDArray[np.bool_],
     ) -> None:
         scores = self._model.predict(np.stack([of_rows.encoded for of_rows in values.values()], axis=1))
@@ -396,16 +462,21 @@ class _Scoring:
             "row_number": row_numbers,
             "customer_id": ids,
             "churn_probability": pl.Series(probability),
-            "risk_level": LEVELS.gather(risk_positions(probability)),
+            "risk_level": LEVELS[risk_positions(probability)],
             "inputs_known": pl.Series(known),
             "already_left": pl.Series(left),
             **reasons.columns(),
+            **{value_column(name): of_rows.series for name, of_rows in values.items()},
+            CUSTOMER_VALUE: pl.Series(amounts, nan_to_null=True),
         }
-        self._writer.write_scores(score_frame(columns, self._reasons))
+        self._writer.write_scores(score_frame(columns, self._reasons, self._model.card.features))
+        self._worklist.add(probability, left)
         self._ids.add(ids)
         self._garbled_ids += int(ids.str.contains(GARBLED).sum())
         self._damaged_ids += int(ids.str.contains(DAMAGED_ID).sum())
         self._summary.add(scores, probability, row_numbers, ids, reasons, known, left)
+        if self._value is not None:
+            self._value.add(amounts, probability, left)
         for name, of_rows in values.items():
             self._quality[name].add(of_rows)
 
@@ -510,16 +581,28 @@ class _Scoring:
                 delimiter=self._dialect.delimiter,
                 header_row=self._header_row,
             ),
+            value=self._value.summary() if self._value else None,
+            histogram=self._summary.histogram,
         )
 
     def finish(self, grade: QualityGrade) -> tuple[FileDigest, ...]:
         """Complete the result files with the file's grade and return their digests."""
-        return self._writer.finish(grade)
+        return self._writer.finish(grade, self._worklist.positions())
 
     def close(self) -> None:
         """Close all files, complete or not."""
         self._writer.close()
         self._ids.close()
+
+
+def _value_tally(mapping: ColumnMapping, card: Card, request: ScoringRequest) -> ValueTally | None:
+    """Return where to add up what customers pay; None if the file does not say."""
+    if mapping.customer_value is not None:
+        return ValueTally(CUSTOMER_VALUE, request.customer_value_period, request.currency)
+    default = card.customer_value
+    if default is None or default.feature not in mapping.features:
+        return None
+    return ValueTally(default.feature, default.period, request.currency)
 
 
 def _frequent(counts: Mapping[str, int], rows: int) -> list[str]:

@@ -7,6 +7,7 @@ unclosed quote costs one row instead of all rows after it. `shift` decides what 
 
 import codecs
 import csv
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -38,22 +39,21 @@ from ml_models.intake.dialect import (
     unwrap_rows,
 )
 from ml_models.intake.encoding import UncertainEncoding, WordSample, legacy_encoding
+from ml_models.intake.rows import MAX_ROW_LINES, RowReader, split_lines
 from retainwise_contracts.failures import FailureCode
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 SURPLUS = "surplus"
 """The column of a table that holds the cells beyond the header's width, joined by the delimiter; null if
 there are none, or only blank ones that nearly all rows of the file have."""
 
-MAX_TABLE_ROWS = 65_536
-"""Rows per table. Memory use grows with the number of rows, and a block can hold many short ones."""
+MAX_TABLE_ROWS = 32_768
+"""Rows per table. Memory use grows with the number of rows, and a block can hold many short ones. Twice as
+many take 60 MB more in two threads, and save no time."""
 
 MAX_READ_CELLS = 1_500_000
 """Rows times columns that are read at once. A cell takes 16 bytes even if the row ends before it, so that a
-block
-of short lines below a wide header would take gigabytes. 8 MiB of the training data's rows are 1.3 million."""
+block of short lines below a wide header would take gigabytes. 8 MiB of the training data's rows are
+1.3 million."""
 
 MAX_LINE_BYTES = 8 << 20
 """A longer line is not a row of a table. A long note is: it costs memory and nothing else."""
@@ -61,9 +61,6 @@ MAX_LINE_BYTES = 8 << 20
 _CHECK_BYTES = 1 << 20
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 _BLANK_LINES = re.compile(rb"(?:\r?\n)+")
-_MAX_ROW_LINES = 200
-"""A quoted cell may contain line breaks. A row of more lines than this has an unclosed quote."""
-
 # The csv module reads no cell of more than 131,072 characters unless it may.
 csv.field_size_limit(MAX_LINE_BYTES)
 
@@ -95,15 +92,6 @@ class Table:
     """How many rows have blank cells beyond the header that were ignored, as nearly all rows have them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    cells: Sequence[str]
-    lines: int
-    """How many lines it takes up."""
-    is_open: bool = False
-    """Whether a quote is still open at the end of the text."""
-
-
 class Source:
     """A file with a known dialect, read as tables."""
 
@@ -111,8 +99,14 @@ class Source:
         self.dialect = dialect
         self.unreadable_characters = unreadable_characters
         """Number of broken characters in a UTF-8 file. Each is replaced by U+FFFD."""
+        self.expected_rows = 0
+        """How many rows the whole file may have, by the length of those in the tables so far."""
         self._path = path
+        self._bytes_total = self._bytes_read = 0
+        self._bytes_taken = 1
+        """By the rows so far; an estimate where the encoding is not UTF-8."""
         self._width = len(dialect.headers)
+        self._row_reader = RowReader(dialect)
         self._columns = [str(position) for position in range(self._width)]
         self._header = (dialect.delimiter.join([*self._columns, SURPLUS]) + "\n").encode()
 
@@ -133,6 +127,7 @@ class Source:
             frame, row_numbers = _without_blank_rows(block)
             blank_rows += block.rows - frame.height
             total += frame.height
+            self.expected_rows = max(total, total * self._bytes_total // self._bytes_taken)
             if total > max_rows:
                 raise ScoringFailed(
                     FailureCode.TOO_MANY_ROWS, f"It has more than {max_rows:,} rows, the limit."
@@ -161,17 +156,19 @@ class Source:
         return _Block(frame, pl.Series(dtype=pl.Int64), rows)
 
     def _blocks(self, block_bytes: int) -> Iterator["_Block"]:
-        max_lines = max(MAX_READ_CELLS // (self._width + 1), _MAX_ROW_LINES + 1)
+        max_lines = max(MAX_READ_CELLS // (self._width + 1), MAX_ROW_LINES + 1)
         next_row = self.header_row + 1
         buffer = bytearray()
         for piece in self._pieces_below_header(block_bytes):
             buffer += piece
             for block, used in self._complete_blocks(buffer, max_lines, next_row):
+                self._bytes_taken = max(self._bytes_read - len(buffer) + used, 1)
                 yield block
                 next_row += block.rows
                 del buffer[:used]
             if len(buffer) > MAX_LINE_BYTES and buffer.find(b"\n") < 0:
                 raise _line_too_long(next_row)
+        self._bytes_taken = max(self._bytes_total, 1)
         if buffer:
             yield self._read_with_care(bytes(buffer), next_row, final=True)[0]
 
@@ -221,13 +218,13 @@ class Source:
         announcement = bool(lines) and re.fullmatch(r'"?sep=."?', lines[0].strip(), re.IGNORECASE)
         # Titles have any number of cells, so the rows of several lines are not those that `_row` would
         # accept.
-        return sum(1 for _ in self._reader(lines, strict=False)) - bool(announcement)
+        return sum(1 for _ in self._row_reader.reader(lines, strict=False)) - bool(announcement)
 
     @cached_property
     def _tolerated_surplus(self) -> int:
         """How many blank cells beyond the header are ignored in this file, see `tolerated_surplus`."""
         lines = list(self._head_lines())[self.dialect.lines_before_data : -1]
-        rows = (row.cells for row in self._rows(lines) if not row.is_open)
+        rows = (row.cells for row in self._row_reader.rows(lines) if not row.is_open)
         filled = (cells for cells in rows if any(cell.strip() for cell in cells))
         return tolerated_surplus(list(islice(filled, SAMPLED_ROWS)), self._width)
 
@@ -236,7 +233,7 @@ class Source:
         pieces = self._pieces(HEAD_BYTES)
         # The second piece has the line break that ends the first one, or the end of the file.
         head = b"".join(islice(pieces, 2))
-        return iter(_lines(head.decode(errors="ignore")))
+        return iter(split_lines(head.decode(errors="ignore")))
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         """Yield the text as UTF-8: its rows out of their quotes, if the dialect says so."""
@@ -261,7 +258,7 @@ class Source:
             # Only the next piece shows whether a carriage return at the end is alone.
             held = b"\r" if text.endswith(b"\r") else b""
             text = text.removesuffix(held)
-            if text.count(b"\r") > text.count(b"\r\n"):
+            if b"\r" in text and text.count(b"\r") > text.count(b"\r\n"):
                 text = _LONE_RETURN.sub(self.dialect.carriage_return.encode(), text)
             yield text
         yield held and self.dialect.carriage_return.encode()
@@ -273,8 +270,10 @@ class Source:
         errors = "replace" if dialect.encoding == "utf-8" else "strict"
         decoder = codecs.getincrementaldecoder(dialect.encoding)(errors)
         with self._path.open("rb") as file:
+            self._bytes_total = os.fstat(file.fileno()).st_size
             file.seek(len(dialect.bom))
             while piece := file.read(size):
+                self._bytes_read = file.tell()
                 yield piece if as_it_is else _decode(decoder, piece, dialect.encoding, final=False)
         yield _decode(decoder, b"", dialect.encoding, final=True)
 
@@ -353,7 +352,7 @@ class Source:
         end = buffer.rfind(b"\n", 0, window) + 1
         quotes = buffer.count(quote, 0, end)
         # Before the end of a row the number of quotes is even, before a line break within a cell it is odd.
-        for _ in range(_MAX_ROW_LINES):
+        for _ in range(MAX_ROW_LINES):
             if quotes % 2 == 0:
                 return end
             start = buffer.rfind(b"\n", 0, end - 1) + 1
@@ -366,9 +365,9 @@ class Source:
         rows: list[Sequence[str]] = []
         numbers: list[int] = []
         surplus: list[str | None] = []
-        lines = _lines(text.decode())
+        lines = split_lines(text.decode())
         used = seen = surplus_rows = 0
-        for row in self._rows(lines):
+        for row in self._row_reader.rows(lines):
             if row.is_open and not final:
                 break
             used += row.lines
@@ -397,42 +396,6 @@ class Source:
         if used == len(lines):
             return block, len(text)
         return block, len("".join(lines[:used]).encode())
-
-    def _rows(self, lines: Sequence[str]) -> Iterator[_Row]:
-        line = 0
-        while line < len(lines):
-            row = self._row(lines[line : line + _MAX_ROW_LINES])
-            yield row
-            line += row.lines
-
-    def _row(self, lines: Sequence[str]) -> _Row:
-        """Read the row that begins with the first of these lines."""
-        delimiter, quote = self.dialect.delimiter, self.dialect.quote
-        first = lines[0].rstrip("\r\n")
-        if quote not in first:
-            return _Row(first.split(delimiter), 1)
-        # If the row includes the blank line added at the end, a quote is still open.
-        reader = self._reader([*lines, ""], strict=True)
-        with suppress(csv.Error):
-            cells = next(reader)
-            if reader.line_num == 1 or (reader.line_num <= len(lines) and len(cells) == self._width):
-                return _Row(cells, reader.line_num)
-        # A stray quote, or an unclosed one that would take in the next rows: read the line by itself.
-        is_open = reader.line_num > len(lines) and len(lines) < _MAX_ROW_LINES
-        cells = first.split(delimiter)
-        if len(cells) != self._width:
-            with suppress(csv.Error):
-                cells = next(self._reader([first], strict=False))
-        return _Row(cells, 1, is_open=is_open)
-
-    def _reader(self, lines: Sequence[str], *, strict: bool) -> "Reader":
-        return csv.reader(
-            lines,
-            delimiter=self.dialect.delimiter,
-            quotechar=self.dialect.quote,
-            skipinitialspace=self.dialect.space_before_quotes,
-            strict=strict,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,12 +538,6 @@ def _undecodable_text(encoding: str) -> ScoringFailed:
         f"It starts as {encoding.upper()} but has invalid bytes further down. "
         "Save it as UTF-8 and upload it again.",
     )
-
-
-def _lines(text: str) -> list[str]:
-    """Split at line feeds only: str.splitlines also splits at form feeds and Unicode line separators."""
-    lines = [line + "\n" for line in text.split("\n")]
-    return lines if lines[-1] != "\n" else lines[:-1]
 
 
 def _count(buffer: bytearray, character: bytes, end: int) -> int:

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consumer_worker.scoring.disclosure import printable
 from consumer_worker.scoring.reasons import Reasons
 from ml_models.card import Card
 from ml_models.intake.columns import ColumnMapping
+from ml_models.intake.disclosure import printable
 from ml_models.runtime import Scores
 from retainwise_contracts.results import (
     HIGH_FROM,
+    HISTOGRAM_BINS,
     MEDIUM_FROM,
     CustomerAtRisk,
     Driver,
@@ -45,6 +46,7 @@ class SummaryTally:
         self.already_left = 0
         self._probability = 0.0
         self._levels = np.zeros(len(LEVELS), np.int64)
+        self._bins = np.zeros(HISTOGRAM_BINS, np.int64)
         self._effect = np.zeros(len(card.terms))
         self._absolute_effect = np.zeros(len(card.terms))
         self._at_risk: list[CustomerAtRisk] = []
@@ -69,6 +71,8 @@ class SummaryTally:
             contributions, probability = contributions[at], probability[at]
         self._probability += float(probability.sum())
         self._levels += np.bincount(risk_positions(probability), minlength=len(LEVELS))
+        bins = np.minimum((probability * HISTOGRAM_BINS).astype(np.intp), HISTOGRAM_BINS - 1)
+        self._bins += np.bincount(bins, minlength=HISTOGRAM_BINS)
         self._effect += contributions.sum(axis=0, dtype=np.float64)
         self._absolute_effect += np.abs(contributions).sum(axis=0, dtype=np.float64)
         self._add_at_risk(at, probability, row_numbers, ids, reasons, inputs_known)
@@ -129,6 +133,11 @@ class SummaryTally:
         return RiskDistribution(low=low, medium=medium, high=high)
 
     @property
+    def histogram(self) -> tuple[int, ...]:
+        """Number of customers who have not left, by probability, in equally wide bins."""
+        return tuple(self._bins.tolist())
+
+    @property
     def highest_risk(self) -> tuple[CustomerAtRisk, ...]:
         """The customers most likely to leave, highest probability first; at most `MAX_AT_RISK`."""
         return tuple(self._at_risk)
@@ -139,8 +148,8 @@ class SummaryTally:
         rows = self._remaining
         drivers = [
             Driver(
-                feature=term.features[0],
-                label=self._card.feature(term.features[0]).label,
+                feature=term.feature,
+                label=self._card.feature(term.feature).label,
                 mean_absolute_effect=round(float(absolute) / rows, 6),
                 mean_effect=round(float(effect) / rows, 6) + 0.0,  # no -0.0
             )
@@ -168,5 +177,6 @@ def mapped_columns(mapping: ColumnMapping) -> tuple[MappedColumn, ...]:
             confidence=column.confidence,
             conversion=column.conversion,
         )
-        for column in (*mapping.columns, *([mapping.outcome] if mapping.outcome else []))
+        for column in (*mapping.columns, mapping.outcome, mapping.customer_value)
+        if column is not None
     )

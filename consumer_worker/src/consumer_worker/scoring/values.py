@@ -4,10 +4,8 @@ Nothing is filled in. A missing value is NaN, a category the model has never see
 (`UNSEEN_CODE`), and text that is not a number is marked.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,66 +20,19 @@ from ml_models.card import (
     Outcome,
     normalise,
 )
-from ml_models.intake.columns import unit_words
-
-Decimal = Literal[".", ","]
-
-MISSING = frozenset(
-    {
-        "", "-", "--", "---", "\u2013", "\u2014", ".", "?", "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "nan",
-        "null", "nil", "none", "missing", "unknown", "not available", "not applicable", "blank", "(blank)",
-        "empty", "(empty)", "undefined", "not set", "\\n", "#null!", "#value!", "#ref!", "#div/0!", "#name?",
-        "<na>", "#nv", "#bezug!", "#wert!", "k.a.", "keine angabe", "unbekannt", "inconnu",
-    }
-)  # fmt: skip
-"""Words for no value, in lower case, as `is_missing` compares them."""
-
-_CURRENCY = (
-    r"(?:US\$|R\$|A\$|C\$|[$€£¥₹₽₺₩₪฿]|USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|BRL|SEK|NOK|DKK|PLN|CZK"
-    r"|euros?|dollars?|kr\.?|zł|Kč|Fr\.|Rs\.?)"
+from ml_models.intake.categories import NO_MEANINGS, Meanings, category_of_duration
+from ml_models.intake.numbers import (
+    PERCENT,
+    Decimal,
+    NotANumber,
+    is_missing,
+    named_currencies,
+    parse_duration,
+    parse_number,
 )
-_CURRENCY_BEFORE = re.compile(_CURRENCY, re.IGNORECASE)
-_CURRENCY_AFTER = re.compile(rf"{_CURRENCY}\Z", re.IGNORECASE)
-_SPACED_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f'\u2019]\d{3})+(?!\d).*")
-_GROUPING = re.compile(r"[ \u00a0\u2009\u202f'\u2019]")
-_EXPONENT = r"(?:[eE][+-]?\d{1,3})?"
-_WRITTEN = {
-    # Groups of two are Indian (1,23,456); the last one has three digits everywhere.
-    ".": re.compile(rf"[+-]?(?:\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}|\d+|(?=\.\d))(?:\.\d*)?{_EXPONENT}"),
-    ",": re.compile(rf"[+-]?(?:\d{{1,3}}(?:\.\d{{2,3}})*\.\d{{3}}|\d+|(?=,\d))(?:,\d*)?{_EXPONENT}"),
-}
 
-
-_MAX_NUMBER_LENGTH = 64
-"""Characters. Longer text is not a number; the limit also bounds the work per cell."""
-
-
-_CURRENCY_NAMES = {
-    "us$": "$", "usd": "$", "dollar": "$", "dollars": "$", "euro": "€", "euros": "€", "eur": "€", "gbp": "£",
-    "jpy": "¥", "inr": "₹", "rs": "₹", "rs.": "₹", "brl": "R$", "aud": "A$", "cad": "C$", "pln": "zł",
-    "czk": "Kč", "kč": "Kč", "fr.": "CHF", "kr.": "KR", "zł": "zł",
-}  # fmt: skip
-"""One name for each currency, by its other ones in lower case."""
-
-_DURATION_PART = re.compile(
-    r"(\d{1,5}(?:[.,]\d{1,4})?) ?([^\W\d_]+)\.?(?:[ ,;]{0,3}(?:(?:and|und|et|y|e|en) (?=\d))?)"
-)
-"""One number with its unit, and what may stand before the next one."""
-_DURATION_UNITS = {
-    **unit_words("months"),
-    # In a header these could be a part of a date.
-    **dict.fromkeys(("jahr", "an", "annee", "ano", "anno"), 12.0),
-    **dict.fromkeys(("tag", "jour", "dia", "giorno", "dag"), 12 / 365.25),
-    **dict.fromkeys(("woche", "semaine", "semana", "settimana"), 7 * 12 / 365.25),
-}
-"""Months of each unit, by its words as `normalise` writes them."""
-
-_PERCENT = {None: 0.01, "share": 0.01, "percent": 1.0}
-"""The factor for `%`, by the feature's unit. Other units, such as months, allow no percentage."""
-
-
-class NotANumber(ValueError):
-    """A cell has a value that is not a finite number."""
+MAX_AMOUNT = 1e12
+"""Of what a customer pays. A greater one is a misread cell, and would drown all others in a sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +54,11 @@ class NumericValues:
     def encoded(self) -> NDArray[np.float32]:
         """The model's input: float32 `[rows]`, NaN where missing."""
         return self.values.astype(np.float32)
+
+    @property
+    def series(self) -> pl.Series:
+        """The values as a column of the result files: float64, null where missing."""
+        return pl.Series(self.values, nan_to_null=True)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -157,6 +113,21 @@ class CategoricalValues:
         return self.text_codes[self.positions]
 
     @property
+    def series(self) -> pl.Series:
+        """The values as a column of the result files: null where missing.
+
+        Its type is that of the model's categories, or text if there are others.
+        """
+        unseen = np.flatnonzero(self.text_codes == UNSEEN_CODE)
+        if len(unseen) and np.isin(self.positions, unseen).any():
+            return pl.Series(self.texts, dtype=pl.String)[self.positions]
+        known = [
+            text if code >= 0 else None
+            for text, code in zip(self.texts, self.text_codes.tolist(), strict=True)
+        ]
+        return pl.Series(known, dtype=pl.Enum(self.feature.categories))[self.positions]
+
+    @property
     def missing(self) -> NDArray[np.bool_]:
         """Where the model gets no value: bool `[rows]`."""
         return np.isnan(self.text_codes)[self.positions]
@@ -192,70 +163,6 @@ class CategoricalValues:
 FeatureValues = NumericValues | CategoricalValues
 
 
-def is_missing(text: str) -> bool:
-    """Return whether a cell means that there is no value, as `N/A`, `null` and `-` do."""
-    return text.strip().casefold() in MISSING
-
-
-def parse_number(text: str, decimal: Decimal, *, percent: float | None = 0.01) -> float | None:
-    """Read a number as people and spreadsheets write it; return None if the cell is missing.
-
-    The file's own decimal separator is tried first, then the other one: in a file with decimal points,
-    `1,234` is 1234, and `29,85` can only be 29.85.
-
-    Args:
-        text: such as `1.234,56`, `$29.99`, `29,99 €`, `12 %`, `1 234`, `(5.00)`, `'-5`.
-        decimal: the file's decimal separator.
-        percent: the factor for `%`; None where a percentage is not allowed.
-
-    Raises:
-        NotANumber: the text is not a number, or is infinite.
-    """
-    if is_missing(text):
-        return None
-    if len(text) > _MAX_NUMBER_LENGTH:
-        raise NotANumber(text)
-    number = text.strip().removeprefix("'").replace("\u2212", "-")
-    negative = False
-    if number.startswith("(") and number.endswith(")"):
-        negative, number = True, number[1:-1]
-    factor = 1.0
-    if number.endswith("%"):
-        if percent is None:
-            raise NotANumber(text)
-        factor, number = percent, number[:-1].rstrip()
-    number = _without_currency(number)
-    if number.endswith("-") and not number.startswith(("-", "+")):
-        negative, number = True, number[:-1]
-    if _SPACED_THOUSANDS.fullmatch(number):
-        number = _GROUPING.sub("", number)
-    value = _read(number, decimal)
-    if value is None:
-        raise NotANumber(text)
-    return (-value if negative else value) * factor
-
-
-def _without_currency(number: str) -> str:
-    """Remove a currency before or after a number, and the spaces around it; a sign may stand first."""
-    sign = number[:1] if number[:1] in ("+", "-") else ""
-    number = number[len(sign) :].strip()
-    if before := _CURRENCY_BEFORE.match(number):
-        number = number[before.end() :].lstrip()
-    if after := _CURRENCY_AFTER.search(number):
-        number = number[: after.start()].rstrip()
-    return sign + number
-
-
-def _read(number: str, decimal: Decimal) -> float | None:
-    signs: tuple[Decimal, Decimal] = (".", ",") if decimal == "." else (",", ".")
-    for sign in signs:
-        if number.isascii() and _WRITTEN[sign].fullmatch(number):
-            grouping = "," if sign == "." else "."
-            value = float(number.replace(grouping, "").replace(sign, "."))
-            return value if np.isfinite(value) else None
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Notation:
     """How the cells of a file are written."""
@@ -265,6 +172,8 @@ class Notation:
     """By feature, the factor that converts a number to the model's unit."""
     units: Mapping[str, str] = field(default_factory=dict)
     """By feature with categories, the unit of the column's numbers: 12 months are `One year`."""
+    meanings: Mapping[str, Meanings] = field(default_factory=dict)
+    """By feature with categories, what the request says of spellings."""
 
 
 def gate_name(feature: str) -> str:
@@ -303,7 +212,8 @@ def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str
                 texts[name], feature, notation.decimal, notation.factors.get(name, 1.0)
             )
         else:
-            own = _read_categories(*distinct[name], feature, notation.units.get(name))
+            meanings = notation.meanings.get(name, NO_MEANINGS)
+            own = _read_categories(*distinct[name], feature, notation.units.get(name), meanings)
             gate = distinct.get(gate_name(name))
             values[name] = own if gate is None else _gated(own, *gate)
     return _with_implied(values)
@@ -311,6 +221,26 @@ def read_values(texts: pl.DataFrame, card: Card, notation: Notation) -> dict[str
 
 def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float) -> NumericValues:
     """Read a column of texts as a numeric feature; every number is multiplied by `factor`."""
+    values, not_a_number, currencies = _read_column(texts, feature.unit, decimal, factor)
+    out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
+    possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
+    return NumericValues(feature, values, possible, not_a_number, out_of_range, currencies)
+
+
+def read_amounts(texts: pl.Series, decimal: Decimal, factor: float) -> NDArray[np.float64]:
+    """Read a column of texts as what customers pay: `[rows]`, NaN where that is not known."""
+    values, _, _ = _read_column(texts, "currency", decimal, factor)
+    return np.where((values >= 0) & (values <= MAX_AMOUNT), values, np.nan)
+
+
+def _read_column(
+    texts: pl.Series, unit: str | None, decimal: Decimal, factor: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], frozenset[str]]:
+    """Read a column of numbers in this unit.
+
+    Returns:
+        The values, NaN where there is none; which texts are no number; and the currencies that they name.
+    """
     plain = texts = texts.str.strip_chars()
     if decimal == ",":
         # "1.234" is 1234 in such a file: left to parse_number.
@@ -320,19 +250,17 @@ def read_numbers(texts: pl.Series, feature: NumericFeature, decimal: Decimal, fa
     currencies = frozenset[str]()
     unread = ~np.isfinite(values)
     if unread.any():
-        parsed = _parse(texts.filter(pl.Series(unread)), feature, decimal, factor)
+        parsed = _parse(texts.filter(pl.Series(unread)), unit, decimal, factor)
         read, is_number, positions, currencies = parsed
         values[unread] = read[positions]
         not_a_number[unread] = ~is_number[positions]
     if factor != 1.0:
         values *= factor
-    out_of_range = (values < feature.valid_min) | (values > feature.valid_max)
-    possible = np.where(out_of_range, np.nan, values) if out_of_range.any() else values
-    return NumericValues(feature, values, possible, not_a_number, out_of_range, currencies)
+    return values, not_a_number, currencies
 
 
 def _parse(
-    texts: pl.Series, feature: NumericFeature, decimal: Decimal, factor: float
+    texts: pl.Series, unit: str | None, decimal: Decimal, factor: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp], frozenset[str]]:
     """Parse each distinct text once.
 
@@ -345,52 +273,35 @@ def _parse(
     is_number = np.ones(len(distinct), np.bool_)
     for position, text in enumerate(distinct):
         try:
-            value = parse_number(text, decimal, percent=_PERCENT.get(feature.unit))
+            value = parse_number(text, decimal, percent=PERCENT.get(unit))
         except NotANumber:
-            months = _parse_duration(text, decimal) if feature.unit == "months" else None
+            months = parse_duration(text, decimal) if unit == "months" else None
             if months is None:
                 is_number[position] = False
             else:
                 values[position] = months / factor
         else:
             values[position] = np.nan if value is None else value
-    currencies = frozenset[str]()
-    if feature.unit == "currency":
-        numbers = "\n".join(text for text, is_one in zip(distinct, is_number, strict=True) if is_one)
-        currencies = frozenset(
-            _CURRENCY_NAMES.get(name.casefold(), name.upper())
-            for name in set(_CURRENCY_BEFORE.findall(numbers))
-        )
-    return values, is_number, positions, currencies
-
-
-def _parse_duration(text: str, decimal: Decimal) -> float | None:
-    """Read `27 mths`, `2 years 3 months`, `2y3m` or `P2Y3M` as months; None if it is none of these."""
-    text = text.strip()
-    if not 2 <= len(text) <= _MAX_NUMBER_LENGTH:
-        return None
-    if text[0] in "Pp" and text[1].isdigit():
-        text = text[1:]
-    months, at = 0.0, 0
-    while at < len(text):
-        part = _DURATION_PART.match(text, at)
-        if part is None:
-            return None
-        number, factor = _read(part[1], decimal), _DURATION_UNITS.get(normalise(part[2]))
-        if number is None or factor is None:
-            return None
-        months, at = months + number * factor, part.end()
-    return months
+    named = frozenset[str]()
+    if unit == "currency":
+        named = named_currencies(text for text, is_one in zip(distinct, is_number, strict=True) if is_one)
+    return values, is_number, positions, named
 
 
 def _read_categories(
-    distinct: Sequence[str], positions: NDArray[np.intp], feature: CategoricalFeature, unit: str | None
+    distinct: Sequence[str],
+    positions: NDArray[np.intp],
+    feature: CategoricalFeature,
+    unit: str | None,
+    meanings: Meanings = NO_MEANINGS,
 ) -> CategoricalValues:
     codes = {category: code for code, category in enumerate(feature.categories)}
     values: list[str | None] = []
     value_codes = np.empty(len(distinct), np.float32)
     for position, text in enumerate(distinct):
-        category = feature.category(text, unit) or _category_of_duration(text, feature)
+        category = (
+            meanings.category(text) or feature.category(text, unit) or category_of_duration(text, feature)
+        )
         if category is not None:
             values.append(category)
             value_codes[position] = codes[category]
@@ -401,14 +312,6 @@ def _read_categories(
             values.append(text.strip())
             value_codes[position] = UNSEEN_CODE
     return CategoricalValues(feature, values, value_codes, positions)
-
-
-def _category_of_duration(text: str, feature: CategoricalFeature) -> str | None:
-    """Read `12 mths` where the numbers of months have categories."""
-    if not any(numbered.unit == "months" for numbered in feature.numbered):
-        return None
-    months = _parse_duration(text, ".")
-    return None if months is None else feature.category(f"{months:g}", "months")
 
 
 def _gated(own: CategoricalValues, distinct: Sequence[str], positions: NDArray[np.intp]) -> CategoricalValues:

@@ -237,9 +237,9 @@ class SqsQueue:
         return sum(int(count) for count in response["Attributes"].values())
 
     async def park(self, message: Message, reason: str) -> None:
-        """See `Queue.park`; does nothing without a dead-letter queue."""
+        """See `Queue.park`. Refused without a dead-letter queue: the caller would delete the message."""
         if self._dead_letter_url is None:
-            return
+            raise QueueRefused(f"SendMessage: {self.name} was given no dead_letter_url to park messages at")
         attributes = dict(message.message_attributes)
         attributes.pop(self._reason_attribute, None)
         kept = list(attributes.items())[: _MAX_MESSAGE_ATTRIBUTES - 1]

@@ -7,10 +7,8 @@ takes precedence over everything else.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
 from typing import Literal
@@ -18,10 +16,15 @@ from typing import Literal
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
-from ml_models.card import Card, normalise
+from ml_models.card import Card
+from ml_models.intake.headers import Header, Reading, compact_words, named_units, split_words
 
 CUSTOMER_ID = "customer_id"
 """The name of the customer's id in a mapping, next to the names of the features."""
+
+CUSTOMER_VALUE = "customer_value"
+"""The name in a mapping of the column of what a customer pays. Only a mapping finds it, and it may be a
+feature's column too."""
 
 IGNORED_HEADERS = frozenset(
     {"rejected_row", "rejected_code", "rejected_column", "rejected_value", "rejected_hint"}
@@ -32,12 +35,6 @@ Method = Literal["explicit", "exact", "normalised", "alias", "fuzzy"]
 
 _CONFIDENCE: Mapping[Method, float] = {"explicit": 1.0, "exact": 1.0, "normalised": 0.98, "alias": 0.95}
 _RANK: Mapping[Method, int] = {"explicit": 0, "exact": 1, "normalised": 2, "alias": 3, "fuzzy": 4}
-
-MAX_NAME_LENGTH = 100
-"""Characters. A longer header is no name of anything: only an exact mapping can name its column."""
-
-MAX_NAME_WORDS = 12
-"""A header of more words is no name of anything either."""
 
 _MAX_LONE_WORD = 32
 """Letters. A longer word is not compared for typing errors."""
@@ -81,80 +78,13 @@ _MAX_HINTS = 3
 _MAX_SHOWN = 60
 """Characters of a header in a sentence."""
 
-_DAYS_PER_MONTH = 365.25 / 12
-
-_UNITS: Mapping[str, Mapping[str, tuple[float, tuple[str, ...]]]] = {
-    # Unit of the feature: unit in the header: factor and spellings, normalised. Of quarters and thousands no
-    # singular, since `quarter` may be a part of a date. In English, German, French, Spanish, Portuguese,
-    # Italian and Dutch.
-    "months": {
-        "days": (
-            1 / _DAYS_PER_MONTH,
-            ("day", "days", "d", "tage", "tagen", "jours", "dias", "giorni", "dagen", "dni"),
-        ),
-        "weeks": (
-            7 / _DAYS_PER_MONTH,
-            ("week", "weeks", "w", "wk", "wks", "wochen", "semaines", "semanas", "settimane", "weken"),
-        ),
-        "months": (
-            1.0,
-            (
-                "month", "months", "m", "mo", "mos", "mth", "mths", "monat", "monate", "monaten", "mois",
-                "mes", "meses", "mese", "mesi", "maand", "maanden", "miesiace", "miesiecy",
-            ),
-        ),
-        "quarters": (3.0, ("quarters", "quartale", "quartalen", "trimestres", "trimestri", "kwartalen")),
-        "years": (
-            12.0,
-            (
-                "year", "years", "y", "yr", "yrs", "j", "jahre", "jahren", "ans", "annees", "anos", "anni",
-                "jaren", "jaar", "lata",
-            ),
-        ),
-    },
-    "currency": {
-        "cents": (
-            0.01,
-            (
-                "cent", "cents", "ct", "cts", "pence", "pennies", "centimes", "centimos", "centavos",
-                "centesimi",
-            ),
-        ),
-        "currency": (
-            1.0,
-            (
-                "currency", "usd", "eur", "gbp", "chf", "cad", "aud", "brl", "dollar", "dollars", "euro",
-                "euros", "reais", "pounds", "pfund",
-            ),
-        ),
-        "thousands": (1000.0, ("thousands", "tsd", "milliers", "miles", "migliaia", "duizenden")),
-    },
-    "percent": {
-        "percent": (1.0, ("percent", "pct", "percentage", "prozent")),
-        "share": (100.0, ("share", "fraction")),
-    },
-}  # fmt: skip
-"""A unit word of one letter counts only at the end of a header: `Tenure (d)`, not `mois d'ancienneté`."""
-
-_CURRENCY_SIGNS = re.compile(r"(?:\b(?:US|CA|AU|NZ|R|A|C))?[$€£¥₹₽₺₩]")
-_CONNECTING = frozenset({"in", "of", "en", "em", "de", "per", "a", "pro", "par", "por", "al", "the"})
-"""Words that lead to a unit at the end of a header: `tenure in months`, `Ancienneté en mois`."""
-
-
-def other_units(unit: str | None) -> Mapping[str, float]:
-    """Return the units that a header can name for a feature in this unit, each with its factor."""
-    return {name: factor for name, (factor, _) in _UNITS.get(unit or "", {}).items()}
-
-
-_CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
 
 @dataclass(frozen=True, slots=True)
 class ColumnMatch:
     """A column of the file and the feature, or customer id, that it is read as."""
 
     feature: str
-    """The feature's name, `CUSTOMER_ID` or the outcome's name."""
+    """The feature's name, `CUSTOMER_ID`, `CUSTOMER_VALUE` or the outcome's name."""
     header: str
     position: int
     """Position of the column in the file, from 0."""
@@ -188,6 +118,8 @@ class ColumnMapping:
     outcome: ColumnMatch | None = None
     """The column that says who has already left, see `card.Outcome`. If most of its cells mean nothing to
     `Outcome.has_left`, it says something else."""
+    customer_value: ColumnMatch | None = None
+    """The column of what a customer pays; None unless the request's mapping names one."""
     outcome_hints: tuple[str, ...] = ()
     """The unused headers that may say it too, see `card.Outcome.hints`; empty if `outcome` is known."""
 
@@ -195,6 +127,25 @@ class ColumnMapping:
     def columns(self) -> tuple[ColumnMatch, ...]:
         """The customer's id, then the features in the order of the card; neither gates nor the outcome."""
         return (self.customer_id, *self.features.values())
+
+
+@dataclass(frozen=True)
+class ColumnProposal:
+    """What is known of a file's columns before all that are needed are found."""
+
+    found: Mapping[str, ColumnMatch]
+    """By feature name, `CUSTOMER_ID` or the outcome's name: the columns that would be read."""
+    gates: Mapping[str, ColumnMatch]
+    unconfirmed: Mapping[str, ColumnMatch]
+    """Columns with similar names for what a file must have: read only if an explicit mapping confirms it."""
+    missing: tuple[str, ...]
+    """What a file must have and has no column, not even one with a similar name."""
+    closest: Mapping[str, tuple[str, ...]]
+    """The most similar headers for each of `missing`."""
+    conflicts: tuple[str, ...]
+    """Ambiguous headers and how they were resolved, as sentences."""
+    customer_value: ColumnMatch | None = None
+    """What the customer pays, if an explicit mapping names the column."""
 
 
 class MappingError(ValueError):
@@ -261,106 +212,6 @@ class InvalidMapping(MappingError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """One way to read a header: its words, and what its unit says."""
-
-    words: tuple[str, ...]
-    factor: float = 1.0
-    conversion: str | None = None
-    unit: str | None = None
-
-    @property
-    def compact(self) -> str:
-        return "".join(self.words)
-
-
-@dataclass(frozen=True)
-class _Header:
-    position: int
-    text: str
-    """As in the file, without surrounding spaces."""
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        return _words(self.text)
-
-    @cached_property
-    def compact(self) -> str:
-        return "".join(self.words)
-
-    def readings(self, unit: str | None) -> Sequence[_Reading]:
-        """Return the ways to read the header for a feature with this unit.
-
-        `tenure_days` is read as `tenure days`, as `tenure` and, with the model's own unit instead, as
-        `tenure months`, each with the factor 0.033.
-        """
-        if unit not in self._readings:
-            self._readings[unit] = self._read(unit)
-        return self._readings[unit]
-
-    @cached_property
-    def _readings(self) -> dict[str | None, Sequence[_Reading]]:
-        return {}
-
-    def _read(self, unit: str | None) -> Sequence[_Reading]:
-        words = self.words
-        named = _named_units(words, unit)
-        if len(named) != 1:  # none, or a contradiction
-            return [_Reading(words)] if words and not named else []
-        [(name, (factor, at))] = named.items()
-        conversion = f"{name} to {unit}" if factor != 1.0 else None
-        rest = tuple(word for position, word in enumerate(words) if position not in at)
-        while rest and rest[-1] in _CONNECTING:
-            rest = rest[:-1]
-        replaced = tuple(unit or "" if position in at else word for position, word in enumerate(words))
-        ways = dict.fromkeys(way for way in (words, rest, replaced) if way and rest)
-        # A unit alone ("Years") is no name, unless the model's own unit is ("Months").
-        ways = ways or dict.fromkeys([words] if conversion is None else [])
-        return [_Reading(way, factor, conversion, name) for way in ways]
-
-
-def _named_units(words: Sequence[str], unit: str | None) -> dict[str, tuple[float, set[int]]]:
-    """Return the units that a header names, each with its factor and the positions of its words."""
-    named: dict[str, tuple[float, set[int]]] = {}
-    spellings = _UNIT_OF_WORD.get(unit or "", {})
-    for position, word in enumerate(words):
-        if word in spellings and (len(word) > 1 or position == len(words) - 1):
-            name, factor = spellings[word]
-            named.setdefault(name, (factor, set()))[1].add(position)
-    if unit == "currency" and len(named) > 1 and "currency" in named:  # "€ cents"
-        _, signs = named.pop("currency")
-        for _, at in named.values():
-            at |= signs
-    return named
-
-
-_UNIT_OF_WORD: Mapping[str, Mapping[str, tuple[str, float]]] = {
-    unit: {word: (name, factor) for name, (factor, words) in units.items() for word in words}
-    for unit, units in _UNITS.items()
-}
-
-
-def unit_words(unit: str) -> Mapping[str, float]:
-    """Return the words for other units than this one, and for itself, each with its factor to this one."""
-    return {word: factor for word, (_, factor) in _UNIT_OF_WORD.get(unit, {}).items()}
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Split a header into normalised words, also at capitals: `TenureDays` is `tenure`, `days`."""
-    if len(text) > MAX_NAME_LENGTH:
-        return ()
-    if not text.isascii() or "$" in text:
-        text = _CURRENCY_SIGNS.sub(" currency ", text)
-    # Salesforce's custom fields: Tenure__c.
-    words = normalise(_CAPITALS.sub(" ", text.removesuffix("__c"))).split()
-    return tuple(words) if len(words) <= MAX_NAME_WORDS else ()
-
-
-def _compact(text: str) -> str:
-    return "".join(_words(text))
-
-
-@dataclass(frozen=True, slots=True)
 class _Spelling:
     """One name of a target."""
 
@@ -373,7 +224,7 @@ class _Spelling:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a column can be: a feature, the customer's id or the outcome."""
+    """What a column can be: a feature, the customer's id or value, or the outcome."""
 
     name: str
     names: tuple[str, ...]
@@ -406,12 +257,12 @@ class _Vocabulary:
                     self._index(spelling)
         self.words = frozenset(words)
         self.gates = {
-            feature.name: {_compact(alias): rank for rank, alias in enumerate(feature.gate.aliases)}
+            feature.name: {compact_words(alias): rank for rank, alias in enumerate(feature.gate.aliases)}
             for feature in card.features
             if feature.kind == "categorical" and feature.gate is not None
         }
-        self.excluded = frozenset(_compact(column.name) for column in card.excluded_columns)
-        self.hints = frozenset(map(_compact, card.outcome.hints if card.outcome else ()))
+        self.excluded = frozenset(compact_words(column.name) for column in card.excluded_columns)
+        self.hints = frozenset(map(compact_words, card.outcome.hints if card.outcome else ()))
 
     def _index(self, spelling: _Spelling) -> None:
         words = spelling.words
@@ -425,12 +276,12 @@ class _Vocabulary:
             for shorter in _shortened(compact):
                 self._lone.setdefault(shorter, set()).add(compact)
 
-    def match(self, header: _Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
+    def match(self, header: Header) -> Iterator[tuple[tuple[int, bool, int], ColumnMatch]]:
         """Yield the columns that a header can be by name, each with its rank: lower is better."""
-        if header.text in self.targets:
+        if header.text in self.targets and header.text != CUSTOMER_VALUE:
             yield (
                 (_RANK["exact"], False, 0),
-                self.column(header.text, header, "exact", _Reading(header.words)),
+                self.column(header.text, header, "exact", Reading(header.words)),
             )
             return
         for unit in self.units:
@@ -443,7 +294,7 @@ class _Vocabulary:
                     yield (_RANK[spelling.method], column.conversion is not None, spelling.rank), column
 
     def column(
-        self, name: str, header: _Header, method: Method, reading: _Reading, right: str = ""
+        self, name: str, header: Header, method: Method, reading: Reading, right: str = ""
     ) -> ColumnMatch:
         """Read a header as a target; `right` is the word that is misspelt in it."""
         confidence = _CONFIDENCE.get(method)
@@ -462,11 +313,11 @@ class _Vocabulary:
             unit=reading.unit,
         )
 
-    def _means_unit(self, target: str, reading: _Reading) -> bool:
+    def _means_unit(self, target: str, reading: Reading) -> bool:
         units = self.targets[target].units
         return not units or reading.unit is None or reading.unit in units
 
-    def typos(self, header: _Header) -> Mapping[str, tuple[bool, ColumnMatch]]:
+    def typos(self, header: Header) -> Mapping[str, tuple[bool, ColumnMatch]]:
         """Return the targets of which a header may be a misspelt name, and whether that is certain.
 
         One word has one wrong, missing, surplus or swapped letter; all others are right.
@@ -522,6 +373,7 @@ def _shortened(word: str) -> Iterator[str]:
 
 def _targets(card: Card) -> Iterator[_Target]:
     yield _Target(CUSTOMER_ID, (CUSTOMER_ID,), card.id_aliases)
+    yield _Target(CUSTOMER_VALUE, (), (), unit="currency")
     for feature in card.features:
         names = (feature.name, feature.label)
         if feature.kind == "numeric":
@@ -541,13 +393,13 @@ def _unit_read(target: _Target) -> str | None:
 
 def _spellings(target: _Target) -> Iterator[_Spelling]:
     for text in target.names:
-        yield _Spelling(target.name, "normalised", 0, _words(text))
+        yield _Spelling(target.name, "normalised", 0, split_words(text))
     for rank, text in enumerate(target.aliases):
-        words = _words(text)
+        words = split_words(text)
         yield _Spelling(target.name, "alias", rank, words)
         own = {
             position
-            for name, (factor, at) in _named_units(words, target.unit).items()
+            for name, (factor, at) in named_units(words, target.unit).items()
             if factor == 1.0
             for position in at
         }
@@ -573,13 +425,13 @@ def _vocabulary(card: Card) -> _Vocabulary:
 def map_columns(
     headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
 ) -> ColumnMapping:
-    """Find the column of each feature, of the customer's id and of the outcome.
+    """Find the column of each feature, of the customer's id and value, and of the outcome.
 
     Args:
         headers: the file's headers in order; empty ones are never mapped.
         card: the card of the model that will score.
-        explicit: feature name (or `CUSTOMER_ID`, or the outcome's name) to header; takes precedence over
-            every other match.
+        explicit: feature name (or `CUSTOMER_ID`, `CUSTOMER_VALUE`, or the outcome's name) to header; takes
+            precedence over every other match.
 
     Raises:
         InvalidMapping: `explicit` does not fit the card or the headers.
@@ -587,6 +439,17 @@ def map_columns(
         RequiredColumnsMissing: a required feature or the id has no column.
     """
     return _Mapper(headers, card, explicit or {}).map()
+
+
+def propose_columns(
+    headers: Sequence[str], card: Card, explicit: Mapping[str, str] | None = None
+) -> ColumnProposal:
+    """Find what `map_columns` finds, also in a file that it would refuse for what is missing.
+
+    Raises:
+        InvalidMapping: `explicit` does not fit the card or the headers.
+    """
+    return _Mapper(headers, card, explicit or {}).propose()
 
 
 class _Mapper:
@@ -597,26 +460,38 @@ class _Mapper:
         self._explicit = explicit
         self._vocabulary = _vocabulary(card)
         self._free = {
-            position: _Header(position, header.strip())
+            position: Header(position, header.strip())
             for position, header in enumerate(headers)
             if header.strip() and header.strip() not in IGNORED_HEADERS
         }
         self._found: dict[str, ColumnMatch] = {}
         self._gates: dict[str, ColumnMatch] = {}
+        self._value: ColumnMatch | None = None
         self._conflicts: list[str] = []
 
-    def map(self) -> ColumnMapping:
+    def propose(self) -> ColumnProposal:
         self._take_explicit()
         self._take_names()
-        proposals = self._take_typos()
+        similar = self._take_typos()
         needed = [name for name in (CUSTOMER_ID, *self._card.required) if name not in self._found]
-        missing = tuple(name for name in needed if name not in proposals)
-        closest = {name: self._closest(name) for name in missing}
-        if len(missing) < len(needed):
-            confirm = {name: proposals[name] for name in needed if name in proposals}
-            raise MappingNeedsConfirmation(confirm, missing, closest)
-        if missing:
-            raise RequiredColumnsMissing(missing, closest, self._note(closest))
+        missing = tuple(name for name in needed if name not in similar)
+        return ColumnProposal(
+            found=self._found,
+            gates=self._gates,
+            unconfirmed={name: similar[name] for name in needed if name in similar},
+            missing=missing,
+            closest={name: self._closest(name) for name in missing},
+            conflicts=self._some_conflicts(),
+            customer_value=self._value,
+        )
+
+    def map(self) -> ColumnMapping:
+        proposal = self.propose()
+        if proposal.unconfirmed:
+            confirm = {name: column.header for name, column in proposal.unconfirmed.items()}
+            raise MappingNeedsConfirmation(confirm, proposal.missing, proposal.closest)
+        if proposal.missing:
+            raise RequiredColumnsMissing(proposal.missing, proposal.closest, self._note(proposal.closest))
         outcome = self._card.outcome
         return ColumnMapping(
             customer_id=self._found[CUSTOMER_ID],
@@ -625,10 +500,15 @@ class _Mapper:
                 for feature in self._card.features
                 if feature.name in self._found
             },
-            unused=tuple(header.text for header in self._free.values()),
-            conflicts=self._some_conflicts(),
+            unused=tuple(
+                header.text
+                for header in self._free.values()
+                if self._value is None or header.position != self._value.position
+            ),
+            conflicts=proposal.conflicts,
             gates=self._gates,
             outcome=self._found.get(outcome.name) if outcome else None,
+            customer_value=self._value,
             outcome_hints=self._outcome_hints(),
         )
 
@@ -647,18 +527,19 @@ class _Mapper:
     def _take_explicit(self) -> None:
         if not self._explicit:
             return
-        named: dict[str, list[_Header]] = {}
+        named: dict[str, list[Header]] = {}
         for header in self._free.values():
             for spelling in {header.text, header.compact} - {""}:
                 named.setdefault(spelling, []).append(header)
-        for name, wanted in self._explicit.items():
+        # The customer's value takes no column, so it must be looked up before the others take theirs.
+        for name, wanted in sorted(self._explicit.items(), key=lambda item: item[0] != CUSTOMER_VALUE):
             target = self._vocabulary.targets.get(name)
             if target is None:
                 raise InvalidMapping(
                     f"The mapping names “{_shown(name)}”, which is not a feature of {self._card.ref}. "
                     f"You can map: {', '.join(self._vocabulary.targets)}."
                 )
-            candidates = (*named.get(wanted.strip(), ()), *named.get(_compact(wanted), ()))
+            candidates = (*named.get(wanted.strip(), ()), *named.get(compact_words(wanted), ()))
             same = [header for header in candidates if header.position in self._free]
             exact = [header for header in same if header.text == wanted.strip()]
             same = exact or same
@@ -671,8 +552,12 @@ class _Mapper:
             others = [header for header in same if header.position != used.position]
             self._report_conflicts(used.text, used.position, others, name)
             # The unit in the header counts also for an explicit mapping.
-            readings = used.readings(_unit_read(target)) or [_Reading(used.words)]
-            self._take(self._vocabulary.column(name, used, "explicit", readings[0]))
+            readings = used.readings(_unit_read(target)) or [Reading(used.words)]
+            column = self._vocabulary.column(name, used, "explicit", readings[0])
+            if name == CUSTOMER_VALUE:
+                self._value = column
+            else:
+                self._take(column)
 
     def _take_names(self) -> None:
         """Take matches by name and alias, the best first, so that no column is lost to a worse match."""
@@ -702,17 +587,17 @@ class _Mapper:
             ]
             if gates and kinds:
                 _, gate = min(gates, key=lambda pair: (pair[0], pair[1].position))
-                self._gates[name] = self._vocabulary.column(name, gate, "alias", _Reading(gate.words))
+                self._gates[name] = self._vocabulary.column(name, gate, "alias", Reading(gate.words))
                 del self._free[gate.position]
                 self._take(kinds[0])
 
-    def _take_typos(self) -> Mapping[str, str]:
+    def _take_typos(self) -> Mapping[str, ColumnMatch]:
         """Take headers that are certainly misspelt names of optional features; return the others' proposals.
 
         Returns:
-            For features that a file must have, and the id: the header to confirm.
+            For features that a file must have, and the id: the column to confirm.
         """
-        proposals: dict[str, str] = {}
+        proposals: dict[str, ColumnMatch] = {}
         must = {CUSTOMER_ID, *self._card.required}
         for header in list(self._free.values()):
             if header.compact in self._vocabulary.excluded:
@@ -725,7 +610,7 @@ class _Mapper:
             if len(open_ones) == 1:
                 [(name, (is_sure, column))] = open_ones.items()
                 if name in must:
-                    proposals.setdefault(name, header.text)
+                    proposals.setdefault(name, column)
                     continue
                 if is_sure:
                     self._take(column)
@@ -744,7 +629,7 @@ class _Mapper:
         else:
             self._report_conflicts(used.header, used.position, [self._free[column.position]], column.feature)
 
-    def _report_conflicts(self, header: str, position: int, others: Sequence[_Header], feature: str) -> None:
+    def _report_conflicts(self, header: str, position: int, others: Sequence[Header], feature: str) -> None:
         for other in others:
             which = "a second column of that name" if other.text == header else f"“{_shown(other.text)}”"
             sentence = f"{feature} was read from “{_shown(header)}” (column {position + 1}), not {which}."
@@ -768,7 +653,7 @@ class _Mapper:
             if header.words
         }
         scores: dict[str, float] = {}
-        for spelling in {_compact(text) for text in (*target.names, *target.aliases)}:
+        for spelling in {compact_words(text) for text in (*target.names, *target.aliases)}:
             near = process.extract(
                 spelling, headers, scorer=fuzz.ratio, score_cutoff=_MIN_SIMILARITY_SUGGESTED, limit=3
             )

@@ -202,7 +202,7 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         text = text[: text.rfind("\n") + 1] or _first_line(text)
     rows_in_quotes = _rows_in_quotes(text)
     if rows_in_quotes:
-        text = unwrap_rows(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        text = _unwrapped(text)
     announced = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
     sample = _Sample(text)
     quote = '"'
@@ -228,6 +228,21 @@ def detect_dialect(head: bytes, *, whole: bool) -> Dialect:
         decimal=_decimal(below, delimiter),
         rows_in_quotes=rows_in_quotes,
     )
+
+
+def head_text(head: bytes, dialect: Dialect, *, whole: bool) -> str:
+    """Return the text of a head as its rows are read: complete lines, each of which ends with a line feed.
+
+    Args:
+        head: what `detect_dialect` got.
+        dialect: what it returned.
+        whole: whether `head` is the whole file.
+    """
+    text = _text(head[len(dialect.bom) :], dialect.encoding, offset=len(dialect.bom), whole=whole)
+    text = _LONE_RETURN.sub(dialect.carriage_return, text)
+    if not whole:
+        text = text[: text.rfind("\n") + 1]
+    return _unwrapped(text) if dialect.rows_in_quotes else text
 
 
 def _first_line(text: str) -> str:
@@ -267,6 +282,10 @@ def unwrap_rows(text: bytes) -> bytes:
         text: complete lines in UTF-8.
     """
     return b"\n".join(map(_unwrap, text.split(b"\n")))
+
+
+def _unwrapped(text: str) -> str:
+    return unwrap_rows(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def _unwrap(line: bytes) -> bytes:

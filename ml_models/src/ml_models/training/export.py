@@ -1,11 +1,13 @@
 """Exports the trained model as one ONNX graph, and checks that the two agree.
 
 Every term is a balanced tree in one TreeEnsembleRegressor with one target per term, so that a single run
-returns the contributions [rows, terms] in log-odds and the probability [rows].
+returns the contributions [rows, terms] in log-odds and the probability [rows]. The card's tables of the terms
+are read from the graph again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +15,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from ml_models.card import UNSEEN_CODE, NumericSpecification
+from ml_models.card import UNSEEN_CODE, NumericSpecification, Specification
+from ml_models.terms import CategoricalTerm, NumericTerm, Term
 from ml_models.training.errors import ExportDisagrees
 from ml_models.training.models import AdditiveModel, Shape
 
@@ -132,6 +135,77 @@ def _threshold(cut: float) -> float:
     nearest = np.float32(cut)
     # Compared as float64: beside a float32, NumPy rounds a Python float to float32 first.
     return float(nearest if float(nearest) >= cut else np.nextafter(nearest, _INFINITY))
+
+
+def read_terms(
+    content: bytes, specification: Sequence[Specification], importances: Sequence[float]
+) -> tuple[Term, ...]:
+    """Read the tables of the terms from an exported graph.
+
+    Args:
+        content: the ONNX file, as `to_onnx` writes it.
+        specification: the model's features.
+        importances: the mean absolute contribution of each term.
+    """
+    [ensemble] = (
+        node
+        for node in onnx.load_model_from_string(content).graph.node
+        if node.op_type == "TreeEnsembleRegressor"
+    )
+    attributes = {each.name: helper.get_attribute_value(each) for each in ensemble.attribute}
+    return tuple(
+        _term(feature, importance, _nodes_of(attributes, tree))
+        for tree, (feature, importance) in enumerate(zip(specification, importances, strict=True))
+    )
+
+
+def _nodes_of(attributes: Mapping[str, Sequence[Any]], tree: int) -> Mapping[int, _Node]:
+    """Return one tree's nodes by their ids."""
+    names = ("treeids", "nodeids", "modes", "values", "truenodeids", "falsenodeids")
+    columns = (attributes[f"nodes_{name}"] for name in names)
+    nodes = {
+        node: _Node(tree, node, mode.decode(), value, if_true, if_false)
+        for of_tree, node, mode, value, if_true, if_false in zip(*columns, strict=True)
+        if of_tree == tree
+    }
+    leaves = (attributes[f"target_{name}"] for name in ("treeids", "nodeids", "weights"))
+    for of_tree, node, weight in zip(*leaves, strict=True):
+        if of_tree == tree:
+            nodes[node].weight = weight
+    return nodes
+
+
+def _term(feature: Specification, importance: float, nodes: Mapping[int, _Node]) -> Term:
+    root = nodes[0]
+    missing = nodes[root.if_false].weight
+    thresholds: list[float] = []
+    weights: list[float] = []
+
+    def walk(node: _Node) -> None:
+        if node.mode == "LEAF":
+            weights.append(node.weight)
+        else:
+            walk(nodes[node.if_true])
+            thresholds.append(node.value)
+            walk(nodes[node.if_false])
+
+    walk(nodes[root.if_true])
+    if isinstance(feature, NumericSpecification):
+        return NumericTerm(
+            feature=feature.name,
+            importance=importance,
+            missing=missing,
+            edges=tuple(thresholds),
+            scores=tuple(weights),
+        )
+    unseen, *scores, _ = weights
+    return CategoricalTerm(
+        feature=feature.name,
+        importance=importance,
+        missing=missing,
+        scores=dict(zip(feature.categories, scores, strict=True)),
+        unseen=unseen,
+    )
 
 
 def check(content: bytes, model: AdditiveModel, features: NDArray[np.float32]) -> float:

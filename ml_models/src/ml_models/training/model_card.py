@@ -102,7 +102,7 @@ def _terms_table(card: Card, shapes: Sequence[Shape]) -> str:
         steps = np.diff(shape.scores) if shape.cuts else np.zeros(0)
         falls, rises = -steps[steps < 0].sum(), steps[steps > 0].sum()
         trend = f"falls {falls:.2f}, rises {rises:.2f}" if shape.cuts else ""
-        rows.append([term.name, f"{term.importance:.3f}", trend])
+        rows.append([term.feature, f"{term.importance:.3f}", trend])
     rows.sort(key=lambda row: row[1], reverse=True)
     return _table(["term", "mean absolute contribution", "shape of a number"], rows)
 

@@ -16,12 +16,13 @@ from ml_models.card import (
     Card,
     Evaluation,
     ModelFile,
-    Term,
     TrainingData,
     installed_models,
     load_card,
 )
 from ml_models.telco_churn import (
+    ACTIONS,
+    CUSTOMER_VALUE,
     DESCRIPTION,
     EXCLUDED_COLUMNS,
     ID_ALIASES,
@@ -144,9 +145,9 @@ def _card_file(card: Card) -> bytes:
 def update_card(output: Path) -> Path:
     """Write what `telco_churn.py` says now into the installed card, without a training.
 
-    Headers, spellings, wording and limits of what is possible are people's knowledge. What was learnt from
-    the data (statistics, required columns, terms, evaluation) is taken from the present card, and the model's
-    file is not touched.
+    Headers, spellings, wording, actions and limits of what is possible are people's knowledge. What was
+    learnt from the data (statistics, required columns, importances, evaluation) is taken from the present
+    card and the tables of the terms from the model's file, which is not touched.
 
     Returns:
         The directory of the artifact.
@@ -161,8 +162,10 @@ def update_card(output: Path) -> Path:
         # Not as a Card: the present file may lack what a card has by now.
         present = json.loads(path.read_bytes())
         features = {feature["name"]: feature for feature in present["features"]}
+        importances = [term["importance"] for term in present["terms"]]
+        onnx_file = (directory / MODEL_FILE).read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingNeeded(f"{path} is not a card, so there is nothing to update") from error
+        raise TrainingNeeded(f"{path} is not a card of a model, so there is nothing to update") from error
     if [_inputs(feature) for feature in features.values()] != [
         _inputs(feature.model_dump()) for feature in SPECIFICATION
     ]:
@@ -177,6 +180,9 @@ def update_card(output: Path) -> Path:
                 {**feature.model_dump(), **{key: features[feature.name][key] for key in learnt}}
                 for feature in SPECIFICATION
             ],
+            "terms": [term.model_dump() for term in export.read_terms(onnx_file, SPECIFICATION, importances)],
+            "customer_value": CUSTOMER_VALUE.model_dump(),
+            "actions": ACTIONS,
             "id_aliases": ID_ALIASES,
             "outcome": OUTCOME.model_dump(),
             "excluded_columns": [column.model_dump() for column in EXCLUDED_COLUMNS],
@@ -224,11 +230,12 @@ def _card(
             describe(feature, data.features[:, column], required=feature.name in required)
             for column, feature in enumerate(data.specification)
         ),
-        terms=tuple(
-            Term(name=feature.name, features=(feature.name,), importance=round(float(importance), 6))
-            for feature, importance in zip(data.specification, importances, strict=True)
+        terms=export.read_terms(
+            onnx_file, data.specification, [round(float(importance), 6) for importance in importances]
         ),
         intercept=float(np.float32(model.intercept)),
+        customer_value=CUSTOMER_VALUE,
+        actions=ACTIONS,
         id_aliases=ID_ALIASES,
         outcome=OUTCOME,
         excluded_columns=EXCLUDED_COLUMNS,

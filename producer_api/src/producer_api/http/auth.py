@@ -1,11 +1,19 @@
-"""Authentication: bearer tokens, verified with the keys their issuer publishes."""
+"""Authentication: bearer tokens, verified with the keys their issuer publishes, as RFC 8725 asks.
+
+Whatever is wrong with a token, the answer is the same: it says nothing to somebody who tries to forge one.
+"""
 
 import asyncio
+import base64
+import hashlib
+import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import jwt
@@ -30,6 +38,18 @@ REFRESH_SECONDS = 300.0
 
 COOL_DOWN_SECONDS = 30.0
 """Between two fetches for unknown key ids: tokens with invented ids must not cause load on the issuer."""
+
+MAX_TOKEN_CHARACTERS = 4_096
+"""Tokens have about a thousand characters."""
+
+MAX_KNOWN_TOKENS = 10_000
+"""Verified tokens that are remembered until they expire, 500 bytes each."""
+
+TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+"""What a token's `typ` may be: the issuer's other kinds of tokens are none for us (RFC 8725, 3.11)."""
+
+REFUSED_HEADERS = frozenset({"crit", "cty", "zip", "b64"})
+"""Each changes how a token is to be read. None of them is understood, so none may be ignored."""
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _tenant_id: TypeAdapter[str] = TypeAdapter(TenantId)
@@ -65,6 +85,8 @@ class TokenVerifier:
         self._audience = audience
         self._clock = clock
         self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        """By the digest of a token: its caller, and when it expires (s since the epoch, with the leeway)."""
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
         self.problem: str | None = "the keys have not been fetched yet"
@@ -77,8 +99,24 @@ class TokenVerifier:
             TokenExpired: it was valid once.
             TokenInvalid: anything else; the text never quotes the token.
         """
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            raise TokenInvalid
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and time.time() < known[1]:
+            return known[0]
+        caller, expires_at = await self._verify(token)
+        self._known[digest] = (caller, expires_at + LEEWAY_SECONDS)
+        if len(self._known) > MAX_KNOWN_TOKENS:
+            self._known.popitem(last=False)
+        return caller
+
+    async def _verify(self, token: str) -> tuple[Caller, float]:
+        """Return the caller of a token that is not known yet, and when it expires."""
         try:
-            key = await self._key(jwt.get_unverified_header(token).get("kid"))
+            header, payload, _ = token.split(".")
+            key = await self._key(_check_header(_decode(header)))
+            _check_times(_decode(payload))
             claims = jwt.decode(
                 token,
                 key,
@@ -88,7 +126,7 @@ class TokenVerifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub", "tenant_id"]},
             )
-            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True))
+            return Caller(_tenant_id.validate_python(claims["tenant_id"], strict=True)), claims["exp"]
         except jwt.ExpiredSignatureError as error:
             raise TokenExpired from error
         except ValidationError as error:
@@ -110,6 +148,7 @@ class TokenVerifier:
         """
         try:
             self._keys = await self._fetch_keys()
+            self._known.clear()  # a token of a withdrawn key is no longer valid
         except KeysUnavailable as error:
             self.problem = str(error)
             raise
@@ -172,6 +211,40 @@ class TokenVerifier:
         return keys
 
 
+def _decode(part: str) -> dict[str, Any]:
+    """Return a part of a token. Raises ValueError, also for a name that is there twice."""
+    content = json.loads(
+        base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True),
+        object_pairs_hook=_refuse_duplicates,
+    )
+    if not isinstance(content, dict):
+        raise TypeError("not an object")
+    return content
+
+
+def _refuse_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name is there twice")
+    return content
+
+
+def _check_header(header: Mapping[str, Any]) -> object:
+    """Return the key id of a header. Keys that it carries or links to are never used. Raises ValueError."""
+    if not REFUSED_HEADERS.isdisjoint(header):
+        raise ValueError("a header that is not understood")
+    if str(header.get("typ", "JWT")).lower() not in TOKEN_TYPES:
+        raise ValueError("a token of another type")
+    return header.get("kid")
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    """Refuse times that are no numbers: PyJWT reads texts and booleans as numbers, too. Raises ValueError."""
+    for name in ("exp", "nbf", "iat"):
+        if name in claims and type(claims[name]) not in {int, float}:
+            raise ValueError(f"{name} is not a number")
+
+
 @asynccontextmanager
 async def open_issuer_session() -> AsyncIterator[aiohttp.ClientSession]:
     """Open the HTTP session for the issuer. It is not trusted with cookies or compressed answers."""
@@ -200,7 +273,11 @@ def authenticate(open_paths: frozenset[str]) -> Middleware:
         bearer = _BEARER.fullmatch(request.headers.get(hdrs.AUTHORIZATION, "").strip())
         if bearer is None:
             raise TokenMissing
-        caller = await request.app[VERIFIER].verify(bearer[1])
+        try:
+            caller = await request.app[VERIFIER].verify(bearer[1])
+        except TokenInvalid as error:
+            log.info("token_refused", reason=str(error))
+            raise
         request[CALLER] = caller
         structlog.contextvars.bind_contextvars(**{LogField.TENANT_ID: caller.tenant_id})
         return await handler(request)

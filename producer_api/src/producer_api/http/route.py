@@ -1,6 +1,6 @@
 """The route table: what the router, the OpenAPI document and the docs are all made from."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
-ExpectHandler = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+from producer_api.http.body import defer_continue
+
+Content = type[BaseModel] | str
+"""A JSON document as its model, or something else as its media type."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +23,24 @@ class Route:
     handler: Handler
     summary: str
     """One sentence for the docs."""
-    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
-    """By status: the model of a JSON body, the media type of another body, or None for no body."""
+    answers: Mapping[int, Content | tuple[Content, ...] | None] = field(default_factory=dict)
+    """By status: the content, several kinds of it to choose by `Accept`, or None for no body."""
     query: type[BaseModel] | None = None
     """The query parameters; the model refuses those it does not know."""
     body: type[BaseModel] | None = None
     """The JSON body."""
+    takes_file: bool = False
+    """Whether the body may also be a CSV file, as it is or in a form."""
+    headers: tuple[str, ...] = ()
+    """Headers of its own that it reads, such as `Prefer`; the others follow from the rest of the route."""
     errors: tuple[type[Exception], ...] = ()
     """What the handler itself may raise, besides what any request may meet. Each is in `PROBLEMS`."""
     public: bool = False
     """Whether it is open to everyone, without a token."""
-    expect_handler: ExpectHandler | None = None
-    """What answers `Expect: 100-continue`; None answers at once."""
+    documented: bool = True
+    """Whether it is in the OpenAPI document: not what only a browser reads."""
 
     @property
     def definition(self) -> web.RouteDef:
         """The route as aiohttp's router takes it."""
-        return web.route(self.method, self.path, self.handler, expect_handler=self.expect_handler)
+        return web.route(self.method, self.path, self.handler, expect_handler=defer_continue)

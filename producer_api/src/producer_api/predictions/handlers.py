@@ -1,204 +1,217 @@
-"""The handlers of `/v1/predictions`: create a prediction, read its status, get its result."""
+"""The endpoints below `/v1/predictions`, and the handlers that only read; each act has its own module."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import UUID
 
-import orjson
-import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from producer_api.http.admission import UPLOAD_GATE
+from ml_models.errors import ModelNotFound
+from ml_models.intake.columns import InvalidMapping, MappingNeedsConfirmation, RequiredColumnsMissing
+from producer_api.http.answers import REVALIDATED
 from producer_api.http.auth import CALLER
+from producer_api.http.body import read_query
+from producer_api.http.conditional import if_none_match
+from producer_api.http.errors import PreconditionFailed, TooManyUnfinished
+from producer_api.http.paging import PAGER, page
 from producer_api.http.route import Route
-from producer_api.objects import OBJECTS
-from producer_api.outbox.relay import OUTBOX
-from producer_api.predictions.errors import NotFinished, PredictionFailed, PredictionNotFound
-from producer_api.predictions.store import PREDICTIONS, Prediction
-from producer_api.telemetry import current_traceparent
-from producer_api.uploads.receive import create_upload, defer_continue, refuse_by_headers
-from retainwise_contracts.logs import LogField
-from retainwise_contracts.prediction_finished import ResultLocation
-from retainwise_contracts.prediction_requested import PredictionRequestedV1, UploadReference
-from retainwise_contracts.results import MEDIA_TYPES
-from retainwise_contracts.status import PredictionPhase, PredictionStatus
+from producer_api.objects import StorageUnavailable
+from producer_api.predictions.create import create_prediction
+from producer_api.predictions.errors import (
+    AlreadyFinished,
+    MessagesUnsent,
+    NotFinished,
+    PredictionDeleted,
+    PredictionFailed,
+    PredictionNotFound,
+    TooManyOwnStreams,
+    TooManyStreams,
+)
+from producer_api.predictions.lifecycle import (
+    cancel_prediction,
+    delete_prediction,
+    describe_prediction,
+    retry_prediction,
+)
+from producer_api.predictions.links import get_result
+from producer_api.predictions.models import (
+    CreatePrediction,
+    DescribePrediction,
+    EventPage,
+    EventsQuery,
+    FileParameters,
+    ListQuery,
+    PredictionPage,
+    PredictionResource,
+    Receipt,
+    ResultLinks,
+    RetryPrediction,
+)
+from producer_api.predictions.request import missing, read_prediction
+from producer_api.predictions.resource import prediction_answer, prediction_resource, prediction_tag
+from producer_api.predictions.store import PREDICTIONS, Filters, MetadataTooLarge, Prediction
+from producer_api.predictions.stream import EVENT_STREAM, get_events
+from producer_api.predictions.waiting import applied_preference, wait_until
+from producer_api.uploads.errors import UNREADABLE, UploadGone, UploadNotFound, UploadNotReady
+from producer_api.uploads.receive import UPLOAD_ERRORS
+from retainwise_contracts.status import PredictionStatus
 
 
-class ForeignResult(Exception):
-    """A row names a result that is not its own. Only an operator can help: it is an internal_error."""
-
-
-LINK_SECONDS = 900
-"""How long a download link is valid: long enough to start a download, short in case the link leaks."""
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-async def create_prediction(request: web.Request) -> web.Response:
-    """Store a customer file and queue its prediction: 202 with the prediction's `Location`."""
-    tenant_id = request[CALLER].tenant_id
-    refuse_by_headers(request)
-    async with request.app[UPLOAD_GATE].admit(tenant_id):
-        prediction = await _create_prediction(request, tenant_id)
-    request.app[OUTBOX].nudge()
-    log.info("prediction_created", **{LogField.PREDICTION_ID: str(prediction.prediction_id)})
-    resource = _resource(prediction)
-    return _answer(resource, status=202, headers={"Location": resource["links"]["self"]})
-
-
-async def _create_prediction(request: web.Request, tenant_id: str) -> Prediction:
-    upload = await create_upload(request)
-    requested = PredictionRequestedV1(
-        prediction_id=uuid4(),
-        tenant_id=tenant_id,
-        upload=UploadReference(
-            bucket=request.app[OBJECTS].bucket,
-            key=upload.object.key,
-            version_id=upload.object.version_id,
-            size_bytes=upload.object.size_bytes,
-            sha256=upload.object.sha256,
-        ),
-        model=upload.options.model,
-        mapping=dict(upload.options.mapping),
-        options=upload.options.scoring,
-        requested_at=datetime.now(UTC),
-        deadline=upload.options.deadline,
+async def list_predictions(request: web.Request) -> web.Response:
+    """List a tenant's predictions, a page at a time."""
+    query = await read_query(request, ListQuery)
+    tenant_id, pager = request[CALLER].tenant_id, request.app[PAGER]
+    scope = f"predictions {query.model_dump_json(exclude={'cursor', 'limit'})}"
+    after = _position(pager.decode(tenant_id, scope, query.cursor)) if query.cursor else None
+    found = await request.app[PREDICTIONS].list_predictions(
+        tenant_id,
+        _filters(query),
+        newest_first=query.sort == "-requested_at",
+        after=after,
+        at_most=query.limit + 1,  # one more: whether there is a next page
     )
-    return await request.app[PREDICTIONS].create_prediction(
-        requested,
-        upload_id=upload.upload_id,
-        file_name=upload.file_name,
-        traceparent=current_traceparent(),
-    )
+    listed, has_more = found[: query.limit], len(found) > query.limit
+    next_cursor = None
+    if has_more:
+        last = listed[-1]
+        position = [last.requested_at.isoformat(), str(last.prediction_id)]
+        next_cursor = pager.encode(tenant_id, scope, position)
+    return page(request, [prediction_resource(prediction) for prediction in listed], next_cursor)
 
 
 async def get_prediction(request: web.Request) -> web.Response:
-    """Return a prediction's status."""
-    return _answer(_resource(await _read_prediction(request)))
+    """Return a prediction: at once, or, if the client prefers to wait, when it has changed or ended."""
+    holds_one = hdrs.IF_NONE_MATCH in request.headers
 
+    def is_enough(prediction: Prediction) -> bool:
+        if PredictionStatus(prediction.status).is_final:
+            return True
+        return holds_one and if_none_match(request, prediction_tag(prediction)) is None
 
-async def get_result(request: web.Request) -> web.Response:
-    """Return a download link for each file of a prediction's result."""
-    prediction = await _read_prediction(request)
-    status = PredictionStatus(prediction.status)
-    if not status.is_final:
-        raise NotFinished(status)
-    if prediction.result is None:
-        raise PredictionFailed(status, _parse_json(prediction.failure))
-    # Taken before the links are signed, so that no link expires earlier than stated.
-    expires_at = datetime.now(UTC) + timedelta(seconds=LINK_SECONDS)
-    objects = request.app[OBJECTS]
-    location = ResultLocation.model_validate_json(prediction.result)
-    _check_location(
-        location, objects.bucket, f"results/{request[CALLER].tenant_id}/{prediction.prediction_id}/"
-    )
-    files = [
-        {
-            "name": file.name,
-            "url": await objects.link(
-                file.key,
-                file_name=f"{prediction.prediction_id}-{file.name}",
-                media_type=MEDIA_TYPES[file.name],
-                seconds=LINK_SECONDS,
-            ),
-            "media_type": MEDIA_TYPES[file.name],
-            "size_bytes": file.size_bytes,
-            "sha256": file.sha256,
-        }
-        for file in location.files
-    ]
-    return _answer({"expires_at": expires_at, "files": files})
-
-
-def _check_location(location: ResultLocation, bucket: str, prefix: str) -> None:
-    """Check that a row's result is its own: whoever writes rows must not have others' files signed.
-
-    Raises:
-        ForeignResult: a file is elsewhere.
-    """
-    for file in location.files:
-        path = file.key.removeprefix(prefix).split("/")
-        if (
-            location.bucket != bucket
-            or not file.key.startswith(prefix)
-            or path[-1] != file.name
-            or not {"", ".", ".."}.isdisjoint(path)
-        ):
-            raise ForeignResult(f"the row's file {file.name} is not below {prefix} of our bucket")
-
-
-async def _read_prediction(request: web.Request) -> Prediction:
-    """Read the prediction in the path. An unknown, malformed or another tenant's id gives the same error."""
-    try:
-        prediction_id = UUID(request.match_info["prediction_id"])
-    except ValueError:
-        raise PredictionNotFound from None
-    prediction = await request.app[PREDICTIONS].read_prediction(prediction_id, request[CALLER].tenant_id)
+    prediction = await wait_until(request, await read_prediction(request), is_enough)
     if prediction is None:
-        raise PredictionNotFound
-    return prediction
+        raise await missing(request)
+    answer = if_none_match(request, prediction_tag(prediction)) or prediction_answer(
+        prediction, headers={hdrs.CACHE_CONTROL: REVALIDATED}
+    )
+    answer.headers.update(applied_preference(request))
+    return answer
 
 
-def _resource(prediction: Prediction) -> dict[str, Any]:
-    path = f"/v1/predictions/{prediction.prediction_id}"
-    retry = prediction.retry_reason and {"reason": prediction.retry_reason, "at": prediction.retry_at}
-    rows = prediction.rows_total is not None and {
-        "total": prediction.rows_total,
-        "scored": prediction.rows_scored,
-        "rejected": prediction.rows_rejected,
-    }
-    return {
-        "prediction_id": str(prediction.prediction_id),
-        "status": prediction.status,
-        "phase": _phase(prediction),
-        "model": f"{prediction.model_name}@{prediction.model_version}",
-        "requested_at": prediction.requested_at,
-        "queued_at": prediction.sqs_queued_at,
-        "started_at": prediction.started_at,
-        "finished_at": prediction.finished_at,
-        "deadline": prediction.deadline,
-        "attempt": prediction.attempt,
-        "retry": retry or None,
-        "rows": rows or None,
-        "summary": _parse_json(prediction.summary),
-        "failure": _parse_json(prediction.failure),
-        "links": {"self": path, "result": f"{path}/result"},
-    }
-
-
-def _phase(prediction: Prediction) -> PredictionPhase:
-    """Derive the phase of a status: while RUNNING, a held lease means that a worker is scoring."""
-    status = PredictionStatus(prediction.status)
-    if status.is_final:
-        return PredictionPhase.DONE
-    if status is PredictionStatus.QUEUED:
-        return PredictionPhase.WAITING
-    return PredictionPhase.SCORING if prediction.is_held else PredictionPhase.RETRYING
-
-
-def _parse_json(document: str | None) -> dict[str, Any] | None:
-    return orjson.loads(document) if document is not None else None
-
-
-def _answer(
-    content: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        status=status,
-        body=orjson.dumps(content, option=orjson.OPT_UTC_Z),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
+def _filters(query: ListQuery) -> Filters:
+    name, _, version = (query.model or "").partition("@")
+    return Filters(
+        statuses=query.status or None,
+        model_name=name or None,
+        model_version=version or None,
+        since=query.since,
+        until=query.until,
+        label=query.label,
+        text=query.q,
     )
 
+
+def _position(position: list[str]) -> tuple[datetime, UUID]:
+    requested_at, prediction_id = position
+    return datetime.fromisoformat(requested_at), UUID(prediction_id)
+
+
+_MAPPING_ERRORS = (RequiredColumnsMissing, MappingNeedsConfirmation, InvalidMapping)
+"""Why the columns of a file do not fit."""
+
+_QUEUEING = (
+    *UNREADABLE,
+    *_MAPPING_ERRORS,
+    ModelNotFound,
+    MetadataTooLarge,
+    TooManyUnfinished,
+    UploadGone,
+    StorageUnavailable,
+)
+"""Why a prediction cannot be queued, however its file is named."""
+
+_ONE = (PredictionNotFound, PredictionDeleted)
 
 ROUTES = (
     Route(
         "POST",
         "/v1/predictions",
         create_prediction,
-        "Upload a file and queue its prediction.",
-        expect_handler=defer_continue,
+        "Queue the prediction of a file that is sent along, or of one that is uploaded already.",
+        answers={202: PredictionResource, 200: PredictionResource},
+        query=FileParameters,
+        body=CreatePrediction,
+        takes_file=True,
+        headers=("Prefer",),
+        errors=(*_QUEUEING, *UPLOAD_ERRORS, UploadNotFound, UploadNotReady),
     ),
-    Route("GET", "/v1/predictions/{prediction_id}", get_prediction, "A prediction's status."),
-    Route("GET", "/v1/predictions/{prediction_id}/result", get_result, "Download links of a result."),
+    Route(
+        "GET",
+        "/v1/predictions",
+        list_predictions,
+        "List predictions, the newest first.",
+        answers={200: PredictionPage},
+        query=ListQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/predictions/{prediction_id}",
+        get_prediction,
+        "Get a prediction: its status, progress, summary or failure.",
+        answers={200: PredictionResource, 304: None},
+        headers=("Prefer",),
+        errors=_ONE,
+    ),
+    Route(
+        "PATCH",
+        "/v1/predictions/{prediction_id}",
+        describe_prediction,
+        "Change the label and the metadata of a prediction.",
+        answers={200: PredictionResource},
+        body=DescribePrediction,
+        errors=(*_ONE, MetadataTooLarge, PreconditionFailed),
+    ),
+    Route(
+        "DELETE",
+        "/v1/predictions/{prediction_id}",
+        delete_prediction,
+        "Delete a finished prediction with its events, its results and its file.",
+        answers={200: Receipt},
+        errors=(PredictionNotFound, NotFinished, MessagesUnsent, StorageUnavailable),
+    ),
+    Route(
+        "GET",
+        "/v1/predictions/{prediction_id}/events",
+        get_events,
+        "List what has happened to a prediction, or follow it as an event stream.",
+        answers={200: (EventPage, EVENT_STREAM), 204: None},
+        headers=("Last-Event-ID",),
+        query=EventsQuery,
+        errors=(*_ONE, TooManyStreams, TooManyOwnStreams),
+    ),
+    Route(
+        "GET",
+        "/v1/predictions/{prediction_id}/result",
+        get_result,
+        "Get download links of the files of a result.",
+        answers={200: ResultLinks, 304: None},
+        errors=(*_ONE, NotFinished, PredictionFailed, StorageUnavailable),
+    ),
+    Route(
+        "POST",
+        "/v1/predictions/{prediction_id}/cancel",
+        cancel_prediction,
+        "Cancel a prediction that has not finished.",
+        answers={200: PredictionResource},
+        errors=(*_ONE, AlreadyFinished),
+    ),
+    Route(
+        "POST",
+        "/v1/predictions/{prediction_id}/retry",
+        retry_prediction,
+        "Score the file of a finished prediction again, as before or in another way.",
+        answers={202: PredictionResource, 200: PredictionResource},
+        body=RetryPrediction,
+        headers=("Prefer",),
+        errors=(*_ONE, *_QUEUEING, NotFinished),
+    ),
 )

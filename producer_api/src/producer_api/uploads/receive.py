@@ -8,11 +8,12 @@ import asyncio
 import re
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -30,20 +31,25 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ml_models.intake.columns import map_columns
 from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
 from producer_api.http.auth import CALLER
+from producer_api.http.body import send_continue
 from producer_api.http.errors import InvalidParameter
+from producer_api.http.idempotency import IDEMPOTENCY
 from producer_api.models.catalog import MODELS
 from producer_api.objects import OBJECTS, ObjectWriter, StoredObject
-from producer_api.settings import SETTINGS, Settings
+from producer_api.predictions.options import MAX_FIELD_BYTES, PredictionOptions, read_options
+from producer_api.settings import SETTINGS
 from producer_api.telemetry import METRICS
 from producer_api.uploads.errors import (
+    UNREADABLE,
     ContentEncodingUnsupported,
     FileTooLarge,
     MalformedMultipart,
     MediaTypeUnsupported,
+    TooManyOwnUploads,
+    TooManyUploads,
     UploadCutOff,
     UploadStalled,
 )
-from producer_api.uploads.options import MAX_FIELD_BYTES, PredictionOptions, read_options
 from retainwise_contracts.logs import LogField
 
 RAW_MEDIA_TYPES = frozenset(
@@ -86,40 +92,76 @@ INSPECTOR_THREADS = 2
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
+UPLOAD_ERRORS: tuple[type[Exception], ...] = (
+    *(MalformedMultipart, MediaTypeUnsupported, ContentEncodingUnsupported, FileTooLarge),
+    *(UploadStalled, UploadCutOff, TooManyUploads, TooManyOwnUploads),
+    *UNREADABLE,
+)
+"""Why a file is not received."""
+
+Options = TypeVar("Options")
+
+
 @dataclass(frozen=True)
-class Upload:
-    """A file that is completely stored and has the columns the model needs."""
+class ReceivedFile(Generic[Options]):
+    """A file that is completely stored, and what was sent with it."""
 
     upload_id: UUID
     object: StoredObject
     file_name: str | None
-    options: PredictionOptions
+    options: Options
 
 
-async def defer_continue(_: web.Request) -> None:
-    """Defer the answer to `Expect: 100-continue` until the body is read: a refused file is not sent."""
+Upload = ReceivedFile[PredictionOptions]
+"""A file to score. It has the columns that the model needs."""
+
+
+@dataclass(frozen=True)
+class Terms(Generic[Options]):
+    """What a file is received for."""
+
+    read: Callable[[Iterable[tuple[str, str]]], Options]
+    """Reads the parameters, of the query or of the form, and refuses what they must not be."""
+    check: Callable[[tuple[str, ...], Options], Awaitable[None]] | None = None
+    """Refuses a file by its headers."""
 
 
 async def create_upload(request: web.Request) -> Upload:
-    """Receive the file of a request, as the body or in a form, and store it.
+    """Receive a file to score, as the body or in a form, and store it. Its columns fit the model.
 
     Raises:
         ApiError, UnreadableFile, MappingError, ModelNotFound: the upload is refused, and nothing is stored.
+        Replay: it was done before with the same idempotency key, and nothing is stored.
         StorageUnavailable: S3 cannot be used.
     """
-    settings = request.app[SETTINGS]
+    models, inspectors = request.app[MODELS], request.app[INSPECTORS]
+    terms = Terms(
+        read=lambda parameters: read_options(parameters, models),
+        check=partial(check_columns, inspectors),
+    )
+    return await receive_file(request, terms)
+
+
+async def receive_file(request: web.Request, terms: Terms[Options]) -> ReceivedFile[Options]:
+    """Receive the file of a request, as the body or in a form, and store it. Raises as `create_upload`."""
     upload_id = uuid4()
-    key = f"uploads/{request[CALLER].tenant_id}/{upload_id}.csv"
+    key = upload_key(request[CALLER].tenant_id, upload_id)
     with structlog.contextvars.bound_contextvars(**{LogField.UPLOAD_ID: str(upload_id)}):
         async with (
             _time_limit(UPLOAD_SECONDS, TOOK_TOO_LONG),
             request.app[OBJECTS].create_object(key) as writer,
         ):
             receive = _receive_form if request.content_type == FORM_MEDIA_TYPE else _receive_raw
-            file_name, options = await receive(request, writer, settings)
+            file_name, options = await receive(request, writer, terms)
+            await request[IDEMPOTENCY].identify(await writer.digest())
             stored = await writer.complete()
         log.info("upload_stored", key=key, size_bytes=stored.size_bytes)
-    return Upload(upload_id, stored, file_name, options)
+    return ReceivedFile(upload_id, stored, file_name, options)
+
+
+def upload_key(tenant_id: str, upload_id: UUID) -> str:
+    """Return the key of an upload's object."""
+    return f"uploads/{tenant_id}/{upload_id}.csv"
 
 
 def refuse_by_headers(request: web.Request) -> None:
@@ -146,26 +188,27 @@ def refuse_by_headers(request: web.Request) -> None:
 
 
 async def _receive_raw(
-    request: web.Request, writer: ObjectWriter, settings: Settings
-) -> tuple[str | None, PredictionOptions]:
-    """Receive a body that is the file itself; the options are in the query."""
-    options = read_options(request.query.items(), request.app[MODELS])
+    request: web.Request, writer: ObjectWriter, terms: Terms[Options]
+) -> tuple[str | None, Options]:
+    """Receive a body that is the file itself; the parameters are in the query."""
+    options = terms.read(request.query.items())
     file = _IncomingFile(request, writer)
-    chunks = _body_chunks(request, _Pace(request, settings))
+    chunks = _body_chunks(request, _Pace(request))
     headers = await file.receive_head(chunks)
-    await _check_columns(request.app[INSPECTORS], headers, options)
+    if terms.check is not None:
+        await terms.check(headers, options)
     await file.receive_rest(chunks)
     return None, options
 
 
 async def _receive_form(
-    request: web.Request, writer: ObjectWriter, settings: Settings
-) -> tuple[str | None, PredictionOptions]:
+    request: web.Request, writer: ObjectWriter, terms: Terms[Options]
+) -> tuple[str | None, Options]:
     """Receive a form with the part `file`. Columns are checked last: fields may come after the file."""
     if request.query:
         raise InvalidParameter(next(iter(request.query)), "with a form, send it as a form field.")
     file = _IncomingFile(request, writer)
-    pace = _Pace(request, settings)
+    pace = _Pace(request)
     file_name: str | None = None
     headers: tuple[str, ...] | None = None
     fields: dict[str, str] = {}
@@ -173,7 +216,7 @@ async def _receive_form(
         if part.name == "file":
             if headers is not None:
                 raise MalformedMultipart("The form has more than one part named “file”.")
-            file_name = _clean_file_name(part.filename)
+            file_name = clean_file_name(part.filename)
             chunks = _part_chunks(part, pace)
             headers = await file.receive_head(chunks)
             await file.receive_rest(chunks)
@@ -185,8 +228,9 @@ async def _receive_form(
             fields[part.name] = await _read_field(part, pace)
     if headers is None:
         raise MalformedMultipart("The form has no part named “file”.")
-    options = read_options(fields.items(), request.app[MODELS])
-    await _check_columns(request.app[INSPECTORS], headers, options)
+    options = terms.read(fields.items())
+    if terms.check is not None:
+        await terms.check(headers, options)
     return file_name, options
 
 
@@ -214,9 +258,7 @@ class _IncomingFile:
             if self._writer.size_bytes > HEAD_BYTES:  # one byte more: the head is not the whole file
                 whole = False
                 break
-        detect = partial(detect_dialect, bytes(head), whole=whole)
-        dialect = await asyncio.get_running_loop().run_in_executor(self._inspectors, detect)
-        return dialect.headers
+        return await read_headers(self._inspectors, bytes(head), whole=whole)
 
     async def receive_rest(self, chunks: AsyncIterator[bytes]) -> None:
         """Receive what follows the head. Raises FileTooLarge."""
@@ -230,10 +272,21 @@ class _IncomingFile:
         await self._writer.write(chunk)
 
 
-async def _check_columns(
+async def read_headers(inspectors: ThreadPoolExecutor, head: bytes, *, whole: bool) -> tuple[str, ...]:
+    """Return the column headers in the first bytes of a file, or in all of it.
+
+    Raises:
+        UnreadableFile: it is not the head of a CSV file.
+    """
+    detect = partial(detect_dialect, head, whole=whole)
+    dialect = await asyncio.get_running_loop().run_in_executor(inspectors, detect)
+    return dialect.headers
+
+
+async def check_columns(
     inspectors: ThreadPoolExecutor, headers: tuple[str, ...], options: PredictionOptions
 ) -> None:
-    """Refuse a file whose columns do not fit the model."""
+    """Refuse a file whose columns do not fit the model. Raises MappingError."""
     await asyncio.get_running_loop().run_in_executor(
         inspectors, map_columns, headers, options.card, options.mapping
     )
@@ -258,7 +311,8 @@ class _Pace:
     each `MIN_UPLOAD_BYTES_PER_SECOND`. Only waiting for the client counts: S3 may be slow without its fault.
     """
 
-    def __init__(self, request: web.Request, settings: Settings) -> None:
+    def __init__(self, request: web.Request) -> None:
+        settings = request.app[SETTINGS]
         self._content = request.content
         self._max_bytes = settings.max_upload_bytes
         self._allowance = self._idle_seconds = settings.upload_idle_seconds
@@ -286,7 +340,7 @@ class _Pace:
 
 
 async def _body_chunks(request: web.Request, pace: _Pace) -> AsyncIterator[bytes]:
-    await _send_continue(request)
+    await send_continue(request)
     while True:
         with _translate_body_errors():
             async with pace.wait():
@@ -297,7 +351,7 @@ async def _body_chunks(request: web.Request, pace: _Pace) -> AsyncIterator[bytes
 
 
 async def _form_parts(request: web.Request, pace: _Pace) -> AsyncIterator[BodyPartReader]:
-    await _send_continue(request)
+    await send_continue(request)
     # Otherwise Python prints and remembers every header that aiohttp cannot read.
     for category in (BadContentDispositionHeader, BadContentDispositionParam):
         warnings.filterwarnings("ignore", category=category)
@@ -364,15 +418,8 @@ async def _time_limit(seconds: float, detail: str | None = None) -> AsyncIterato
         raise UploadStalled(detail) from error
 
 
-def _clean_file_name(name: str | None) -> str | None:
+def clean_file_name(name: str | None) -> str | None:
     """Keep the last component of a path, without unprintable characters."""
     last = re.split(r"[/\\]", name or "")[-1]
     printable = "".join(character for character in last if character.isprintable())
     return printable[-MAX_FILE_NAME_CHARACTERS:] or None
-
-
-async def _send_continue(request: web.Request) -> None:
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # aiohttp would otherwise take these bytes for the start of the final response.
-        request.writer.output_size = 0

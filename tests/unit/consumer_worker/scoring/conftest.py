@@ -2,6 +2,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,13 @@ def score(model: ChurnModel, tmp_path: Path) -> ScoreBytes:
         max_bytes: int = ScoringLimits().max_bytes,
         max_written_bytes: int = ScoringLimits().max_written_bytes,
         cancelled: threading.Event | None = None,
+        **options: Any,
     ) -> tuple[ScoringReport, Path]:
         folder = tmp_path / str(next(runs))
         folder.mkdir()
         source = folder / "upload"
         source.write_bytes(content.encode() if isinstance(content, str) else content)
-        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons, confirmed)
+        request = ScoringRequest(uuid.UUID(int=7), "ab" * 32, mapping or {}, reasons, confirmed, **options)
         limits = ScoringLimits(
             max_bytes=max_bytes, block_bytes=block_bytes, max_written_bytes=max_written_bytes
         )

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from consumer_worker.scoring import ScoringFailed, ScoringLimits, ScoringRequest, score_file
-from consumer_worker.scoring.results import SCORES_PARQUET
+from consumer_worker.scoring.parquet import SCORES_PARQUET
 from ml_models.runtime import ChurnModel
 from tests.unit.consumer_worker.scoring.corpus import ODD_FILES
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.results import safe_frame, unescape
 from consumer_worker.scoring.shift import tolerated_surplus
 from consumer_worker.scoring.source import Source, open_source
-from consumer_worker.scoring.values import NotANumber, is_missing, parse_number
+from ml_models.intake.disclosure import mask, mask_if_personal, printable
+from ml_models.intake.numbers import NotANumber, is_missing, parse_number
 from ml_models.runtime import ChurnModel
 
 SHORT = 4_000

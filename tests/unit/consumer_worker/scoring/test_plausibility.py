@@ -123,7 +123,7 @@ def test_sample_is_the_same_however_the_rows_are_divided():
 
 def test_share_of_known_inputs_is_that_of_the_weights(score: ScoreBytes, model: ChurnModel):
     _, folder = score(changed("tenure", "", "400", "5"))
-    weights = {term.features[0]: term.importance for term in model.card.terms}
+    weights = {term.feature: term.importance for term in model.card.terms}
     expected = 1 - weights["tenure"] / sum(weights.values())
     assert pl.read_parquet(folder / "scores.parquet")["inputs_known"].to_list() == pytest.approx(
         [expected, expected, *[1.0] * 8]

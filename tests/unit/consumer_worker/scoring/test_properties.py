@@ -7,7 +7,8 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer_worker.scoring.results import SCORES_CSV, SCORES_PARQUET
+from consumer_worker.scoring.parquet import SCORES_PARQUET
+from consumer_worker.scoring.results import SCORES_CSV
 from ml_models.runtime import ChurnModel
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
 from tests.unit.consumer_worker.scoring.corpus import HEADERS, customers, table

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring import duplicates
-from consumer_worker.scoring.disclosure import mask, mask_if_personal, printable
 from consumer_worker.scoring.duplicates import DuplicateIds
 from consumer_worker.scoring.quality import FeatureTally
 from consumer_worker.scoring.values import Notation, read_values
+from ml_models.intake.disclosure import mask, mask_if_personal, printable
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.results import QualityGrade
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes

@@ -45,7 +45,7 @@ def test_reasons_are_the_largest_effects_worded_as_the_card_words_them(
     for row in range(4):
         largest = sorted(range(len(card.terms)), key=lambda term: -abs(contributions[row, term]))[:3]
         assert [reason.feature for reason in reasons.of_row(row)] == [
-            card.terms[term].features[0] for term in largest
+            card.terms[term].feature for term in largest
         ]
         for term, reason in zip(largest, reasons.of_row(row), strict=True):
             feature = card.feature(reason.feature)
@@ -63,7 +63,7 @@ def test_every_term_is_worded_in_both_directions(model: ChurnModel, values: dict
         contributions = np.zeros((4, len(card.terms)), np.float32)
         contributions[:, position] = [0.5, -0.5, 0.25, -0.25]
         columns = find_reasons(contributions, values, card, 2).columns()
-        assert columns["reason_1"].to_list() == [term.features[0]] * 4
+        assert columns["reason_1"].to_list() == [term.feature] * 4
         assert [text.endswith(RAISES) for text in columns["reason_1_text"]] == [True, False, True, False]
         assert columns["reason_1_effect"].to_list() == [0.5, -0.5, 0.25, -0.25]
 
@@ -97,7 +97,7 @@ def test_unknown_required_value_takes_the_place_of_the_weakest_reason(model: Chu
         }
     )
     values = read_values(texts, model.card, Notation("."))
-    features = [term.features[0] for term in model.card.terms]
+    features = [term.feature for term in model.card.terms]
     contributions = np.zeros((4, len(features)), np.float32)
     contributions[:, features.index("InternetService")] = 0.25
     contributions[:, features.index("PhoneService")] = -0.5

@@ -9,17 +9,24 @@ import polars as pl
 import pytest
 
 from consumer_worker.scoring import ScoringFailed, results
+from consumer_worker.scoring.parquet import SCORES_PARQUET, WORKLIST_PARQUET
 from consumer_worker.scoring.results import (
     MANIFEST,
     REJECTED_CSV,
     SCORES_CSV,
-    SCORES_PARQUET,
     safe_frame,
     unescape,
 )
 from ml_models.runtime import ChurnModel
 from retainwise_contracts.failures import FailureCode
-from retainwise_contracts.results import REJECTED_COLUMNS, QualityGrade, ResultManifest, score_columns
+from retainwise_contracts.results import (
+    REJECTED_COLUMNS,
+    QualityGrade,
+    ResultManifest,
+    score_columns,
+    value_columns,
+    worklist_columns,
+)
 from tests.unit.consumer_worker.scoring.conftest import ScoreBytes
 from tests.unit.consumer_worker.scoring.corpus import HEADERS, PLAIN, TEN, changed, german, table
 
@@ -30,14 +37,20 @@ def read(path: Path, delimiter: str = ",") -> list[list[str]]:
 
 
 @pytest.mark.parametrize("reasons", [0, 1, 5])
-def test_both_score_files_hold_the_columns_of_the_contracts(score: ScoreBytes, reasons: int):
+def test_score_files_hold_the_columns_of_the_contracts(score: ScoreBytes, reasons: int, model: ChurnModel):
     _, folder = score(PLAIN, reasons=reasons)
-    scores = pl.read_parquet(folder / SCORES_PARQUET)
+    kinds = [(feature.name, feature.kind) for feature in model.card.features]
     types = {"int64": pl.Int64, "float64": pl.Float64, "string": pl.String, "boolean": pl.Boolean}
-    assert dict(scores.schema) == {column.name: types[column.type] for column in score_columns(reasons)}
-    for column in score_columns(reasons):
-        assert column.nullable or not scores[column.name].has_nulls()
-    assert read(folder / SCORES_CSV)[0] == scores.columns
+    for name, columns in (
+        (SCORES_PARQUET, (*score_columns(reasons), *value_columns(kinds))),
+        (WORKLIST_PARQUET, worklist_columns(reasons, kinds)),
+    ):
+        scores = pl.read_parquet(folder / name)
+        as_text = scores.cast({pl.Enum: pl.String})
+        assert dict(as_text.schema) == {column.name: types[column.type] for column in columns}
+        for column in columns:
+            assert column.nullable or not scores[column.name].has_nulls()
+    assert read(folder / SCORES_CSV)[0] == [column.name for column in score_columns(reasons)]
 
 
 def test_csv_holds_the_rows_of_parquet_in_the_order_of_the_upload(score: ScoreBytes):
@@ -46,7 +59,7 @@ def test_csv_holds_the_rows_of_parquet_in_the_order_of_the_upload(score: ScoreBy
     assert scores["row_number"].to_list() == list(range(2, 12))
     assert scores["customer_id"].to_list() == [row["customerID"] for row in TEN]
     written = pl.read_csv(folder / SCORES_CSV)
-    for column in scores.columns:
+    for column in written.columns:
         if scores.schema[column] == pl.Float64:
             assert np.abs(written[column].to_numpy() - scores[column].to_numpy()).max() <= 5.1e-7
         else:
@@ -66,7 +79,13 @@ def test_the_manifest_vouches_for_every_file(score: ScoreBytes, model: ChurnMode
     assert (manifest.rows.total, manifest.rows.scored, manifest.rows.rejected) == (10, 9, 1)
     assert manifest.model.sha256 == model.card.model_file.sha256
     assert manifest.input.sha256 == "ab" * 32
-    assert [file.name for file in report.files] == [SCORES_PARQUET, SCORES_CSV, REJECTED_CSV, MANIFEST]
+    assert [file.name for file in report.files] == [
+        SCORES_PARQUET,
+        SCORES_CSV,
+        REJECTED_CSV,
+        WORKLIST_PARQUET,
+        MANIFEST,
+    ]
     for file in report.files:
         content = (folder / file.name).read_bytes()
         assert (file.size_bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -174,7 +193,7 @@ def test_csv_opens_in_the_spreadsheet_the_upload_came_from(
     assert content.startswith(codecs.BOM_UTF8)
     assert (folder / REJECTED_CSV).read_bytes().startswith(codecs.BOM_UTF8)
     header, *written = read(folder / SCORES_CSV, form[0])
-    assert header == scores.columns
+    assert header == [column.name for column in score_columns(3)]
     probability = header.index("churn_probability")
     assert written[0][probability] == f"{scores['churn_probability'][0]:.6f}".replace(".", form[1])
     other = "." if form[1] == "," else ","

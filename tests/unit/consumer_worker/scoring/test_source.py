@@ -368,3 +368,18 @@ def test_encoding_that_is_uncertain_or_changes_is_refused(tmp_path: Path):
     path.write_bytes(b"id,n\n" + b"a,1\n" * HEAD_BYTES + "Москва,1\n".encode("cp1251"))
     with pytest.raises(ScoringFailed, match=r"may be .*Cyrillic.* Save it as UTF-8"):
         open_source(path, max_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+@pytest.mark.parametrize("rows", [1, 2_000])
+def test_rows_of_the_whole_file_are_expected_from_those_so_far(
+    tmp_path: Path, encoding: str, rows: int
+) -> None:
+    lines = [f"{number:06},Müller,{number % 70:02}" for number in range(rows)]
+    (tmp_path / "upload").write_bytes((HEADER + "\n".join(lines) + "\n").encode(encoding))
+    source = open_source(tmp_path / "upload", max_bytes=1 << 30)
+    tables = source.tables(4_000, max_rows=1 << 30, max_cells=1 << 40)
+    expected = [source.expected_rows for _ in tables]
+    assert expected[-1] == rows
+    # Of the header, of what is read ahead and of other encodings the estimate knows little.
+    assert all(0.5 * rows < guess < 1.5 * rows for guess in expected)

@@ -6,15 +6,13 @@ import pytest
 
 from consumer_worker.scoring.values import (
     CategoricalValues,
-    NotANumber,
     Notation,
     NumericValues,
-    is_missing,
-    parse_number,
     read_numbers,
     read_values,
 )
 from ml_models.card import UNSEEN_CODE, CategoricalFeature, NumericFeature
+from ml_models.intake.numbers import NotANumber, is_missing, parse_number
 from ml_models.runtime import ChurnModel
 
 NUMBERS = [

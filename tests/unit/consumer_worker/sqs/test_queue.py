@@ -91,9 +91,9 @@ async def test_parked_message_keeps_body_attributes_group_and_reason(client, que
     assert len(parked.message_attributes) == 10  # as many as a message may have
 
 
-async def test_park_does_nothing_without_a_dead_letter_queue(client, queue):
-    await SqsQueue(client, queue._url).park(Message("m", "r", "{}"), "not JSON")
-    assert await receive(SqsQueue(client, queue._dead_letter_url or "")) == []
+async def test_park_is_refused_without_a_dead_letter_queue(client, queue):
+    with pytest.raises(QueueRefused, match="no dead_letter_url"):
+        await SqsQueue(client, queue._url).park(Message("m", "r", "{}"), "not JSON")
 
 
 async def test_missing_queue_is_refused_by_name(client, broker):

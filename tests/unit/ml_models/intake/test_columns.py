@@ -5,6 +5,7 @@ import pytest
 from ml_models.card import load_card, normalise
 from ml_models.intake.columns import (
     CUSTOMER_ID,
+    CUSTOMER_VALUE,
     IGNORED_HEADERS,
     ColumnMapping,
     InvalidMapping,
@@ -12,6 +13,7 @@ from ml_models.intake.columns import (
     RequiredColumnsMissing,
     map_columns,
 )
+from retainwise_contracts import prediction_requested
 from retainwise_contracts.results import REJECTED_COLUMNS
 
 CARD = load_card("telco-churn@1.0.0")
@@ -255,6 +257,36 @@ def test_what_rejected_csv_adds_is_ignored():
     mapping = map_columns([*NEEDED, *sorted(IGNORED_HEADERS)], CARD)
     assert mapping.unused == ()
     assert mapping == map_columns(NEEDED, CARD)
+
+
+def test_value_of_a_customer_is_read_only_where_the_mapping_says_so():
+    assert CUSTOMER_VALUE == prediction_requested.CUSTOMER_VALUE
+    headers = [*NEEDED, "customer_value", "Revenue (cents)"]
+    mapping = map_columns(headers, CARD)
+    assert mapping.customer_value is None
+    assert mapping.unused == ("customer_value", "Revenue (cents)")
+    mapping = map_columns(headers, CARD, {CUSTOMER_VALUE: "Revenue (cents)"})
+    assert mapping.unused == ("customer_value",)
+    value = mapping.customer_value
+    assert value is not None
+    assert (value.feature, value.position, value.method) == (CUSTOMER_VALUE, 5, "explicit")
+    assert (value.factor, value.conversion) == (0.01, "cents to currency")
+    assert value not in mapping.columns
+
+
+@pytest.mark.parametrize("explicit", [{}, {"MonthlyCharges": "Monthly revenue"}])
+def test_value_of_a_customer_can_be_a_column_that_the_model_reads_too(explicit: dict[str, str]):
+    mapping = map_columns([*NEEDED, "Monthly revenue"], CARD, {**explicit, CUSTOMER_VALUE: "Monthly revenue"})
+    assert mapping.customer_value is not None
+    assert mapping.customer_value.position == mapping.features["MonthlyCharges"].position == 4
+    assert mapping.unused == ()
+
+
+def test_value_of_a_customer_needs_its_column():
+    with pytest.raises(InvalidMapping, match="reads customer_value from “Revenue”"):
+        map_columns(NEEDED, CARD, {CUSTOMER_VALUE: "Revenue"})
+    with pytest.raises(InvalidMapping, match="You can map: customer_id, customer_value, tenure"):
+        map_columns(NEEDED, CARD, {"Income": "Revenue"})
 
 
 def test_no_header_belongs_to_two_features():
