@@ -96,5 +96,6 @@ function written(card, name, value) {
   if (value === null) return "not known";
   const unit = card.features.find((/** @type {any} */ feature) => feature.name === name)?.unit;
   if (typeof value === "string") return value;
-  return unit && unit !== "currency" ? `${figure(value)} ${unit}` : figure(value);
+  if (!unit || unit === "currency") return figure(value);
+  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }
