@@ -55,25 +55,24 @@ export class Upload {
   /** @param {any} begun */
   async #sendParts(begun) {
     const path = `/v1/uploads/${begun.upload_id}`;
-    let parts = begun.parts ?? [];
+    let links = begun.transfer.parts;
     let sent = 0;
-    for (let index = 0; index < parts.length; index += 1) {
+    for (const { number, size_bytes: size } of begun.transfer.parts) {
       await this.paused;
-      const start = sent;
-      const part = parts[index];
-      const slice = this.file.slice(start, start + part.size_bytes);
+      const slice = this.file.slice(sent, sent + size);
       for (let attempt = 1; ; attempt += 1) {
         this.abort.signal.throwIfAborted();
         try {
-          await put(part.method ?? "PUT", parts[index].url, slice, this.abort.signal, (now) => this.progress(start + now));
+          const { url } = links.find((/** @type {any} */ link) => link.number === number);
+          await put("PUT", url, slice, this.abort.signal, (now) => this.progress(sent + now));
           break;
         } catch (error) {
           if (attempt >= ATTEMPTS || this.abort.signal.aborted) throw error;
           await new Promise((resolve) => setTimeout(resolve, 1_000 * 2 ** attempt));
-          ({ parts } = await post(`${path}/parts`)); // the links may have expired meanwhile
+          links = (await post(`${path}/parts`)).transfer.parts; // the links may have expired meanwhile
         }
       }
-      sent += slice.size;
+      sent += size;
       this.progress(sent);
     }
     return (await send("POST", `${path}/complete`, { json: {}, signal: this.abort.signal })).json();

@@ -49,7 +49,7 @@ export function Gain({ shares, customers, values }) {
     label(
       { class: "field no-print" },
       span({ class: "label" }, "How many can you call?"),
-      input({ type: "range", min: 0, max: most, value: calls, "aria-valuetext": `${plural(calls, "call")}, ${percent(reached)} reached`, onInput: (/** @type {any} */ event) => setCalls(Number(event.target.value)) }),
+      input({ type: "range", style: { "--filled": `${(calls / Math.max(1, most)) * 100}%` }, min: 0, max: most, value: calls, "aria-valuetext": `${plural(calls, "call")}, ${percent(reached)} reached`, onInput: (/** @type {any} */ event) => setCalls(Number(event.target.value)) }),
     ),
     h(Chart, {
       label: "Share of expected leavers reached, by number of calls",
