@@ -110,7 +110,9 @@ class Pool:
                         yield connection
                     finally:
                         limit.cancel()
-                    keeps = not (self._limits.resets or connection.is_closed())
+                    keeps = not (
+                        self._limits.resets or connection.is_closed() or connection.is_in_transaction()
+                    )
                 finally:
                     if keeps:
                         self._kept.append(connection)
