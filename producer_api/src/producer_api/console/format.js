@@ -61,7 +61,7 @@ export function ago(at, now = Date.now()) {
   const seconds = (new Date(at).getTime() - now) / 1_000;
   if (Math.abs(seconds) < 5) return relative.format(0, "second");
   if (Math.abs(seconds) > 7 * 86_400) return moment.format(new Date(at));
-  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? /** @type {const} */ (["second", 1]);
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
