@@ -47,7 +47,7 @@ export function bytes(value) {
     value /= 1_000;
     step += 1;
   }
-  return new Intl.NumberFormat(LANGUAGE, { style: "unit", unit: steps[step], unitDisplay: "short", maximumFractionDigits: value < 10 && step ? 1 : 0 }).format(value);
+  return new Intl.NumberFormat(LANGUAGE, { style: "unit", unit: steps[step], unitDisplay: step ? "short" : "narrow", maximumFractionDigits: value < 10 && step ? 1 : 0 }).format(value);
 }
 
 /** @param {string | number | Date} at */

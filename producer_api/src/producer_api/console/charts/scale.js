@@ -34,12 +34,8 @@ export function waterfall(intercept, contributions) {
   return { base: sigmoid(intercept), steps, probability: sigmoid(logOdds) };
 }
 
-/**
- * The share of expected leavers that the first so many customers hold, sorted by risk.
- * @param {number[]} probabilities descending
- * @param {number} total expected leavers of the whole file
- */
-export function gain(probabilities, total) {
+/** What the first so many of them add up to, as shares of a total: 0, first, first + second, … @param {number[]} amounts @param {number} total */
+export function cumulated(amounts, total) {
   let sum = 0;
-  return [0, ...probabilities.map((probability) => (sum += probability) / (total || 1))];
+  return [0, ...amounts.map((amount) => (sum += amount) / (total || 1))];
 }

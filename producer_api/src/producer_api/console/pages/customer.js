@@ -1,96 +1,100 @@
 /** Why this customer, and what would change it? Everything is computed from the card's terms, exactly. */
-import { h, useMemo, useState } from "../vendor/ui.js";
+import { h, useMemo } from "../vendor/ui.js";
 import { get } from "../api.js";
 import { Waterfall } from "../charts/waterfall.js";
 import { Risk } from "../components/badges.js";
-import { Button } from "../components/button.js";
 import { Dialog } from "../components/dialog.js";
 import { Note, Problem, Skeleton } from "../components/feedback.js";
+import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
-import { explain } from "../explain.js";
-import { figure, money, probability as readable } from "../format.js";
+import { figure, money, number, percent } from "../format.js";
 import { tags } from "../tags.js";
+import { subject } from "./reason.js";
+import { WhatIf } from "./what_if.js";
 
-const { dd, div, dl, dt, h3, input, label, li, option, p, section, select, span, strong, ul } = tags;
+const { bdi, dd, div, dl, dt, h3, li, p, section, span, strong, ul } = tags;
 
-const SHOWN = 9;
+/** How many features the waterfall has bars of its own for. */
+const BARS = 9;
+const RAISING = 4;
+const LOWERING = 3;
 
-/** @param {{ prediction: any, path: string, row: string, currency: string | null, close: () => void }} props */
-export function Customer({ prediction, path, row, currency, close }) {
+/** @typedef {{ feature: string, label: string, value: number | string | null, effect: number, text: string, action: string | null }} Contribution */
+
+/** @param {{ prediction: any, path: string, row: string, close: () => void }} props */
+export function Customer({ prediction, path, row, close }) {
   const found = useData((signal) => get(`${path}/rows/${encodeURIComponent(row)}`, {}, signal), [path, row]);
   const model = useData((signal) => get(`/v1/models/${encodeURIComponent(prediction.model)}`, {}, signal), [prediction.model]);
   const customer = found.data;
-  const error = found.error ?? model.error;
   return h(
     Dialog,
-    { drawer: true, title: customer?.customer_id ?? "Customer", subtitle: customer ? `Row ${row} of the file` : "", close },
-    error ? h(Problem, { error, retry: () => (found.reload(), model.reload()) }) : null,
-    !error && (!customer || !model.data) ? h(Skeleton, { lines: 12 }) : null,
-    customer && model.data && h(Explained, { customer, card: model.data, currency }),
+    { drawer: true, title: customer ? bdi(customer.customer_id.slice(0, 200)) : "Customer", subtitle: `Row ${row} of the file`, close },
+    found.error ? h(Problem, { error: found.error, retry: found.reload }) : null,
+    !found.error && !customer ? h(Skeleton, { lines: 12 }) : null,
+    customer && h(Figures, { customer, value: prediction.summary.value }),
+    customer?.already_left && h(Note, { kind: "warn" }, p("The file says that this customer has left already.")),
+    customer && (customer.contributions ? h(Why, { customer }) : h(Reasons, { customer })),
+    customer?.contributions && model.data && [h(Explained, { customer, card: model.data }), h(WhatIf, { customer, card: model.data }), h(Values, { customer, card: model.data })],
+    customer?.contributions && model.error ? h(Problem, { error: model.error, retry: model.reload }) : null,
   );
 }
 
-/** @param {{ customer: any, card: any, currency: string | null }} props */
-function Explained({ customer, card, currency }) {
-  const features = useMemo(() => new Map(card.features.map((/** @type {any} */ feature) => [feature.name, feature])), [card]);
-  const named = (/** @type {string} */ name) => features.get(name)?.label ?? name;
-  const shown = (/** @type {string} */ name, /** @type {any} */ value) => (value === null || value === undefined || value === "" ? "not known" : typeof value === "number" ? `${figure(value)}${features.get(name)?.unit ? ` ${features.get(name).unit}` : ""}` : String(value));
-  const { contributions, intercept } = useMemo(() => explain(card, customer.values), [card, customer]);
-  const ordered = contributions.toSorted((one, other) => Math.abs(other.effect) - Math.abs(one.effect)).map(({ feature, effect }) => ({ feature, effect, label: named(feature), value: shown(feature, customer.values[feature]) }));
-  const rest = ordered.slice(SHOWN);
-  const drawn = rest.length > 1 ? [...ordered.slice(0, SHOWN), { feature: "rest", label: "All others", value: `${rest.length} features`, effect: rest.reduce((sum, { effect }) => sum + effect, 0) }] : ordered;
-  return [
-    section(
-      { class: "row spread", style: { "--gap": "1.5rem" } },
-      div({ class: "stack", style: { "--gap": "0.25rem" } }, span({ class: "soft small" }, "Churn probability"), h(Risk, { probability: customer.churn_probability, level: customer.risk_level })),
-      customer.value_at_risk !== null && customer.value_at_risk !== undefined && div({ class: "stack", style: { "--gap": "0.25rem" } }, span({ class: "soft small" }, "Value at risk"), strong({ class: "number" }, `${money(customer.value_at_risk, currency)} of ${money(customer.customer_value, currency)}`)),
-      customer.inputs_known < 0.9 && div({ class: "stack", style: { "--gap": "0.25rem" } }, span({ class: "soft small" }, "Known of what matters"), strong(`${Math.round(customer.inputs_known * 100)} %`)),
-    ),
-    customer.already_left && h(Note, { kind: "warn" }, p("The file says that this customer has left already.")),
-    section({ class: "stack" }, h3("Why"), ul({ class: "stack", style: { "--gap": "0.375rem" } }, ...(customer.sentences ?? customer.reasons ?? []).slice(0, 5).map((/** @type {any} */ one) => h(Sentence, { one })))),
-    section({ class: "stack" }, h3("How the score comes about"), h(Waterfall, { intercept, contributions: drawn })),
-    h(WhatIf, { customer, card, named }),
-    section({ class: "stack" }, h3("All values"), dl({ class: "facts" }, ...card.features.flatMap((/** @type {any} */ feature) => [dt(feature.label), dd(shown(feature.name, customer.values[feature.name]))]))),
-  ];
+/** @param {{ customer: any, value: any }} props */
+function Figures({ customer, value }) {
+  const shown = (/** @type {string} */ name, /** @type {any} */ content) => div({ class: "stack", style: { "--gap": "0.25rem" } }, dt({ class: "soft small" }, name), dd(content));
+  return dl(
+    { class: "row spread", style: { "--gap": "1rem 1.5rem" } },
+    shown("Churn probability", h(Risk, { probability: customer.churn_probability, level: customer.risk_level })),
+    customer.value_at_risk !== null && value && shown("Value at risk", [strong({ class: "number" }, money(customer.value_at_risk, value.currency)), span({ class: "soft" }, ` of ${money(customer.customer_value, value.currency)} a ${value.period}`)]),
+    customer.inputs_known !== null && customer.inputs_known < 0.995 && shown("Known of what matters", strong(percent(customer.inputs_known))),
+  );
 }
 
-/** @param {{ one: any }} props */
-function Sentence({ one }) {
-  const text = typeof one === "string" ? one : one.text;
-  const kind = typeof one === "string" ? "plain" : one.effect >= 0 ? "raises" : "lowers";
-  return li({ class: "stack", style: { "--gap": "0.125rem" } }, span({ class: `chip ${kind}`, style: { width: "fit-content" } }, text), one.action && one.effect > 0 && span({ class: "soft small", style: { paddingInlineStart: "0.625rem" } }, one.action));
-}
-
-/** @param {{ customer: any, card: any, named: (feature: string) => string }} props */
-function WhatIf({ customer, card, named }) {
-  const [changes, setChanges] = useState(/** @type {Record<string, any>} */ ({}));
-  const changeable = card.features.filter((/** @type {any} */ feature) => feature.changeable);
-  const before = explain(card, customer.values).probability;
-  const after = explain(card, { ...customer.values, ...changes }).probability;
-  const changed = Object.keys(changes);
-  if (!changeable.length) return null;
-  const set = (/** @type {string} */ name, /** @type {any} */ value) => {
-    const next = { ...changes, [name]: value };
-    if (value === customer.values[name]) delete next[name];
-    setChanges(next);
-  };
-  const what = changed.map((name) => `${named(name).toLowerCase()} ${changes[name] ?? "not known"}`).join(" and ");
+/** What raises the risk, with what could be done about it, and what keeps the customer. @param {{ customer: any }} props */
+function Why({ customer }) {
+  const contributions = /** @type {Contribution[]} */ (customer.contributions);
+  const raising = contributions.filter(({ effect }) => effect > 0).slice(0, RAISING);
+  const lowering = contributions.filter(({ effect }) => effect < 0).slice(0, LOWERING);
+  const unknown = contributions.filter(({ effect, value }) => effect === 0 && value === null);
   return section(
     { class: "stack" },
-    h3("What if?"),
-    div({ class: "grid", style: { "--column": "14rem", "--gap": "0.75rem" } }, ...changeable.map((/** @type {any} */ feature) => h(Change, { key: feature.name, feature, value: feature.name in changes ? changes[feature.name] : customer.values[feature.name], set: (value) => set(feature.name, value) }))),
-    div(
-      { class: "note", role: "status" },
-      changed.length ? p("Customers like this one with ", strong(what), " score ", strong(readable(after)), `, instead of ${readable(before)}. It is what the model has seen in others, not a promise for this one.`) : p({ class: "soft" }, "Change a value to see how customers like this one score with it."),
-      changed.length > 0 && h(Button, { label: "Reset", small: true, kind: "quiet", onClick: () => setChanges({}) }),
-    ),
+    raising.length > 0 && [h3("What raises the risk"), ul({ class: "reason-list" }, ...raising.map((one) => h(Line, { one })))],
+    lowering.length > 0 && [h3("What keeps this customer"), ul({ class: "reason-list" }, ...lowering.map((one) => h(Line, { one })))],
+    unknown.length > 0 && p({ class: "soft small" }, `Not in the file, so counted as average: ${unknown.map(({ label }) => label.toLowerCase()).join(", ")}.`),
   );
 }
 
-/** @param {{ feature: any, value: any, set: (value: any) => void }} props */
-function Change({ feature, value, set }) {
-  if (feature.kind === "numeric") {
-    return label({ class: "field" }, span({ class: "label" }, feature.unit ? `${feature.label} (${feature.unit})` : feature.label), input({ class: "input number", type: "number", step: "any", value: value ?? "", onInput: (/** @type {any} */ event) => set(event.target.value === "" ? null : Number(event.target.value)) }));
-  }
-  return label({ class: "field" }, span({ class: "label" }, feature.label), select({ class: "input", value: value ?? "", onChange: (/** @type {any} */ event) => set(event.target.value || null) }, option({ value: "" }, "Not known"), ...feature.categories.map((/** @type {string} */ name) => option({ value: name }, name)), value && !feature.categories.includes(value) && option({ value }, value)));
+/** @param {{ one: Contribution }} props */
+function Line({ one }) {
+  const kind = one.effect > 0 ? "raises" : "lowers";
+  return li({ class: kind }, icon(kind === "raises" ? "arrow-up" : "arrow-down"), div({ class: "grow" }, p({ class: "strong" }, bdi(subject(one.text)), span({ class: "unseen" }, ` ${kind} the risk`)), kind === "raises" && one.action && p({ class: "soft small" }, one.action)));
+}
+
+/** For a result of an older release, which has the reasons alone. @param {{ customer: any }} props */
+function Reasons({ customer }) {
+  return section({ class: "stack" }, h3("Why"), ul({ class: "reason-list" }, ...customer.reasons.map((/** @type {Contribution} */ one) => h(Line, { one }))), p({ class: "soft small" }, "This result is of an older release: score the file again to see the whole explanation."));
+}
+
+/** @param {{ customer: any, card: any }} props */
+function Explained({ customer, card }) {
+  const drawn = useMemo(() => {
+    const all = customer.contributions.map((/** @type {Contribution} */ { feature, label, value, effect }) => ({ feature, label, effect, value: written(card, feature, value) }));
+    const rest = all.slice(BARS);
+    if (rest.length < 2) return all;
+    return [...all.slice(0, BARS), { feature: "", label: "All others", value: `${number(rest.length)} features`, effect: rest.reduce((/** @type {number} */ sum, /** @type {Contribution} */ { effect }) => sum + effect, 0) }];
+  }, [customer, card]);
+  return section({ class: "stack" }, h3("How the score comes about"), h(Waterfall, { intercept: customer.intercept, contributions: drawn }));
+}
+
+/** @param {{ customer: any, card: any }} props */
+function Values({ customer, card }) {
+  return section({ class: "stack" }, h3("All values"), dl({ class: "facts" }, ...card.features.flatMap((/** @type {any} */ feature) => [dt(feature.label), dd(bdi(written(card, feature.name, customer.values[feature.name])))])));
+}
+
+/** A value with its unit. Money has none: its currency is the file's. @param {any} card @param {string} name @param {number | string | null} value */
+function written(card, name, value) {
+  if (value === null) return "not known";
+  const unit = card.features.find((/** @type {any} */ feature) => feature.name === name)?.unit;
+  if (typeof value === "string") return value;
+  return unit && unit !== "currency" ? `${figure(value)} ${unit}` : figure(value);
 }

@@ -16,7 +16,7 @@ import { Rejected } from "./rejected.js";
 import { Timeline } from "./timeline.js";
 import { Worklist } from "./worklist.js";
 
-const { a, div, input, nav, p, span } = tags;
+const { a, bdi, div, input, nav, p, span } = tags;
 
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
 
@@ -144,6 +144,7 @@ function Actions({ prediction, path, set }) {
   const final = FINAL.has(prediction.status);
   return [
     h(Label, { prediction, path, set }),
+    prediction.status === "COMPLETED" && h(Button, { label: "Whom to call first", icon: "list-checks", kind: "primary", href: address(["predictions", prediction.prediction_id, "worklist"]) }),
     !final && h(Button, { label: "Cancel", icon: "circle-stop", onClick: () => setAsking("cancel") }),
     final && h(Button, { label: "Delete", icon: "trash-2", iconOnly: true, kind: "danger", onClick: () => setAsking("delete") }),
     asking === "cancel" && h(Confirm, { title: "Cancel this prediction?", label: "Cancel it", busy, confirm: cancel, close: () => setAsking("") }, p("The work stops within a second. The file stays, so you can score it again.")),

@@ -6,20 +6,22 @@ import { Button } from "../components/button.js";
 import { Empty, Note, Problem, Skeleton, toast } from "../components/feedback.js";
 import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
-import { money } from "../format.js";
-import { filter, location } from "../router.js";
+import { money, number } from "../format.js";
+import { address, filter, location } from "../router.js";
 import { tags } from "../tags.js";
 import { Customer } from "./customer.js";
+import { Reason } from "./reason.js";
 
-const { button, div, input, p, span, table, tbody, td, th, thead, tr } = tags;
+const { bdi, button, div, input, option, p, select, span, table, tbody, td, th, thead, tr } = tags;
 
 const LIMIT = 100;
 
 /** @param {{ prediction: any, path: string }} props */
 export function Worklist({ prediction, path }) {
   const query = location.value.query;
-  const currency = prediction.options?.currency ?? prediction.summary.value?.currency ?? null;
-  const hasValue = Boolean(prediction.summary.value);
+  const { value } = prediction.summary;
+  const currency = value?.currency ?? null;
+  const hasValue = Boolean(value);
   const filters = { order: query.get("order") ?? (hasValue ? "value" : "risk"), risk: query.get("risk") ?? "", reason: query.get("reason") ?? "", customer_id: query.get("customer") ?? "", cursor: query.get("cursor") ?? "" };
   const list = useData((signal) => get(`${path}/rows`, { ...filters, limit: LIMIT }, signal), [path, filters]);
   const open = query.get("row");
@@ -29,25 +31,30 @@ export function Worklist({ prediction, path }) {
 
   return div(
     { class: "stack" },
-    !hasValue && h(Note, {}, p("No column says what customers pay, so they are in order of risk. Map one to “What the customer pays” to see the value at risk.")),
+    !hasValue && h(Note, { action: h(Button, { label: "Say which column it is", small: true, href: address(["new"], { upload: prediction.upload.upload_id }) }) }, p("No column says what customers pay, so they are in order of risk.")),
     div(
       { class: "row spread filters", style: { "--gap": "0.75rem" } },
       div(
         { class: "row" },
         hasValue && choice("Order", filters.order, [["value", "Value at risk"], ["risk", "Risk"], ["file", "File"]], (order) => filter({ order, cursor: null })),
         choice("Risk", filters.risk, [["", "All"], ["HIGH", "High"], ["MEDIUM", "Medium"], ["LOW", "Low"]], (risk) => filter({ risk, cursor: null })),
-        filters.reason && button({ type: "button", class: "chip plain", "aria-pressed": "true", onClick: () => filter({ reason: null, cursor: null }) }, `Reason: ${featureLabel(prediction, filters.reason)}`, icon("x")),
+        select(
+          { class: "input", style: { width: "12.5rem" }, "aria-label": "Reason", value: filters.reason, onChange: (/** @type {any} */ event) => filter({ reason: event.target.value, cursor: null }) },
+          option({ value: "" }, "Any reason"),
+          ...prediction.summary.drivers.map((/** @type {any} */ driver) => option({ value: driver.feature }, driver.label)),
+        ),
       ),
       div({ class: "row" }, h(Find, { value: filters.customer_id }), h(Button, { label: "Print", icon: "printer", iconOnly: true, onClick: () => print() }), h(Export, { path, filters, prediction })),
     ),
     list.error ? h(Problem, { error: list.error, retry: list.reload }) : null,
     list.loading && !list.data ? div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 10 }))) : null,
-    list.data && !items.length && div({ class: "card" }, h(Empty, { icon: "users", title: "No customer matches", action: h(Button, { label: "Clear filters", onClick: () => filter({ risk: null, reason: null, customer: null, cursor: null }) }) }, filters.customer_id ? `Nobody in this file has the id “${filters.customer_id}”.` : "Try another risk level or another reason.")),
+    list.data && !items.length && div({ class: "card" }, h(Empty, { icon: "users", title: "No customer matches", action: h(Button, { label: "Clear filters", onClick: () => filter({ risk: null, reason: null, customer: null, cursor: null }) }) }, filters.customer_id ? ["Nobody in this file has the id ", bdi(filters.customer_id.slice(0, 200)), "."] : "Try another risk level or another reason.")),
     items.length > 0 &&
       div(
         { class: "table-frame" },
         table(
           { class: "table worklist" },
+          tags.caption({ class: "unseen" }, "Customers to call, the first first"),
           thead(tr(th({ scope: "col" }, "Customer"), th({ scope: "col", class: "shrink" }, "Risk"), hasValue && th({ scope: "col", class: "figure" }, "Value at risk"), th({ scope: "col" }, "Why"), th({ scope: "col" }, "What to do"))),
           tbody(...items.map((row, index) => h(Row, { key: row.row_number, row, selected: index === at, hasValue, currency, select: () => setAt(index) }))),
         ),
@@ -58,12 +65,9 @@ export function Worklist({ prediction, path }) {
         filters.cursor ? h(Button, { label: "First page", icon: "chevron-left", small: true, onClick: () => filter({ cursor: null }) }) : span({ class: "faint small" }, list.data.truncated ? "The worklist holds the 100,000 customers with the highest risk. The whole file is in the download." : ""),
         list.data.next_cursor && h(Button, { label: "Next", icon: "chevron-right", small: true, onClick: () => (filter({ cursor: list.data.next_cursor }), setAt(0), scrollTo({ top: 0 })) }),
       ),
-    open && h(Customer, { key: open, prediction, path, row: open, currency, close: () => filter({ row: null }) }),
+    open && h(Customer, { key: open, prediction, path, row: open, close: () => filter({ row: null }) }),
   );
 }
-
-/** @param {any} prediction @param {string} feature */
-export const featureLabel = (prediction, feature) => prediction.summary.drivers.find((/** @type {any} */ driver) => driver.feature === feature)?.label ?? feature;
 
 /** @param {string} name @param {string} value @param {string[][]} options @param {(value: string) => void} set */
 function choice(name, value, options, set) {
@@ -76,14 +80,14 @@ function Row({ row, selected, hasValue, currency, select }) {
   useEffect(() => {
     if (selected) frame.current?.scrollIntoView({ block: "nearest" });
   }, [selected]);
-  const against = row.reasons.filter((/** @type {any} */ reason) => reason.effect > 0);
+  const against = row.reasons.find((/** @type {any} */ reason) => reason.effect > 0 && reason.action);
   return tr(
     { ref: frame, "data-row": true, "aria-selected": selected ? "true" : undefined, onClick: (/** @type {any} */ event) => (select(), !event.target.closest("button") && filter({ row: row.row_number })) },
-    td({ style: { maxWidth: "14rem" } }, button({ type: "button", class: "strong truncate", style: { padding: 0, maxWidth: "100%", display: "block" }, onClick: () => filter({ row: row.row_number }) }, row.customer_id), span({ class: "tiny faint" }, `row ${row.row_number}`)),
+    td({ class: "name" }, button({ type: "button", class: "strong truncate", title: row.customer_id.slice(0, 200), onClick: () => filter({ row: row.row_number }) }, bdi(row.customer_id.slice(0, 200))), span({ class: "tiny soft" }, `row ${number(row.row_number)}`, row.already_left && " · has left already")),
     td({ class: "shrink" }, h(Risk, { probability: row.churn_probability, level: row.risk_level })),
-    hasValue && td({ class: "figure" }, row.value_at_risk === null ? "–" : money(row.value_at_risk, currency), row.customer_value !== null && span({ class: "tiny faint", style: { display: "block" } }, `of ${money(row.customer_value, currency)}`)),
-    td(div({ class: "row", style: { "--gap": "0.25rem" } }, ...row.reasons.slice(0, 3).map((/** @type {any} */ reason) => button({ type: "button", class: `chip ${reason.effect >= 0 ? "raises" : "lowers"}`, title: `Only customers with this reason`, onClick: () => filter({ reason: reason.feature, cursor: null }) }, reason.text)))),
-    td({ class: "soft small", style: { minWidth: "12rem" } }, against[0]?.action ?? row.action ?? "–"),
+    hasValue && td({ class: "figure" }, span({ class: "strong" }, row.value_at_risk === null ? "–" : money(row.value_at_risk, currency)), row.customer_value !== null && span({ class: "tiny soft", style: { display: "block" } }, `of ${money(row.customer_value, currency)}`)),
+    td({ class: "reasons" }, div({ class: "row", style: { "--gap": "0.25rem" } }, ...row.reasons.map((/** @type {any} */ reason) => h(Reason, { reason, title: `Only customers with this reason: ${reason.label}`, onClick: () => filter({ reason: reason.feature, cursor: null }) })))),
+    td({ class: "soft small action" }, against?.action ?? "–"),
   );
 }
 
@@ -99,7 +103,7 @@ function Export({ path, filters, prediction }) {
   const save = async () => {
     setBusy(true);
     try {
-      const answer = await send("GET", `${path}/export`, { query: { order: filters.order === "file" ? "risk" : filters.order, risk: filters.risk }, headers: { Accept: "text/csv" } });
+      const answer = await send("GET", `${path}/export`, { query: { order: filters.order, risk: filters.risk }, headers: { Accept: "text/csv" } });
       const url = URL.createObjectURL(await answer.blob());
       const link = Object.assign(document.createElement("a"), { href: url, download: `worklist-${prediction.prediction_id}.csv` });
       link.click();
