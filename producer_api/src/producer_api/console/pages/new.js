@@ -57,7 +57,7 @@ function Choose() {
 
   return [
     h(PageHead, { title: "New prediction" }, "Upload a CSV with one row for each customer. Nothing is scored before you have seen how the file is read."),
-    error && h(Problem, { error }),
+    error !== null && h(Problem, { error }),
     upload
       ? div(
           { class: "card" },
@@ -120,7 +120,7 @@ function Review({ uploadId }) {
   const shown = inspection.data ?? last.current;
   const model = (models.data?.models ?? models.data?.items ?? []).find((/** @type {any} */ one) => one.model === shown?.model);
 
-  const retry = inspection.error && h(Problem, { error: inspection.error, retry: inspection.reload, action: h(Button, { label: "Choose another file", small: true, href: address(["new"]) }) });
+  const retry = inspection.error === null ? null : h(Problem, { error: inspection.error, retry: inspection.reload, action: h(Button, { label: "Choose another file", small: true, href: address(["new"]) }) });
   if (!shown) return [h(PageHead, { title: "Check the file" }), retry ?? div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 8 })))];
 
   const open = shown.columns.filter((/** @type {any} */ column) => column.needs_confirmation && !confirmed.has(column.header) && mapping[column.feature] !== column.header);
@@ -328,7 +328,7 @@ function Start({ uploadId, inspection, mapping, values, open, confirmed }) {
         label({ class: "field" }, span({ class: "label" }, "Currency"), input({ class: "input", value: currency, maxLength: 8, placeholder: "EUR", onInput: (/** @type {any} */ event) => setCurrency(event.target.value) }), span({ class: "hint" }, inspection.customer_value ? `Of “${inspection.customer_value.header}”; only shown` : "No column says what customers pay")),
         label({ class: "field" }, span({ class: "label" }, "Save this mapping as"), input({ class: "input", value: save, maxLength: 100, placeholder: "CRM export", onInput: (/** @type {any} */ event) => setSave(event.target.value.trim()) }), span({ class: "hint" }, "It is offered again for the same headers")),
       ),
-      error && h(Problem, { error, action: h(Confirmable, { error, confirm: setImplausible }) }),
+      error !== null && h(Problem, { error, action: h(Confirmable, { error, confirm: setImplausible }) }),
       div({ class: "row" }, h(Button, { label: `Score ${number(inspection.expected.rows)} customers`, icon: "play", kind: "primary", busy, disabled: blocked, onClick: start }), h(Button, { label: "Choose another file", kind: "quiet", href: address(["new"]) })),
       blocked && p({ class: "soft small" }, inspection.missing.length ? "Choose the missing columns first." : `Confirm ${plural(open.length, "column")} first: ${open.map((column) => column.header).join(", ")}.`),
     ),

@@ -16,7 +16,7 @@ import { Rejected } from "./rejected.js";
 import { Timeline } from "./timeline.js";
 import { Worklist } from "./worklist.js";
 
-const { a, bdi, div, input, nav, p, span } = tags;
+const { a, div, input, nav, p, span } = tags;
 
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
 
@@ -107,7 +107,7 @@ function Ended({ prediction, path }) {
   const sentences = { CANCELLED: "It was cancelled. Its file is still here.", EXPIRED: "It was not scored before its deadline. Its file is still here." };
   return div(
     { class: "stack" },
-    error && h(Problem, { error }),
+    error !== null && h(Problem, { error }),
     failure
       ? h(
           Note,

@@ -102,7 +102,7 @@ function Resend({ prediction, path, edits }) {
   };
   return div(
     { class: "stack" },
-    error && h(Problem, { error }),
+    error !== null && h(Problem, { error }),
     h(Note, { icon: "pencil", action: h(Button, { label: count ? `Send ${plural(count, "mended row")}` : "Send mended rows", kind: "primary", small: true, busy, disabled: !count, onClick: resend }) }, p(count ? `${plural(count, "row")} mended. They are scored as a file of their own.` : "Mend values in the table and send the rows again, or download rejected.csv, mend it in a spreadsheet and upload it: the added columns are ignored.")),
   );
 }
