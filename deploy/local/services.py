@@ -36,6 +36,8 @@ class Service:
 
     def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
         self.name = name
+        self.module = module
+        self.env = env
         self.url = f"http://{HOST}:{port}"
         self.child = Child(
             name,
@@ -83,11 +85,15 @@ def build_services(
     provisioned: Provisioned,
     urls: DatabaseUrls,
     state: Path,
+    credentials: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Service]:
-    """Return the API and the workers with production's environment, but for addresses and short timings."""
+    """Return the API and the workers with production's environment, but for addresses and short timings.
+
+    `credentials` are those of `producer_api` and `consumer_worker`, where the emulator tells callers apart.
+    """
+    credentials = credentials or {}
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     shared = inherited | {
-        **CREDENTIALS,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.emulator}",
@@ -106,6 +112,7 @@ def build_services(
         ports.api,
         env=shared
         | {
+            **credentials.get("producer_api", CREDENTIALS),
             "DATABASE_URL": urls.producer,
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(ports.api),
@@ -126,6 +133,7 @@ def build_services(
     for replica, port in enumerate(ports.workers, start=1):
         name = f"consumer_worker-{replica}"
         worker = {
+            **credentials.get("consumer_worker", CREDENTIALS),
             "DATABASE_URL": urls.worker,
             "PREDICTIONS_DLQ_URL": provisioned.dlq_url,
             "HEALTH_HOST": HOST,

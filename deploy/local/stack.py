@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ class Stack:
         self._parts: list[Part] = []
         self._print_line = print_line
         self._provisioned: Provisioned  # by _start_emulator
+        self._credentials: Mapping[str, Mapping[str, str]] = {}
         self._messages_lost = False
         self._database_ready = asyncio.Event()
         self._server = PostgresServer(
@@ -100,7 +101,9 @@ class Stack:
             await started.enter_async_context(self.issuer.serve(self.sign_in.routes()))
             self._announce("issuer", self.issuer.issuer, "ready")
 
-            services = build_services(self.ports, self.issuer, self._provisioned, urls, self.folder)
+            services = build_services(
+                self.ports, self.issuer, self._provisioned, urls, self.folder, self._credentials
+            )
             await self._start_together(
                 [Part(service.name, service.url, service.child, service.start) for service in services],
                 started,

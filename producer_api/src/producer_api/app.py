@@ -26,6 +26,7 @@ from producer_api.mappings.handlers import ROUTES as MAPPINGS
 from producer_api.models.handlers import ROUTES as MODELS
 from producer_api.predictions.handlers import ROUTES as PREDICTIONS
 from producer_api.predictions.waiting import WAITING_ROOM, WaitingRoom, end_waiting
+from producer_api.rows.handlers import ROUTES as ROWS
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
 from producer_api.uploads.handlers import ROUTES as UPLOADS
@@ -37,6 +38,7 @@ MAX_REQUEST_BODY_BYTES = 65_536
 ROUTES: tuple[Route, ...] = (
     *UPLOADS,
     *PREDICTIONS,
+    *ROWS,
     *FAILURES,
     *MAPPINGS,
     *MODELS,

@@ -139,6 +139,15 @@ class Settings(BaseSettings):
     result_retention_days: int = Field(
         default=365, ge=1, description="How long the bucket keeps results, by its lifecycle rule; only shown"
     )
+    result_cache_bytes: int = Field(
+        default=4_294_967_296,
+        ge=1_048_576,
+        description="How much disk the result files take that are kept for reading them row by row",
+    )
+    result_cache_directory: str | None = Field(
+        default=None,
+        description="A folder for result files while they are read; the system's temporary one if not set",
+    )
     max_connections: int = Field(
         default=1_000, ge=16, le=100_000, description="The maximum number of open connections of clients"
     )
