@@ -1,6 +1,7 @@
 # Every target first creates what it needs: an environment in .venv from the locked requirements.
 PYTHON ?= python3
 REPLICAS ?= 2
+TERRAFORM ?= terraform
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := contracts ml_models producer_api consumer_worker
@@ -8,6 +9,8 @@ EDITABLE := $(foreach package,$(PACKAGES),--editable ./$(package))
 INSTALL := deploy/environment.py $(VENV)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--only-binary :all:
+COMPILE_IMAGE := $(COMPILE) --constraint requirements.lock \
+	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package))
 COMPILE_PACKAGES := $(COMPILE) \
 	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package)) \
 	$(foreach package,$(PACKAGES),$(package)/pyproject.toml)
@@ -16,7 +19,7 @@ COMPILE_PACKAGES := $(COMPILE) \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files check-faults check-api check-clients lint types bench bench-scoring bench-consumer \
+.PHONY: help demo run test check-files check-faults check-api check-clients check-deploy lint types bench bench-scoring bench-consumer \
 	bench-upload bench-api train migrate openapi lock licences schemas clean
 
 help: ## Show this help
@@ -47,6 +50,9 @@ lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 
 types: $(VENV)/.dev ## Check types with mypy, strict
 	@$(BIN)/mypy
+
+check-deploy: $(VENV)/.dev ## Prove the deployment without an AWS account: wiring, faults, permissions, images
+	@$(BIN)/python -m deploy.checks --terraform "$(TERRAFORM)" $(foreach name,$(ONLY),--only $(name))
 
 check-faults: $(VENV)/.dev ## Break every part while it works: nothing is lost, doubled, stopped or shown
 	@$(BIN)/python -m tests.faults $(foreach name,$(ONLY),--only $(name))
@@ -83,6 +89,11 @@ lock: $(VENV)/.dev ## Regenerate the lock files from the packages' pyproject.tom
 	@$(COMPILE_PACKAGES) --group pyproject.toml:local --extra runtime --output-file requirements.lock
 	@$(COMPILE_PACKAGES) --group pyproject.toml:local --group pyproject.toml:dev --all-extras \
 		--constraint requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) deploy/checks/tools.in --output-file deploy/checks/tools.lock
+	@$(COMPILE_IMAGE) deploy/images/build.in --output-file deploy/images/build.lock
+	@$(COMPILE_IMAGE) deploy/images/migrate.in --output-file deploy/images/migrate.lock
+	@$(COMPILE_IMAGE) producer_api/pyproject.toml --output-file deploy/images/producer.lock
+	@$(COMPILE_IMAGE) consumer_worker/pyproject.toml --output-file deploy/images/worker.lock
 	@$(MAKE) --no-print-directory licences
 
 licences: $(VENV)/.dev ## Regenerate deploy/licences.csv from what the lock files install

@@ -22,7 +22,8 @@ BOOTSTRAP_LOCK = Path(__file__).with_name("bootstrap.lock")
 
 _PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
 _LOCKED = ("--require-hashes", "--only-binary", ":all:")
-_EDITABLE = ("--no-index", "--no-deps", "--no-build-isolation")
+_OURS = ("--no-index", "--no-deps")
+_EDITABLE = (*_OURS, "--no-build-isolation")
 """Of our own packages; hatchling, which builds them, and all that they need are in the lock."""
 
 
@@ -46,8 +47,10 @@ class Installation:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def run(self, locks: Sequence[Path], packages: Sequence[str]) -> None:
+    def run(self, locks: Sequence[Path], packages: Sequence[str], wheels: Path | None = None) -> None:
         """Create the environment if it is missing or broken, and install what the locks and packages say.
+
+        `packages` are folders of this checkout, `wheels` is a folder with what was built from them.
 
         Raises:
             InstallFailed: a step failed or was interrupted.
@@ -62,6 +65,9 @@ class Installation:
         if packages:
             editable = [argument for package in packages for argument in ("--editable", package)]
             self._step([str(self._python), *_PIP_INSTALL, *_EDITABLE, *editable], "our packages")
+        if wheels:
+            built = sorted(str(wheel) for wheel in wheels.glob("*.whl"))
+            self._step([str(self._python), *_PIP_INSTALL, *_OURS, *built], "our wheels")
 
     def _has_pip(self) -> bool:
         """Whether an installation can continue here: an interrupted one may leave pip half replaced."""
@@ -91,12 +97,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lock", type=Path, action="append", default=[], help="a requirements file")
     parser.add_argument("--editable", action="append", default=[], help="a package of this checkout")
+    parser.add_argument("--wheels", type=Path, help="a folder of wheels built from this checkout")
     options = parser.parse_args(arguments)
     installation = Installation(options.folder)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, installation.interrupt)
     try:
-        installation.run(options.lock, options.editable)
+        installation.run(options.lock, options.editable, options.wheels)
     except (InstallFailed, OSError) as error:
         with suppress(OSError):  # the terminal may be closed
             sys.stderr.write(f"{error}\n")

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,8 @@ LOCK_POLL_SECONDS = 0.1
 LOCK = Path(__file__).with_name("emulator.lock")
 INSTALLER = Path(__file__).parents[1] / "environment.py"
 
-_SERVICES = "sqs,sns,s3,sts"
+PROGRAM = ("-m", "ministack")
+SERVICES = "sqs,sns,s3,sts"
 
 
 async def prepare_environment(
@@ -58,22 +59,31 @@ class Emulator:
     """
 
     def __init__(
-        self, folder: Path, port: int, *, environment: Path, log: Path, durable: bool = True
+        self,
+        folder: Path,
+        port: int,
+        *,
+        environment: Path,
+        log: Path,
+        durable: bool = True,
+        program: Sequence[str | Path] = PROGRAM,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`program` is what its Python runs, `settings` are variables of the emulator's own."""
         self.port = port
         self.endpoint_url = f"http://127.0.0.1:{port}"
         self._folder = folder.absolute()
         self._saved_queues = self._folder / "state" / "sqs.json"
         self.child = Child(
             "emulator",
-            [environment.absolute() / "bin" / "python", "-m", "ministack"],
+            [environment.absolute() / "bin" / "python", *program],
             env={
                 **CREDENTIALS,  # it accepts only presigned links signed with this key
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(port),
                 "MINISTACK_HOST": "127.0.0.1",
                 "MINISTACK_REGION": REGION,  # the region of a bucket that it finds on disk after a SIGKILL
-                "SERVICES": _SERVICES,
+                "SERVICES": SERVICES,
                 "PERSIST_STATE": "1" if durable else "0",
                 "STATE_DIR": str(self._saved_queues.parent),
                 "S3_PERSIST": "1" if durable else "0",
@@ -82,6 +92,7 @@ class Emulator:
                 "LOG_LEVEL": "WARNING",
                 "PATH": os.environ.get("PATH", ""),
                 "HOME": str(self._folder),
+                **(settings or {}),
             },
             log=log,
             cwd=self._folder,

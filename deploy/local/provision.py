@@ -14,7 +14,11 @@ from deploy.local.errors import LocalStackError
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
-    from types_aiobotocore_s3.type_defs import CORSConfigurationTypeDef, LifecycleRuleTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CORSConfigurationTypeDef,
+        LifecycleRuleTypeDef,
+        VersioningConfigurationTypeDef,
+    )
     from types_aiobotocore_sqs.client import SQSClient
 
 REGION: Final = "eu-central-1"
@@ -56,6 +60,9 @@ LIFECYCLE: "list[LifecycleRuleTypeDef]" = [
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     },
 ]
+
+VERSIONING: "VersioningConfigurationTypeDef" = {"Status": "Enabled"}
+"""As in production, where each message names the version that was uploaded."""
 
 REQUEST_TIMEOUT_SECONDS = 20.0
 
@@ -135,6 +142,7 @@ async def _provide_bucket(s3: "S3Client", name: str) -> None:
         await s3.head_bucket(Bucket=name)
     except ClientError:
         await s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    await s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=VERSIONING)
     await s3.put_bucket_cors(Bucket=name, CORSConfiguration=CORS)
     await s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": LIFECYCLE})
     await s3.put_public_access_block(

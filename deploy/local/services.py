@@ -14,6 +14,7 @@ from deploy.local.issuer import Issuer
 from deploy.local.ports import HOST, Ports
 from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION, Provisioned
+from deploy.local.sign_in import AUTHORIZE_PATH, CONSOLE_CLIENT, TOKEN_PATH
 
 READY_TIMEOUT_SECONDS = 60.0
 """A start takes about two seconds on an idle machine."""
@@ -35,6 +36,8 @@ class Service:
 
     def __init__(self, name: str, module: str, port: int, *, env: Mapping[str, str], log: Path) -> None:
         self.name = name
+        self.module = module
+        self.env = env
         self.url = f"http://{HOST}:{port}"
         self.child = Child(
             name,
@@ -82,11 +85,15 @@ def build_services(
     provisioned: Provisioned,
     urls: DatabaseUrls,
     state: Path,
+    credentials: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Service]:
-    """Return the API and the workers with production's environment, but for addresses and short timings."""
+    """Return the API and the workers with production's environment, but for addresses and short timings.
+
+    `credentials` are those of `producer_api` and `consumer_worker`, where the emulator tells callers apart.
+    """
+    credentials = credentials or {}
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     shared = inherited | {
-        **CREDENTIALS,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.emulator}",
@@ -105,6 +112,7 @@ def build_services(
         ports.api,
         env=shared
         | {
+            **credentials.get("producer_api", CREDENTIALS),
             "DATABASE_URL": urls.producer,
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(ports.api),
@@ -114,6 +122,9 @@ def build_services(
             "JWKS_URL": issuer.jwks_url,
             "JWT_ISSUER": issuer.issuer,
             "JWT_AUDIENCE": issuer.audience,
+            "CONSOLE_OIDC_AUTHORIZE_URL": f"{issuer.issuer}{AUTHORIZE_PATH}",
+            "CONSOLE_OIDC_TOKEN_URL": f"{issuer.issuer}{TOKEN_PATH}",
+            "CONSOLE_OIDC_CLIENT_ID": CONSOLE_CLIENT,
             "CORS_ALLOWED_ORIGINS": "http://localhost:3000,http://localhost:5173",
         },
         log=state / "logs" / "producer_api.log",
@@ -122,6 +133,7 @@ def build_services(
     for replica, port in enumerate(ports.workers, start=1):
         name = f"consumer_worker-{replica}"
         worker = {
+            **credentials.get("consumer_worker", CREDENTIALS),
             "DATABASE_URL": urls.worker,
             "PREDICTIONS_DLQ_URL": provisioned.dlq_url,
             "HEALTH_HOST": HOST,

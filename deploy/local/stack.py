@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.process import Child
 from deploy.local.provision import Provisioned, provision
 from deploy.local.services import build_services
+from deploy.local.sign_in import SignIn
 
 FIRST_RESTART_SECONDS = 0.5
 MAX_RESTART_SECONDS = 15.0
@@ -61,9 +62,11 @@ class Stack:
         self.ports = ports
         self.api_url = f"http://{HOST}:{ports.api}"
         self.issuer = Issuer(folder, ports.issuer)
+        self.sign_in = SignIn(self.issuer.mint, self.api_url)
         self._parts: list[Part] = []
         self._print_line = print_line
         self._provisioned: Provisioned  # by _start_emulator
+        self._credentials: Mapping[str, Mapping[str, str]] = {}
         self._messages_lost = False
         self._database_ready = asyncio.Event()
         self._server = PostgresServer(
@@ -95,10 +98,12 @@ class Stack:
             )
             await self._start_together([postgres, emulator], started)
 
-            await started.enter_async_context(self.issuer.serve())
+            await started.enter_async_context(self.issuer.serve(self.sign_in.routes()))
             self._announce("issuer", self.issuer.issuer, "ready")
 
-            services = build_services(self.ports, self.issuer, self._provisioned, urls, self.folder)
+            services = build_services(
+                self.ports, self.issuer, self._provisioned, urls, self.folder, self._credentials
+            )
             await self._start_together(
                 [Part(service.name, service.url, service.child, service.start) for service in services],
                 started,

@@ -23,15 +23,13 @@ const ICONS = [
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 
+const ui = `export { Component, Fragment, createContext, createRef, h, isValidElement, render } from "preact";
+export { useCallback, useContext, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+`;
+writeFileSync(`${target}ui.d.ts`, ui);
 buildSync({
-  stdin: {
-    contents: `
-      export { Component, Fragment, createContext, createRef, h, isValidElement, render } from "preact";
-      export { useCallback, useContext, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-      export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
-    `,
-    resolveDir: modules,
-  },
+  stdin: { contents: ui, resolveDir: modules },
   bundle: true,
   minify: true,
   format: "esm",

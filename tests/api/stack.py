@@ -144,6 +144,12 @@ class ApiStack:
     @asynccontextmanager
     async def replica(self, **settings: str) -> AsyncIterator[str]:
         """Run one more API with other settings while the block runs; yields its URL."""
+        async with self.replica_process(**settings) as service:
+            yield service.url
+
+    @asynccontextmanager
+    async def replica_process(self, **settings: str) -> AsyncIterator[Service]:
+        """Run one more API with other settings while the block runs."""
         self._replicas += 1
         port = Ports.free(0).api
         name = f"replica-{self._replicas}"
@@ -156,7 +162,7 @@ class ApiStack:
         )
         try:
             await service.start()
-            yield service.url
+            yield service
         finally:
             await service.child.stop()
 

@@ -128,6 +128,14 @@ async def test_completed_prediction_is_published_to_the_topic(frontend, stack, a
         queue = (await sqs.create_queue(QueueName="another-team"))["QueueUrl"]
         got = await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
         (topic,) = (await sns.list_topics())["Topics"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": got["Attributes"]["QueueArn"],
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        await sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
         await sns.subscribe(
             TopicArn=topic["TopicArn"],
             Protocol="sqs",

@@ -50,7 +50,7 @@ from consumer_worker.scoring import (
     ScoringRequest,
     score_file,
 )
-from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scoring_pool import ScoringPool, is_large
 from consumer_worker.scratch import attempt_folder, scratch_bytes, scratch_errors
 from consumer_worker.sqs.backoff import full_jitter
 from consumer_worker.sqs.delivery import Delivery
@@ -349,10 +349,11 @@ class PredictionHandler:
             currency=request.options.currency,
             customer_value_period=request.options.customer_value_period,
         )
+        large = await asyncio.to_thread(is_large, source)
         if attempt.claim.crashes:
             log.info("scoring_suspect", crashes=attempt.claim.crashes)
             return await self._scoring_pool.run_alone(
-                source, folder, str(request.model), asked, size_bytes=request.upload.size_bytes
+                source, folder, str(request.model), asked, is_large=large
             )
         progress = ScoringProgress()
         async with self._reporting(attempt.claim, progress):
@@ -361,6 +362,7 @@ class PredictionHandler:
                     source, folder, model, asked, cancelled=cancelled, progress=progress
                 ),
                 size_bytes=request.upload.size_bytes,
+                is_large=large,
             )
 
     @asynccontextmanager

@@ -28,7 +28,12 @@ PROBE_BYTES = 64 << 20
 """What a usable folder has room for: the upload, the parts and the results of a file of 10 MB."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_UNUSABLE = frozenset({errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ESTALE})
+_UNUSABLE = frozenset(
+    {errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ESTALE}
+)
+_UNUSABLE_FOLDER = _UNUSABLE | {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+"""The same for the scratch folder itself. Within an attempt, the last ones may have a cause of their own."""
+
 _WRAPPED_ERROR = re.compile(r"(?:[A-Za-z ]{1,50}: ){0,4}([A-Za-z/ ]{1,50}) \(os error (\d{1,3})\)")
 """The whole text of a system's error that Polars wrapped in one of its own. Anything more may be a cell: a
 file must not be able to say that the disk is full."""
@@ -59,18 +64,18 @@ def remove_left_folders(parent: Path) -> int:
 
 def probe_scratch(scratch: Path) -> None:
     """Check that files can be written below `scratch`, and that there is room. Raises ScratchUnavailable."""
-    with scratch_errors(), tempfile.TemporaryFile(dir=scratch) as file:
+    with scratch_errors(_UNUSABLE_FOLDER), tempfile.TemporaryFile(dir=scratch) as file:
         os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
 
 
 def scratch_bytes(scratch: Path) -> int:
     """Return the size of the disk below `scratch`, all that is on it included. Raises ScratchUnavailable."""
-    with scratch_errors():
+    with scratch_errors(_UNUSABLE_FOLDER):
         return shutil.disk_usage(scratch).total
 
 
 @contextmanager
-def scratch_errors() -> Iterator[None]:
+def scratch_errors(unusable: frozenset[int] = _UNUSABLE) -> Iterator[None]:
     """Translate the errors of a disk that is full or broken, which no file is to blame for.
 
     Raises:
@@ -84,7 +89,7 @@ def scratch_errors() -> Iterator[None]:
             raise
         if number in _FULL:
             raise ScratchUnavailable(f"scratch_full: {os.strerror(number)}") from error
-        if number in _UNUSABLE:
+        if number in unusable:
             raise ScratchUnavailable(f"scratch_unusable: {os.strerror(number)}") from error
         raise
 
@@ -94,14 +99,19 @@ async def attempt_folder(scratch: Path) -> AsyncIterator[Path]:
     """Make a folder for one attempt below `scratch`; it is removed with all its files when the block ends.
 
     Raises:
-        ScratchUnavailable: it cannot be made.
+        ScratchUnavailable: it cannot be made, or the block failed after somebody else had removed it.
     """
-    with scratch_errors():
+    with scratch_errors(_UNUSABLE_FOLDER):
         folder = await asyncio.to_thread(
             tempfile.TemporaryDirectory, prefix="prediction-", dir=scratch, ignore_cleanup_errors=True
         )
+    path = Path(folder.name)
     try:
-        yield Path(folder.name)
+        yield path
+    except Exception as error:
+        if await asyncio.to_thread(path.exists):
+            raise
+        raise ScratchUnavailable("scratch_unusable: the folder was removed") from error
     finally:
         await asyncio.shield(asyncio.to_thread(folder.cleanup))
 

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from producer_api import health, resources
 from producer_api.account.handlers import ROUTES as ACCOUNT
+from producer_api.console.handlers import ROUTES as CONSOLE
+from producer_api.console.handlers import open_console
 from producer_api.failures.handlers import ROUTES as FAILURES
 from producer_api.http.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.http.auth import authenticate
@@ -24,6 +26,7 @@ from producer_api.mappings.handlers import ROUTES as MAPPINGS
 from producer_api.models.handlers import ROUTES as MODELS
 from producer_api.predictions.handlers import ROUTES as PREDICTIONS
 from producer_api.predictions.waiting import WAITING_ROOM, WaitingRoom, end_waiting
+from producer_api.rows.handlers import ROUTES as ROWS
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS, ApiMetrics, observe_requests
 from producer_api.uploads.handlers import ROUTES as UPLOADS
@@ -35,11 +38,13 @@ MAX_REQUEST_BODY_BYTES = 65_536
 ROUTES: tuple[Route, ...] = (
     *UPLOADS,
     *PREDICTIONS,
+    *ROWS,
     *FAILURES,
     *MAPPINGS,
     *MODELS,
     *ACCOUNT,
     *DOCS,
+    *CONSOLE,
     *health.ROUTES,
 )
 """Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
@@ -71,6 +76,6 @@ def create_app(
     app[WAITING_ROOM] = WaitingRoom(settings.max_event_streams)
     app.on_shutdown.append(end_waiting)
     app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
-    app.cleanup_ctx.extend([*resources.CHECKED_AT_START, *resources.RUNNING])
+    app.cleanup_ctx.extend([*resources.CHECKED_AT_START, open_console, *resources.RUNNING])
     app.add_routes(route.definition for route in ROUTES)
     return app

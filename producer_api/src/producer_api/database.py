@@ -110,7 +110,7 @@ class Pool:
                         yield connection
                     finally:
                         limit.cancel()
-                    keeps = not (self._limits.resets or connection.is_closed())
+                    keeps = not self._limits.resets and _is_usable(connection)
                 finally:
                     if keeps:
                         self._kept.append(connection)
@@ -155,10 +155,18 @@ class Pool:
         """Return a connection that was kept and is still open, or else a new one."""
         while self._kept:
             connection = self._kept.pop()
-            if not connection.is_closed():
+            if _is_usable(connection):
                 return connection
             await self._pool.release(connection)
         return await self._pool.acquire(timeout=self._limits.wait_seconds)
+
+
+def _is_usable(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> bool:
+    """Return whether a connection is open and in no transaction."""
+    try:
+        return not (connection.is_closed() or connection.is_in_transaction())
+    except asyncpg.InterfaceError:  # it has been closed, and the pool has taken it back
+        return False
 
 
 _UNAVAILABLE = (

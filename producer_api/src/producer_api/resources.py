@@ -44,6 +44,8 @@ from producer_api.predictions.events import LISTENER, Listener
 from producer_api.predictions.receipts import RECEIPTS, ReceiptStore
 from producer_api.predictions.store import PREDICTIONS, PredictionStore
 from producer_api.redaction import hide_credentials
+from producer_api.rows.cache import MAX_DOWNLOADS, RESULT_CACHE, ResultCache, open_cache_folder
+from producer_api.rows.readers import READER_THREADS, READERS, Readers
 from producer_api.settings import SETTINGS, Settings
 from producer_api.telemetry import METRICS
 from producer_api.uploads.receive import INSPECTOR_THREADS, INSPECTORS
@@ -59,7 +61,7 @@ CHECK_TIMEOUT_SECONDS = 10.0
 """For each check at start: a service that cannot answer in this time is not one to start on."""
 
 OTHER_STORAGE_CONNECTIONS = 2
-"""Besides one for each upload: the probe and the sweep of uploads."""
+"""Besides one for each upload and each download: the probe and the sweep of uploads."""
 
 RELAY_CONNECTIONS = 2
 """A relay has one request in the air; the other is for one that was given up and is not closed yet."""
@@ -143,7 +145,7 @@ async def open_database(app: web.Application) -> AsyncIterator[None]:
 async def open_bucket(app: web.Application) -> AsyncIterator[None]:
     """Open the S3 client and check that the bucket is there. Raises StartRefused."""
     settings = app[SETTINGS]
-    connections = settings.max_concurrent_uploads + OTHER_STORAGE_CONNECTIONS
+    connections = settings.max_concurrent_uploads + MAX_DOWNLOADS + OTHER_STORAGE_CONNECTIONS
     config = _client_config(connections, read_timeout=REQUEST_TIMEOUT_SECONDS / 2).merge(
         AioConfig(signature_version="s3v4")  # presigned links come out in the old form without it
     )
@@ -153,6 +155,24 @@ async def open_bucket(app: web.Application) -> AsyncIterator[None]:
         log.info(StartupEvent.S3_CLIENT_INITIALIZED, bucket=settings.bucket_name)
         app[OBJECTS] = Objects(client, settings.bucket_name)
         yield
+
+
+async def open_result_cache(app: web.Application) -> AsyncIterator[None]:
+    """Make the folder for result files that are read, and remove old ones from it. Raises StartRefused."""
+    directory = app[SETTINGS].result_cache_directory
+    async with AsyncExitStack() as stack:
+        try:
+            folder = await asyncio.to_thread(stack.enter_context, open_cache_folder(directory))
+        except OSError as error:
+            raise StartRefused(
+                f"RESULT_CACHE_DIRECTORY: cannot write to {directory or 'the temporary folder'}: "
+                f"{error.strerror}"
+            ) from error
+        cache = ResultCache(folder, app[OBJECTS], max_bytes=app[SETTINGS].result_cache_bytes)
+        stack.push_async_callback(cache.close)
+        app[RESULT_CACHE] = cache
+        async with _running(cache.run(), "result_cache"):
+            yield
 
 
 async def open_queue(app: web.Application) -> AsyncIterator[None]:
@@ -277,12 +297,28 @@ async def run_inspectors(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-CHECKED_AT_START = (load_models, open_database, open_bucket, open_queue, open_topic, open_verifier)
+async def run_readers(app: web.Application) -> AsyncIterator[None]:
+    """Keep the threads that read result files. They end first: the files are removed after them."""
+    with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader") as threads:
+        app[READERS] = Readers(threads)
+        yield
+
+
+CHECKED_AT_START = (
+    load_models,
+    open_database,
+    open_bucket,
+    open_result_cache,
+    open_queue,
+    open_topic,
+    open_verifier,
+)
 """All that must work before the API starts. The outbox comes after them, since it acts on its own."""
 
 
 RUNNING = (
     run_inspectors,
+    run_readers,
     run_probes,
     run_outbox,
     run_sweep,

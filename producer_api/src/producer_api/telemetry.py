@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from uuid import uuid4
 
 import structlog
@@ -34,6 +35,7 @@ MAX_TRACESTATE_MEMBERS = 32
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
+_NO_SPAN = nullcontext(trace.INVALID_SPAN)
 _tracer = trace.get_tracer(SERVICE)
 _propagator = TraceContextTextMapPropagator()
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -134,6 +136,20 @@ def new_request_id() -> str:
     return str(uuid4())
 
 
+def _open_span(request: web.Request, route: str) -> AbstractContextManager[trace.Span]:
+    """Open a span that continues the caller's trace; one that does nothing if there is no trace at all."""
+    if "traceparent" not in request.headers and isinstance(
+        trace.get_tracer_provider(), trace.ProxyTracerProvider
+    ):
+        return _NO_SPAN
+    return _tracer.start_as_current_span(
+        f"{request.method} {route}",
+        context=_propagator.extract(_trace_context(request)),
+        kind=trace.SpanKind.SERVER,
+        attributes={"http.request.method": request.method, "http.route": route},
+    )
+
+
 @web.middleware
 async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, run it in a span that continues the caller's trace, count it and log it."""
@@ -143,12 +159,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
     request[REQUEST_ID] = request_id
     started = time.perf_counter()
     with (
-        _tracer.start_as_current_span(
-            f"{request.method} {route}",
-            context=_propagator.extract(_trace_context(request)),
-            kind=trace.SpanKind.SERVER,
-            attributes={"http.request.method": request.method, "http.route": route},
-        ) as span,
+        _open_span(request, route) as span,
         structlog.contextvars.bound_contextvars(
             **{
                 LogField.REQUEST_ID: request_id,

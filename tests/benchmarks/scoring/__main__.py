@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumer_worker.scoring import ScoringRequest, results, score, score_file, source
-from consumer_worker.scoring_pool import ScoringPool
+from consumer_worker.scoring_pool import LARGE_FILE_BYTES, ScoringPool
 from ml_models.card import CategoricalFeature, NumericFeature
 from ml_models.runtime import ChurnModel, load_model
 
@@ -94,7 +94,7 @@ def measure_ours(path: Path) -> Figures:
             return score_file(path, Path(folder), model, request, cancelled=cancelled)
 
         started, started_cpu = time.perf_counter(), time.process_time()
-        report, stall = asyncio.run(_beside_a_loop(run, path.stat().st_size))
+        report, stall = asyncio.run(_beside_a_loop(run))
         seconds = time.perf_counter() - started
         cpu_seconds = time.process_time() - started_cpu
         written = sum(file.size_bytes for file in report.files)
@@ -110,7 +110,7 @@ def measure_ours(path: Path) -> Figures:
     }
 
 
-async def _beside_a_loop(run: Callable[[threading.Event], Any], size_bytes: int) -> tuple[Any, float]:
+async def _beside_a_loop(run: Callable[[threading.Event], Any]) -> tuple[Any, float]:
     longest = 0.0
 
     async def tick() -> None:
@@ -123,7 +123,7 @@ async def _beside_a_loop(run: Callable[[threading.Event], Any], size_bytes: int)
     pool = ScoringPool(2)
     ticking = asyncio.create_task(tick())
     try:
-        report = await pool.run(run, size_bytes=size_bytes)
+        report = await pool.run(run, size_bytes=LARGE_FILE_BYTES, is_large=True)
     finally:
         ticking.cancel()
         pool.close()

@@ -147,6 +147,16 @@ async def test_full_disk_makes_the_worker_unready_until_there_is_room(
         assert consumer.ready
 
 
+async def test_removed_scratch_folder_spends_no_attempt(backend, run_worker_here, require_all_completed):
+    async with run_worker_here() as (consumer, opened):
+        moved = opened.scratch.rename(opened.scratch.with_name("moved"))
+        accepted = [await backend.accept(FILE) for _ in range(4)]
+        await wait_until(lambda: consumer.unavailable)
+        assert consumer.unavailable == {"scratch": "scratch_unusable: No such file or directory"}
+        moved.rename(opened.scratch)
+        await require_all_completed(accepted)
+
+
 @pytest.mark.parametrize(
     ("method", "content", "status", "event"),
     [

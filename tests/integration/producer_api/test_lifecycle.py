@@ -173,6 +173,11 @@ async def test_create_waits_for_the_end(api, customers, owner, until):
 
 async def test_read_waits_for_a_change(api, prediction, owner, until):
     path = prediction["links"]["self"]
+
+    async def is_sent() -> bool:
+        return bool((await send(api, "GET", path))[1]["queued_at"])
+
+    await until(is_sent)  # its tag changes with that
     response, _ = await send(api, "GET", path)
     assert "Preference-Applied" not in response.headers
     tag = response.headers["ETag"]

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from producer_api.uploads.models import Inspection
 
 TABLE = b"Nr;Monate;Vertrag;Netz\n1;5;monatlich;DSL\n2;7;monatlich;DSL\n3;9;zwei Jahre;DSL\n"
 HEADERS = ["Nr", "Monate", "Vertrag", "Netz"]
-SAVED = {
+SAVED: dict[str, Any] = {
     "headers": HEADERS,
     "mapping": {"customer_id": "Nr", "InternetService": "Netz"},
     "values": {"Contract": {"zwei Jahre": "Two year"}},
@@ -97,44 +98,51 @@ async def test_mapping_is_offered_for_the_same_headers(call, upload, api, issuer
     ]
 
 
-@pytest.mark.parametrize(
-    ("changed", "field"),
-    [
-        ({"headers": []}, "headers"),
-        ({"headers": ["x"] * 1_001}, "headers"),
-        ({"headers": "Nr"}, "headers"),
-        ({"headers": ["a\0b"]}, "headers"),
-        ({"mapping": {"tenure": "Nothing"}}, "mapping"),
-        ({"mapping": {"nothing": "Nr"}}, "mapping"),
-        ({"mapping": {"tenure": 5}}, "mapping.tenure"),
-        ({"values": {"tenure": {"a": "b"}}}, "values"),
-        ({"values": {"Contract": {"a": "Three years"}}}, "values.Contract"),
-        ({"model": "telco-churn@9.9.9"}, "model"),
-        ({"name": "other"}, "name"),
-        ({"tenant_id": "globex"}, "tenant_id"),
-    ],
-)
-async def test_mappings_are_checked(call, owner, changed, field):
-    status, _, problem = await call("PUT", "/v1/mappings/crm", json={**SAVED, **changed})
-    assert status == 422, problem
-    assert problem["errors"][0]["field"].startswith(field)
-    assert await owner.fetchval("select count(*) from mappings") == 0
+BAD_MAPPINGS: list[tuple[dict[str, Any], str]] = [
+    ({"headers": []}, "headers"),
+    ({"headers": ["x"] * 1_001}, "headers"),
+    ({"headers": "Nr"}, "headers"),
+    ({"headers": ["a\0b"]}, "headers"),
+    ({"mapping": {"tenure": "Nothing"}}, "mapping"),
+    ({"mapping": {"nothing": "Nr"}}, "mapping"),
+    ({"mapping": {"tenure": 5}}, "mapping.tenure"),
+    ({"values": {"tenure": {"a": "b"}}}, "values"),
+    ({"values": {"Contract": {"a": "Three years"}}}, "values.Contract"),
+    ({"model": "telco-churn@9.9.9"}, "model"),
+    ({"name": "other"}, "name"),
+    ({"tenant_id": "globex"}, "tenant_id"),
+]
 
 
-@pytest.mark.parametrize("name", ["%20x", "x%20", "a%2Fb", "%00", "%ff", "x" * 101, "a%0Ab", "..%2Fx", "-x"])
-async def test_names_are_checked(call, owner, name):
-    status, _, problem = await call("PUT", f"/v1/mappings/{name}", json=SAVED)
-    assert status in {404, 422}, problem
-    assert (await call("GET", f"/v1/mappings/{name}"))[0] == 404
-    assert await owner.fetchval("select count(*) from mappings") == 0
+async def test_mappings_are_checked(call, owner, subtests):
+    for changed, field in BAD_MAPPINGS:
+        with subtests.test(changed=changed):
+            status, _, problem = await call("PUT", "/v1/mappings/crm", json={**SAVED, **changed})
+            assert status == 422, problem
+            assert problem["errors"][0]["field"].startswith(field)
+            assert await owner.fetchval("select count(*) from mappings") == 0
 
 
-@pytest.mark.parametrize(
-    ("query", "field"), [("limit=0", "limit"), ("limit=101", "limit"), ("cursor=x", "cursor"), ("q=x", "q")]
-)
-async def test_parameters_of_the_list_are_checked(call, query, field):
-    status, _, problem = await call("GET", f"/v1/mappings?{query}")
-    assert (status, problem["errors"][0]["field"]) == (422, field)
+BAD_NAMES = ["%20x", "x%20", "a%2Fb", "%00", "%ff", "x" * 101, "a%0Ab", "..%2Fx", "-x"]
+
+
+async def test_names_are_checked(call, owner, subtests):
+    for name in BAD_NAMES:
+        with subtests.test(name=name):
+            status, _, problem = await call("PUT", f"/v1/mappings/{name}", json=SAVED)
+            assert status in {404, 422}, problem
+            assert (await call("GET", f"/v1/mappings/{name}"))[0] == 404
+            assert await owner.fetchval("select count(*) from mappings") == 0
+
+
+BAD_PAGES = [("limit=0", "limit"), ("limit=101", "limit"), ("cursor=x", "cursor"), ("q=x", "q")]
+
+
+async def test_parameters_of_the_list_are_checked(call, subtests):
+    for query, field in BAD_PAGES:
+        with subtests.test(query=query):
+            status, _, problem = await call("GET", f"/v1/mappings?{query}")
+            assert (status, problem["errors"][0]["field"]) == (422, field)
 
 
 async def test_tenant_may_save_so_many_mappings(call, monkeypatch):
@@ -167,26 +175,27 @@ async def test_upload_is_inspected_before_anything_is_queued(call, upload, owner
     assert await owner.fetchval("select count(*) from outbox") == 0
 
 
-@pytest.mark.parametrize(
-    ("parameters", "field"),
-    [
-        ({"model": "x"}, "model"),
-        ({"mapping": "{"}, "mapping"),
-        ({"mapping": "[]"}, "mapping"),
-        ({"mapping": '{"tenure": 5}'}, "mapping"),
-        ({"mapping": '{"tenure": "Nothing"}'}, "mapping"),
-        ({"values": '{"Contract": "x"}'}, "values"),
-        ({"values": '{"Contract": {"x": "y"}}'}, "values.Contract"),
-        ({"values": '{"tenure": {"x": "y"}}'}, "values"),
-        ({"mapping": '{"tenure": "' + "x" * 17_000 + '"}'}, "mapping"),
-        ({"rows": "5"}, "rows"),
-    ],
-)
-async def test_parameters_of_an_inspection_are_checked(call, upload, parameters, field):
-    status, _, problem = await call("GET", f"{upload}/inspection", params=parameters)
-    assert status in {422, 431}, problem
-    if status == 422:
-        assert problem["errors"][0]["field"].startswith(field), problem
+BAD_QUERIES = [
+    ({"model": "x"}, "model"),
+    ({"mapping": "{"}, "mapping"),
+    ({"mapping": "[]"}, "mapping"),
+    ({"mapping": '{"tenure": 5}'}, "mapping"),
+    ({"mapping": '{"tenure": "Nothing"}'}, "mapping"),
+    ({"values": '{"Contract": "x"}'}, "values"),
+    ({"values": '{"Contract": {"x": "y"}}'}, "values.Contract"),
+    ({"values": '{"tenure": {"x": "y"}}'}, "values"),
+    ({"mapping": '{"tenure": "' + "x" * 17_000 + '"}'}, "mapping"),
+    ({"rows": "5"}, "rows"),
+]
+
+
+async def test_parameters_of_an_inspection_are_checked(call, upload, subtests):
+    for parameters, field in BAD_QUERIES:
+        with subtests.test(parameters=parameters):
+            status, _, problem = await call("GET", f"{upload}/inspection", params=parameters)
+            assert status in {422, 431}, problem
+            if status == 422:
+                assert problem["errors"][0]["field"].startswith(field), problem
 
 
 async def test_file_that_is_no_longer_kept_is_gone(call, upload, s3, aws):

@@ -4,11 +4,12 @@ import asyncio
 import json
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
-from producer_api.database import DATABASE, open_pools
+from producer_api.database import DATABASE, READ_LIMITS, DatabaseBusy, open_pools
 from tests.conftest import figure
 
 MAX_READ_P99_SECONDS = 0.3
@@ -170,3 +171,39 @@ async def test_open_transaction_does_not_outlive_its_use(database):
             await connection.execute("begin; select 1")
         async with pools.writes.connection() as connection:
             assert not connection.is_in_transaction()
+
+
+async def test_request_that_would_wait_in_vain_is_refused_at_once(database, monkeypatch):
+    limits = replace(READ_LIMITS, connections=1, wait_seconds=60.0, max_waiting=2)
+    monkeypatch.setattr("producer_api.database.READ_LIMITS", limits)
+    may_end = asyncio.Event()
+
+    async def use(pools) -> None:
+        async with pools.reads.connection() as connection:
+            await may_end.wait()
+            assert await connection.fetchval("select 1") == 1
+
+    async with open_pools(database.producer) as pools, asyncio.TaskGroup() as tasks:
+        for _ in range(1 + limits.max_waiting):
+            tasks.create_task(use(pools))
+        while pools.reads._waiting < limits.max_waiting:
+            await asyncio.sleep(0)
+        with pytest.raises(DatabaseBusy):
+            await use(pools)
+        may_end.set()
+
+
+async def test_connection_that_was_used_is_used_again_unless_it_is_closed(database):
+    async def backend(pools, *, closes: bool = False) -> int:
+        async with pools.reads.connection() as connection:
+            pid = int(await connection.fetchval("select pg_backend_pid()"))
+            if closes:
+                connection.terminate()
+            return pid
+
+    async with open_pools(database.producer) as pools:
+        first = await backend(pools)
+        assert await backend(pools, closes=True) == first
+        second = await backend(pools)
+        assert second != first
+        assert await backend(pools) == second

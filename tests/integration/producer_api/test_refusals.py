@@ -161,6 +161,9 @@ FORMS = [
         422,
         "invalid_request",
     ),
+    (form_body(FILE.replace("c.csv", "c" * 5_000)) + b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body(FILE.replace("c.csv", "c\0.csv")) + b"--B--\r\n", 400, "malformed_multipart"),
+    (form_body("X: 1\r\n" * 20 + FILE) + b"--B--\r\n", 400, "malformed_multipart"),
 ]
 
 

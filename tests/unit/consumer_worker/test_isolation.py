@@ -81,7 +81,7 @@ async def test_child_writes_the_bytes_and_reports_what_a_thread_does(source, fol
     theirs.mkdir()
     expected = score_file(source, theirs, load_model(MODEL), REQUEST, cancelled=threading.Event())
     pool = ScoringPool(2)
-    assert await pool.run_alone(source, folder, MODEL, REQUEST, size_bytes=1) == expected
+    assert await pool.run_alone(source, folder, MODEL, REQUEST, is_large=False) == expected
     pool.close()
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert written == {path.name: path.read_bytes() for path in theirs.iterdir()}

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer_worker.scratch import PREFIX, open_scratch
+from consumer_worker.errors import ScratchUnavailable
+from consumer_worker.scratch import PREFIX, attempt_folder, open_scratch, probe_scratch
 
 HOLD = """
 import sys, time
@@ -63,3 +65,28 @@ def test_young_and_foreign_folders_are_kept(tmp_path):
 def test_missing_directory_raises(tmp_path):
     with pytest.raises(FileNotFoundError), open_scratch(str(tmp_path / "nowhere")):
         pytest.fail("there is no such folder")
+
+
+async def test_removed_scratch_folder_is_unavailable(tmp_path):
+    scratch = tmp_path / "removed"
+    with pytest.raises(ScratchUnavailable, match="scratch_unusable: No such file or directory"):
+        probe_scratch(scratch)
+    with pytest.raises(ScratchUnavailable, match="scratch_unusable: No such file or directory"):
+        async with attempt_folder(scratch):
+            pytest.fail("there is no such folder")
+
+
+async def test_attempt_whose_folder_is_removed_is_not_to_blame(tmp_path):
+    def write_after_removal(folder):
+        shutil.rmtree(folder)
+        (folder / "scores.csv").write_text("x")
+
+    with pytest.raises(ScratchUnavailable, match="the folder was removed"):
+        async with attempt_folder(tmp_path) as folder:
+            write_after_removal(folder)
+
+
+async def test_error_of_an_attempt_passes(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        async with attempt_folder(tmp_path) as folder:
+            (folder / "missing").read_text()

@@ -98,6 +98,7 @@ def test_refusals_of_one_object_are_its_own(error):
         (errno.EDQUOT, "scratch_full"),
         (errno.EROFS, "scratch_unusable"),
         (errno.EIO, "scratch_unusable"),
+        (errno.EFBIG, "scratch_unusable"),
     ],
 )
 def test_scratch_is_unavailable(number, code):

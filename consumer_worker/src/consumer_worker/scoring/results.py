@@ -26,6 +26,7 @@ from consumer_worker.scoring.parquet import (
 from ml_models.card import CategoricalFeature, NumericFeature
 from ml_models.intake.dialect import Dialect
 from retainwise_contracts.failures import FailureCode
+from retainwise_contracts.formulas import BEGINS_A_CELL, DANGEROUS, DANGEROUS_THERE, HARMLESS
 from retainwise_contracts.results import (
     REJECTED_COLUMNS,
     CsvFormat,
@@ -51,31 +52,19 @@ grades are. `escape` leaves it in no cell of a customer."""
 
 _PIECE_BYTES = 1 << 20
 
-# A spreadsheet executes a cell that begins with one of these, also full-width ones (OWASP, CSV Injection).
-# Plain numbers may begin with a sign too, and are harmless.
-_FORMULA = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
-_DANGEROUS = f"([\t\r\n\0]|{_FORMULA})"
-_HARMLESS = r"^[+-]?[\d.,]+$"
-
-# A spreadsheet that splits at a different delimiter starts a cell in the middle of ours. Quotes around our
-# cell do not prevent this: for that spreadsheet they are in the middle too. It drops quotes and NULs before a
-# formula.
-_BEGINS_A_CELL = "([,;|\t\r\n])"
-_DANGEROUS_THERE = f'(["\0]*{_FORMULA})'
-
 
 def escape(text: pl.Expr) -> pl.Expr:
     """Put an apostrophe before what a spreadsheet would execute, so that it is shown as text."""
-    runs = text.str.contains(f"^{_DANGEROUS}") & ~text.str.contains(_HARMLESS)
-    within = text.str.replace_all(f"{_BEGINS_A_CELL}{_DANGEROUS_THERE}", "${1}'${2}")
+    runs = text.str.contains(f"^{DANGEROUS}") & ~text.str.contains(HARMLESS)
+    within = text.str.replace_all(f"{BEGINS_A_CELL}{DANGEROUS_THERE}", "${1}'${2}")
     escaped = pl.when(runs).then("'" + within).otherwise(within)
     return escaped.str.replace_all(_PLACEHOLDER, "\N{REPLACEMENT CHARACTER}", literal=True).name.keep()
 
 
 def unescape(texts: pl.Series) -> pl.Series:
     """Undo `escape`, for a `rejected.csv` of ours that is uploaded again."""
-    within = texts.str.replace_all(f"{_BEGINS_A_CELL}'{_DANGEROUS_THERE}", "${1}${2}")
-    return within.str.replace(f"^'{_DANGEROUS}", "${1}")
+    within = texts.str.replace_all(f"{BEGINS_A_CELL}'{DANGEROUS_THERE}", "${1}${2}")
+    return within.str.replace(f"^'{DANGEROUS}", "${1}")
 
 
 def safe_frame(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -99,7 +88,7 @@ def _safe_scores(frame: pl.DataFrame, *, has_texts: bool) -> pl.DataFrame:
 
 def _suspects(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return which of the text columns have something to escape."""
-    anywhere = f"^{_DANGEROUS}|{_BEGINS_A_CELL}{_DANGEROUS_THERE}|{_PLACEHOLDER}"
+    anywhere = f"^{DANGEROUS}|{BEGINS_A_CELL}{DANGEROUS_THERE}|{_PLACEHOLDER}"
     suspect = frame.select(pl.col(columns).str.contains(anywhere).any()).row(0)
     return [name for name, is_suspect in zip(columns, suspect, strict=True) if is_suspect]
 

@@ -91,7 +91,7 @@ export async function stream(path, receive, signal) {
     try {
       const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
       const response = await send("GET", path, { headers, signal });
-      const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
+      const reader = /** @type {ReadableStream<any>} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
       for (let buffer = ""; ; ) {
         const { done, value } = await reader.read();
         if (done) break;

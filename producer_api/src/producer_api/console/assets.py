@@ -34,14 +34,15 @@ class Asset:
     """With gzip; None if that saves nothing."""
     media_type: str
     etag: str
+    compressed_etag: str
 
 
 def load_assets() -> Mapping[str, Asset]:
     """Return every file of the console by its path, such as `pages/new.js`."""
-    return MappingProxyType(dict(_load(files(__package__), "")))
+    return MappingProxyType(dict(_load(files(__package__))))
 
 
-def _load(folder: Traversable, prefix: str) -> list[tuple[str, Asset]]:
+def _load(folder: Traversable, prefix: str = "") -> list[tuple[str, Asset]]:
     found: list[tuple[str, Asset]] = []
     for entry in folder.iterdir():
         if entry.is_dir():
@@ -53,9 +54,11 @@ def _load(folder: Traversable, prefix: str) -> list[tuple[str, Asset]]:
 
 def _asset(content: bytes, suffix: str) -> Asset:
     compressed = None if suffix in COMPRESSED else gzip.compress(content, 9, mtime=0)
+    digest = hashlib.sha256(content).hexdigest()[:32]
     return Asset(
         content=content,
         compressed=compressed if compressed and len(compressed) < len(content) else None,
         media_type=MEDIA_TYPES[suffix],
-        etag=f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+        etag=f'"{digest}"',
+        compressed_etag=f'"{digest}-gzip"',
     )

@@ -61,16 +61,17 @@ export function ago(at, now = Date.now()) {
   const seconds = (new Date(at).getTime() - now) / 1_000;
   if (Math.abs(seconds) < 5) return relative.format(0, "second");
   if (Math.abs(seconds) > 7 * 86_400) return moment.format(new Date(at));
-  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? UNITS[3];
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? /** @type {const} */ (["second", 1]);
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
 /** A length of time: 4 min 20 s. @param {number} seconds */
 export function duration(seconds) {
   if (seconds < 1) return `${decimal.format(Math.max(0, seconds))} s`;
-  if (seconds < 60) return `${integer.format(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 

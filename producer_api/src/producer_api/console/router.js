@@ -14,7 +14,7 @@ export const location = computed(() => parse(hash.value));
 
 /** @param {string} fragment @returns {Location} */
 export function parse(fragment) {
-  const [path, query] = fragment.replace(/^#/, "").split("?", 2);
+  const [path, query] = fragment.replace(/^#/, "").split(/\?(.*)/s);
   const parts = (path ?? "").split("/").filter(Boolean).map(decode);
   return { path: `/${parts.join("/")}`, parts, query: new URLSearchParams(query ?? "") };
 }

@@ -9,9 +9,10 @@ import { h } from "./vendor/ui.js";
 /** @typedef {import("preact").VNode<any>} Element */
 /** @typedef {(...content: (Record<string, unknown> | Child | Child[])[]) => Element} Tag */
 
-/** @type {Readonly<Record<string, Tag>>} */
+/** @typedef {{ readonly [Name in keyof HTMLElementTagNameMap | keyof SVGElementTagNameMap]: Tag }} Tags */
+
 export const tags = new Proxy(
-  {},
+  /** @type {Tags} */ ({}),
   {
     get: (_, /** @type {string} */ name) => (/** @type {unknown[]} */ ...content) => {
       const first = /** @type {any} */ (content[0]);

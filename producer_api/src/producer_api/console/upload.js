@@ -52,28 +52,28 @@ export class Upload {
     return put("POST", "/v1/uploads", form, this.abort.signal, this.progress, { Authorization: `Bearer ${token.value}`, "Idempotency-Key": crypto.randomUUID() });
   }
 
-  /** @param {any} begun */
-  async #sendParts(begun) {
-    const path = `/v1/uploads/${begun.upload_id}`;
-    let links = begun.transfer.parts;
+  /** @param {import("retainwise/api").components["schemas"]["CreatedUpload"]} begun */
+  async #sendParts({ upload_id, parts, transfer }) {
+    if (!parts || transfer?.kind !== "parts") throw new TypeError("a large file is sent in parts");
+    const path = `/v1/uploads/${upload_id}`;
+    let missing = transfer.parts;
     let sent = 0;
-    for (const { number, size_bytes: size } of begun.transfer.parts) {
+    for (let attempt = 1; missing.length; ) {
       await this.paused;
-      const slice = this.file.slice(sent, sent + size);
-      for (let attempt = 1; ; attempt += 1) {
-        this.abort.signal.throwIfAborted();
-        try {
-          const { url } = links.find((/** @type {any} */ link) => link.number === number);
-          await put("PUT", url, slice, this.abort.signal, (now) => this.progress(sent + now));
-          break;
-        } catch (error) {
-          if (attempt >= ATTEMPTS || this.abort.signal.aborted) throw error;
-          await new Promise((resolve) => setTimeout(resolve, 1_000 * 2 ** attempt));
-          links = (await post(`${path}/parts`)).transfer.parts; // the links may have expired meanwhile
-        }
+      this.abort.signal.throwIfAborted();
+      const [part] = /** @type {[typeof missing[0]]} */ (missing);
+      const start = (part.number - 1) * parts.part_bytes;
+      try {
+        await put("PUT", part.url, this.file.slice(start, start + part.size_bytes), this.abort.signal, (now) => this.progress(sent + now));
+        sent += part.size_bytes;
+        missing = missing.slice(1);
+        attempt = 1;
+      } catch (error) {
+        if (attempt >= ATTEMPTS || this.abort.signal.aborted) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1_000 * 2 ** attempt));
+        attempt += 1;
+        missing = (await post(`${path}/parts`)).transfer.parts; // the links may have expired meanwhile
       }
-      sent += size;
-      this.progress(sent);
     }
     return (await send("POST", `${path}/complete`, { json: {}, signal: this.abort.signal })).json();
   }

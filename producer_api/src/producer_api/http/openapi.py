@@ -279,11 +279,12 @@ def _request_body(route: Route, schemas: _Schemas) -> RequestBody | None:
     if _has_fields(route.body):
         content["application/json"] = MediaType(media_type_schema=schemas.reference(route.body, "validation"))
     if route.takes_file:
-        content |= {name: MediaType(media_type_schema=Schema()) for name in FILE_MEDIA_TYPES}
+        file = Schema(type="string", schema_format="binary")
+        content |= {name: MediaType(media_type_schema=file) for name in FILE_MEDIA_TYPES}
         form = Schema(
             type="object",
             required=["file"],
-            properties={"file": Schema(type="string", contentMediaType="text/csv")},
+            properties={"file": file},
             additionalProperties=Schema(type="string", description="A parameter, as in the query."),
         )
         content["multipart/form-data"] = MediaType(media_type_schema=form)

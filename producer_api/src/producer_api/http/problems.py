@@ -46,6 +46,7 @@ from producer_api.http.errors import (
     TooManyUnfinished,
 )
 from producer_api.mappings.errors import MappingNotFound, TooManyMappings
+from producer_api.models.errors import UnknownModel
 from producer_api.objects import StorageUnavailable
 from producer_api.predictions.errors import (
     AlreadyFinished,
@@ -58,6 +59,9 @@ from producer_api.predictions.errors import (
     TooManyStreams,
 )
 from producer_api.predictions.store import MetadataTooLarge
+from producer_api.rows.cache import CacheFull, ResultTooLarge
+from producer_api.rows.errors import ResultGone, RowNotFound, WorklistMissing
+from producer_api.rows.readers import ReadersBusy
 from producer_api.telemetry import PROBLEM_CODE, REQUEST_ID
 from producer_api.uploads.errors import (
     ContentEncodingUnsupported,
@@ -122,6 +126,13 @@ def _file(code: FailureCode, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTIT
     return Problem(status, code.value, FAILURES[code].sentence)
 
 
+_OVERLOADED = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "overloaded",
+    "The service is overloaded.",
+    "Too many requests are under way. Try again in a few seconds.",
+)
+
 PROBLEMS: Mapping[type[Exception], Problem] = {
     # any request
     TokenMissing: Problem(HTTPStatus.UNAUTHORIZED, "token_missing", "No token provided."),
@@ -153,12 +164,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     RateLimited: Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests."),
     ShuttingDown: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", "The service is shutting down."),
-    DatabaseBusy: Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "overloaded",
-        "The service is overloaded.",
-        "Too many requests are under way. Try again in a few seconds.",
-    ),
+    DatabaseBusy: _OVERLOADED,
     DatabaseUnavailable: Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "database_unavailable",
@@ -173,6 +179,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     # models
     ModelNotFound: Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_model", "Unknown model."),
+    UnknownModel: Problem(HTTPStatus.NOT_FOUND, "model_not_found", "Model not found."),
     # uploads
     MalformedMultipart: Problem(HTTPStatus.BAD_REQUEST, "malformed_multipart", "Malformed multipart body."),
     MediaTypeUnsupported: Problem(
@@ -240,6 +247,18 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "too_many_unfinished_predictions",
         "Too many of your predictions are unfinished.",
     ),
+    # rows
+    RowNotFound: Problem(HTTPStatus.NOT_FOUND, "row_not_found", "Row not found."),
+    WorklistMissing: Problem(HTTPStatus.CONFLICT, "worklist_missing", "The result has no worklist."),
+    ResultTooLarge: Problem(
+        HTTPStatus.CONFLICT,
+        "result_too_large_to_read",
+        "The result is too large to be read row by row.",
+        "It is larger than all that this instance keeps on its disk. Download its files: …/result.",
+    ),
+    ResultGone: Problem(HTTPStatus.GONE, "result_gone", "The result is no longer kept."),
+    ReadersBusy: _OVERLOADED,
+    CacheFull: _OVERLOADED,
 }
 """Where every error raised by our code gets its HTTP status; aiohttp's are in `HTTP_PROBLEMS`. An exception
 that is not listed is `internal_error`."""

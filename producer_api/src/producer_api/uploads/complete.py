@@ -9,11 +9,11 @@ from aiohttp import web
 
 from ml_models.intake.dialect import HEAD_BYTES, UnreadableFile
 from producer_api.http.auth import CALLER
-from producer_api.objects import OBJECTS, ObjectMissing, StorageUnavailable
+from producer_api.objects import OBJECTS, ObjectMissing, StorageUnavailable, translate_errors
 from producer_api.uploads.delete import delete_upload
 from producer_api.uploads.errors import UploadDiffers, UploadIncomplete, UploadInUse, UploadNotFound
 from producer_api.uploads.presigned import DirectUploads
-from producer_api.uploads.receive import INSPECTORS, read_headers
+from producer_api.uploads.receive import INSPECTORS, UPLOAD_SECONDS, read_headers
 from producer_api.uploads.resource import direct_upload
 from producer_api.uploads.store import UPLOADS, Upload
 from retainwise_contracts.logs import LogField
@@ -41,7 +41,9 @@ async def complete_upload(request: web.Request, upload: Upload) -> Upload:
         received = direct.size_bytes - sum(direct.part_sizes[number - 1] for number in missing)
         raise UploadIncomplete(received, missing)
     try:
-        version_id, size_bytes, sha256 = await _read_object(request, upload, direct.size_bytes)
+        with translate_errors():  # of the time limit: the sweep waits as long for a completion under way
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                version_id, size_bytes, sha256 = await _read_object(request, upload, direct.size_bytes)
     except ObjectMissing as error:
         raise UploadIncomplete(0, []) from error
     except (UploadDiffers, UnreadableFile):

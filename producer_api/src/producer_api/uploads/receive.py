@@ -26,7 +26,7 @@ from aiohttp import (
     hdrs,
     web,
 )
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from ml_models.intake.columns import map_columns
 from ml_models.intake.dialect import HEAD_BYTES, detect_dialect
@@ -403,9 +403,10 @@ def _translate_body_errors() -> Iterator[None]:
     """Translate aiohttp's errors for a body that is cut off or does not match its headers."""
     try:
         yield
-    except (aiohttp.ClientError, web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+    except (aiohttp.ClientError, web.RequestPayloadError, PayloadEncodingError, ConnectionError) as error:
         raise UploadCutOff from error
-    except (ValueError, AssertionError, RuntimeError) as error:  # of the multipart reader
+    # Of the multipart reader; the last one for the headers of a part.
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise MalformedMultipart from error
 
 

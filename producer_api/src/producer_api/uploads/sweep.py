@@ -14,6 +14,7 @@ import structlog
 from producer_api.database import DatabaseBusy, DatabaseUnavailable
 from producer_api.objects import Objects, StorageUnavailable, StoredKey
 from producer_api.telemetry import ApiMetrics
+from producer_api.uploads.receive import UPLOAD_SECONDS
 from producer_api.uploads.store import UploadStore
 
 INTERVAL_SECONDS = 3_600.0
@@ -21,7 +22,7 @@ INTERVAL_SECONDS = 3_600.0
 
 UPLOADS = "uploads/"
 
-GRACE = timedelta(hours=1)
+GRACE = timedelta(seconds=UPLOAD_SECONDS)
 """After an upload has expired: it may be being completed, which takes no longer."""
 
 BATCH = 500

@@ -1,6 +1,7 @@
 import codecs
 import csv
 import io
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -368,6 +369,20 @@ def test_encoding_that_is_uncertain_or_changes_is_refused(tmp_path: Path):
     path.write_bytes(b"id,n\n" + b"a,1\n" * HEAD_BYTES + "Москва,1\n".encode("cp1251"))
     with pytest.raises(ScoringFailed, match=r"may be .*Cyrillic.* Save it as UTF-8"):
         open_source(path, max_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_blank_lines_take_no_more_memory_than_their_block(tmp_path: Path, line_break: str):
+    block_bytes, path = 2 << 20, tmp_path / "upload"
+    path.write_text("id,name,tenure\n1,a,2\n" + line_break * block_bytes + "2,b,3\n", newline="")
+    tracemalloc.start()
+    try:
+        rows = sum(table.frame.height for table in tables_of(path, block_bytes))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == 2
+    assert peak < 16 * MAX_READ_CELLS + 10 * block_bytes
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])

@@ -6,7 +6,7 @@ import { Histogram } from "../charts/histogram.js";
 import { Card } from "../components/card.js";
 import { Problem } from "../components/feedback.js";
 import { useData } from "../components/loading.js";
-import { figure, money, number, percent, time } from "../format.js";
+import { figure, money, number, time } from "../format.js";
 import { tags } from "../tags.js";
 import { HIGH_FROM, MEDIUM_FROM } from "./levels.js";
 
@@ -80,7 +80,7 @@ function Difference({ before, now }) {
               label: "Change of each feature's mean effect",
               unit: "Change of the mean effect (log-odds)",
               caption: "To the right: these customers are at more risk because of it than those before.",
-              items: moved.map(({ feature, change }) => ({ label: labels.get(feature) ?? feature, value: change, shown: signed(change, figure), kind: change > 0 ? "raises" : "lowers" })),
+              items: moved.map(({ feature, change }) => ({ label: labels.get(feature) ?? feature, value: change, shown: signed(change, figure), kind: /** @type {"raises" | "lowers"} */ (change > 0 ? "raises" : "lowers") })),
             })
           : p({ class: "soft" }, "No feature has moved the risk noticeably."),
       ),

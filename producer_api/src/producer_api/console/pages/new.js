@@ -57,7 +57,7 @@ function Choose() {
 
   return [
     h(PageHead, { title: "New prediction" }, "Upload a CSV with one row for each customer. Nothing is scored before you have seen how the file is read."),
-    error ? h(Problem, { error }) : null,
+    error !== null && h(Problem, { error }),
     upload
       ? div(
           { class: "card" },

@@ -107,7 +107,7 @@ function Ended({ prediction, path }) {
   const again = h(Button, { label: "Score it again", icon: "rotate-cw", busy, onClick: retry });
   const sentences = { CANCELLED: "It was cancelled. Its file is still here.", EXPIRED: "It was not scored before its deadline. Its file is still here." };
   return [
-    error ? h(Problem, { error }) : null,
+    error !== null && h(Problem, { error }),
     failure
       ? h(
           Note,

@@ -194,6 +194,6 @@ function First() {
   };
   return div(
     { class: "card" },
-    h(Empty, { icon: "file-spreadsheet", title: "Find out who is about to leave", action: [div({ class: "row" }, h(Button, { label: "Upload a customer file", icon: "upload", kind: "primary", href: address(["new"]) }), h(Button, { label: "Score a sample", icon: "play", busy, onClick: sample })), error && h(Problem, { error })] }, "Upload a CSV of your customers. You get a probability for each, the reasons behind it, and a list of whom to call first."),
+    h(Empty, { icon: "file-spreadsheet", title: "Find out who is about to leave", action: [div({ class: "row" }, h(Button, { label: "Upload a customer file", icon: "upload", kind: "primary", href: address(["new"]) }), h(Button, { label: "Score a sample", icon: "play", busy, onClick: sample })), error !== null && h(Problem, { error })] }, "Upload a CSV of your customers. You get a probability for each, the reasons behind it, and a list of whom to call first."),
   );
 }

@@ -57,7 +57,7 @@ export function SignIn() {
         { class: "body stack", style: { "--gap": "1.25rem" } },
         div({ class: "stack", style: { "--gap": "0.75rem" } }, img({ src: "/console/icon.svg", alt: "", width: 40, height: 40 }), h1("Sign in to RetainWise"), p({ class: "soft" }, "See who is about to leave, why, and whom to call first.")),
         why && h(Note, { kind: "warn", icon: "clock", role: "status" }, p(why)),
-        error instanceof Error && error.constructor === Error ? h(Note, { kind: "bad", role: "alert" }, p(error.message)) : error && h(Problem, { error }),
+        error instanceof Error && error.constructor === Error ? h(Note, { kind: "bad", role: "alert" }, p(error.message)) : error !== null && h(Problem, { error }),
         oidc && h(Button, { label: "Continue with your company account", icon: "arrow-right", kind: "primary", busy, onClick: () => leave(oidc, globalThis.location.hash) }),
         form(
           { class: "stack", onSubmit: enter },

@@ -63,7 +63,7 @@ export function Start({ uploadId, inspection, mapping, setMapping, values, right
       field("Currency", "It is only shown", input({ class: "input", value: currency, maxLength: 8, placeholder: "EUR", onInput: (/** @type {any} */ event) => setCurrency(event.target.value.trim()) })),
       field("Save how it is read as", "It is offered again for the same headers", input({ class: "input", value: saveAs, maxLength: 100, placeholder: "CRM export", onInput: (/** @type {any} */ event) => setSaveAs(event.target.value.trim()) })),
     ),
-    error ? h(Problem, { error }) : null,
+    error !== null && h(Problem, { error }),
     div({ class: "row", style: { "--gap": "1rem" } }, h(Button, { label: `Score ${plural(inspection.expected.rows, "customer")}`, icon: "play", kind: "primary", busy, disabled: inspection.missing.length > 0 || waiting.length > 0, onClick: start }), reason(inspection, waiting, right)),
   );
 }
