@@ -2,7 +2,7 @@ import { h, useState } from "../vendor/ui.js";
 import { number, percent, plural } from "../format.js";
 import { tags } from "../tags.js";
 import { Chart } from "./chart.js";
-import { linear } from "./scale.js";
+import { linear, ticks } from "./scale.js";
 
 const { circle, g, input, label, line, p, path, span, strong, text } = tags;
 
@@ -18,7 +18,7 @@ const SHARES = [0, 0.25, 0.5, 0.75, 1];
  */
 export function Gain({ shares, customers, values }) {
   const most = shares.length - 1;
-  const [calls, setCalls] = useState(Math.min(200, most));
+  const [calls, setCalls] = useState(Math.min(200, Math.ceil(most / 5)));
   const reached = shares[calls] ?? 0;
   const step = Math.max(1, Math.floor(most / 200));
   const points = Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
@@ -36,7 +36,7 @@ export function Gain({ shares, customers, values }) {
       path({ d: curve, fill: "none", stroke: "var(--accent)", "stroke-width": 2.5, "stroke-linejoin": "round" }),
       line({ class: "axis", x1: x(calls), x2: x(calls), y1: y(reached), y2: HEIGHT - BOTTOM, "stroke-dasharray": "3 3" }),
       circle({ cx: x(calls), cy: y(reached), r: 5, fill: "var(--accent)", stroke: "var(--surface)", "stroke-width": 2 }),
-      ...SHARES.map((share) => text({ x: x(share * most), y: HEIGHT - BOTTOM + 16, "text-anchor": share === 1 ? "end" : "middle" }, number(Math.round(share * most)))),
+      ...ticks(0, most, Math.min(5, most)).map((count) => text({ x: x(count), y: HEIGHT - BOTTOM + 16, "text-anchor": count === most ? "end" : "middle" }, number(count))),
       text({ x: x(most / 2), y: HEIGHT - 4, "text-anchor": "middle" }, "Customers called, by risk"),
     ];
   };

@@ -26,7 +26,7 @@ export function Histogram({ counts, mediumFrom, highFrom, before }) {
     const x = linear([0, 1], [LEFT, width - 8]);
     const y = linear([0, most], [HEIGHT - BOTTOM, TOP]);
     return [
-      ...ticks(0, most, 4).map((tick) => g(line({ class: "grid-line", x1: LEFT, x2: width - 8, y1: y(tick), y2: y(tick) }), text({ x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, short(tick)))),
+      ...ticks(0, most, 4).filter(Number.isInteger).map((tick) => g(line({ class: "grid-line", x1: LEFT, x2: width - 8, y1: y(tick), y2: y(tick) }), text({ x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, short(tick)))),
       ...counts.map((count, bin) => {
         const top = count ? Math.min(y(count), HEIGHT - BOTTOM - 1.5) : y(0);
         return rect({ x: x(bin * share) + 1, y: top, width: Math.max(1, x(share) - x(0) - 2), height: y(0) - top, rx: 2, fill: level((bin + 0.5) * share) }, title(`${range(bin)}: ${number(count)}`));

@@ -27,7 +27,7 @@ export function Dialog({ title, subtitle, close, drawer, wide, foot, actions, ch
     },
     div(
       { class: "dialog-head" },
-      div({ class: "grow" }, h2({ id: label, class: "wrap" }, title), subtitle && p({ class: "soft small" }, subtitle)),
+      div({ class: "grow" }, h2({ id: label, class: "wrap clamp" }, title), subtitle && p({ class: "soft small" }, subtitle)),
       div({ class: "row tight" }, actions, h(Button, { label: "Close", icon: "x", iconOnly: true, kind: "quiet", small: true, onClick: () => frame.current?.close() })),
     ),
     div({ class: "dialog-body" }, children),

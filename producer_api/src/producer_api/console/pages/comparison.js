@@ -31,10 +31,10 @@ export function Comparison({ prediction }) {
       title: "Compared with an earlier file",
       note: "What has changed, and which features moved the risk.",
       actions: label(
-        { class: "row" },
+        {},
         span({ class: "unseen" }, "Earlier file"),
         select(
-          { class: "input", style: { width: "min(22rem, 100%)" }, value: chosen, onChange: (/** @type {any} */ event) => setChosen(event.target.value) },
+          { class: "input", style: { width: "min(20rem, 80vw)" }, value: chosen, onChange: (/** @type {any} */ event) => setChosen(event.target.value) },
           option({ value: "" }, "Choose a file…"),
           ...earlier.map((one) => option({ value: one.prediction_id }, `${one.label ?? one.upload.file_name ?? "Untitled file"}, ${time(one.requested_at)}`)),
         ),

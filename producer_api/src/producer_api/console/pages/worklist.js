@@ -28,7 +28,7 @@ export function Worklist({ prediction, path }) {
   const open = query.get("row");
   const [at, setAt] = useState(0);
   const items = /** @type {any[]} */ (list.data?.items ?? []);
-  useKeys(items, at, setAt, (row) => filter({ row: row.row_number }));
+  const body = useKeys(items, at, setAt);
 
   return div(
     { class: "stack" },
@@ -57,7 +57,7 @@ export function Worklist({ prediction, path }) {
           { class: "table stacked worklist" },
           tags.caption({ class: "unseen" }, "Customers to call, the first first"),
           thead(tr(th({ scope: "col" }, "Customer"), th({ scope: "col", class: "shrink" }, "Risk"), hasValue && th({ scope: "col", class: "figure" }, "Value at risk"), th({ scope: "col" }, "Why"), th({ scope: "col" }, "What to do"))),
-          tbody(...items.map((row, index) => h(Row, { key: row.row_number, row, selected: index === at, hasValue, currency, select: () => setAt(index) }))),
+          tbody({ ref: body }, ...items.map((row, index) => h(Row, { key: row.row_number, row, selected: index === at, hasValue, currency, select: () => setAt(index) }))),
         ),
       ),
     list.data && h(Pages, { cursor: filters.cursor, next: list.data.next_cursor, note: list.data.truncated && "The worklist holds the 100,000 customers with the highest risk. In order of the file, all are listed.", onNext: () => setAt(0) }),
@@ -72,13 +72,9 @@ function choice(name, value, options, set) {
 
 /** @param {{ row: any, selected: boolean, hasValue: boolean, currency: string | null, select: () => void }} props */
 function Row({ row, selected, hasValue, currency, select }) {
-  const frame = useRef(/** @type {HTMLElement | null} */ (null));
-  useEffect(() => {
-    if (selected) frame.current?.scrollIntoView({ block: "nearest" });
-  }, [selected]);
   const against = row.reasons.find((/** @type {any} */ reason) => reason.effect > 0 && reason.action);
   return tr(
-    { ref: frame, "data-row": true, "aria-selected": selected ? "true" : undefined, onClick: (/** @type {any} */ event) => (select(), !event.target.closest("button") && filter({ row: row.row_number })) },
+    { "data-row": true, "aria-selected": selected ? "true" : undefined, onClick: (/** @type {any} */ event) => (select(), !event.target.closest("button") && filter({ row: row.row_number })) },
     td({ class: "name" }, button({ type: "button", class: "strong truncate", title: row.customer_id.slice(0, 200), onClick: () => filter({ row: row.row_number }) }, bdi(row.customer_id.slice(0, 200))), span({ class: "tiny soft" }, `row ${number(row.row_number)}`, row.already_left && " · has left already")),
     td({ class: "shrink" }, h(Risk, { probability: row.churn_probability, level: row.risk_level })),
     hasValue && td({ class: "figure", "data-label": "Value at risk" }, span({ class: "strong" }, row.value_at_risk === null ? "–" : money(row.value_at_risk, currency)), row.customer_value !== null && span({ class: "tiny soft", style: { display: "block" } }, `of ${money(row.customer_value, currency)}`)),
@@ -112,17 +108,24 @@ function Export({ path, filters, prediction }) {
   return h(Button, { label: "Export for a CRM", icon: "download", busy, onClick: save });
 }
 
-/** @param {any[]} items @param {number} at @param {(at: number) => void} setAt @param {(row: any) => void} open */
-function useKeys(items, at, setAt, open) {
+/**
+ * `j` and `k` go from row to row; Enter then opens the customer, as the row's first button does.
+ * @param {any[]} items @param {number} at @param {(at: number) => void} setAt
+ */
+function useKeys(items, at, setAt) {
+  const body = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     const press = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {HTMLElement} */ (event.target);
       if (event.metaKey || event.ctrlKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
-      if (event.key === "j") setAt(Math.min(items.length - 1, at + 1));
-      else if (event.key === "k") setAt(Math.max(0, at - 1));
-      else if (event.key === "Enter" && items[at] && !target.closest("a, button")) open(items[at]);
+      const isOnRow = body.current?.contains(target);
+      const next = event.key === "j" ? (isOnRow ? at + 1 : at) : event.key === "k" ? at - 1 : null;
+      if (next === null || !items[next]) return;
+      setAt(next);
+      /** @type {HTMLElement | null | undefined} */ (body.current?.children[next]?.querySelector("button"))?.focus();
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
   }, [items, at]);
+  return body;
 }
