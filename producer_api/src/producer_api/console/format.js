@@ -41,13 +41,14 @@ export function money(value, currency) {
 
 /** @param {number} value */
 export function bytes(value) {
+  if (value < 1_000) return `${integer.format(value)} B`;
   const steps = ["byte", "kilobyte", "megabyte", "gigabyte"];
   let step = 0;
   while (value >= 1_000 && step < steps.length - 1) {
     value /= 1_000;
     step += 1;
   }
-  return new Intl.NumberFormat(LANGUAGE, { style: "unit", unit: steps[step], unitDisplay: step ? "short" : "narrow", maximumFractionDigits: value < 10 && step ? 1 : 0 }).format(value);
+  return new Intl.NumberFormat(LANGUAGE, { style: "unit", unit: steps[step], unitDisplay: "short", maximumFractionDigits: value < 10 && step ? 1 : 0 }).format(value);
 }
 
 /** @param {string | number | Date} at */

@@ -39,7 +39,7 @@ export function Prediction({ parts }) {
   if (!prediction) return [h(PageHead, { title: "Prediction" }), div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 6 })))];
 
   const name = prediction.label ?? prediction.upload.file_name ?? "Untitled file";
-  const tabs = prediction.status === "COMPLETED" ? [["overview", "Overview"], ["worklist", "Worklist"], ["rejected", "Rejected", prediction.rows.rejected], ["timeline", "Timeline and files"]] : [["overview", "Status"], ["timeline", "Timeline and files"]];
+  const tabs = prediction.status === "COMPLETED" ? [["overview", "Overview"], ["worklist", "Worklist"], ["rejected", "Rejected", prediction.rows.rejected], ["timeline", "Timeline"]] : [["overview", "Status"], ["timeline", "Timeline"]];
   const shown = tabs.some(([key]) => key === tab) ? tab : "overview";
   return [
     h(

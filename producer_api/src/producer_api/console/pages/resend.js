@@ -43,7 +43,7 @@ export function Resend({ prediction, path, edits }) {
       setBusy(false);
     }
   };
-  const text = count ? `${plural(count, "row")} mended. They are scored as a file of their own.` : "Mend values above and send the rows again. Or download rejected.csv under “Timeline and files”, mend it in a spreadsheet and upload it: the columns that were added are ignored.";
+  const text = count ? `${plural(count, "row")} mended. They are scored as a file of their own.` : "Mend values above and send the rows again. Or download rejected.csv under “Timeline”, mend it in a spreadsheet and upload it: the columns that were added are ignored.";
   return [
     error !== null && h(Problem, { error, retry: resend }),
     h(Note, { icon: "pencil", action: h(Button, { label: count ? `Send ${plural(count, "mended row")}` : "Send mended rows", kind: "primary", busy, disabled: !count, onClick: resend }) }, p(text)),
