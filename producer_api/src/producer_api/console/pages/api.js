@@ -23,7 +23,7 @@ export function Api() {
   const me = useData((signal) => get("/v1/me", {}, signal), []);
   const origin = globalThis.location.origin;
   return [
-    h(PageHead, { title: "API", actions: [div({ class: "segments", role: "group", "aria-label": "Language" }, ...[["curl", "curl"], ["fetch", "fetch"]].map(([key = "", label]) => button({ type: "button", "aria-pressed": key === language ? "true" : "false", onClick: () => setLanguage(key) }, label))), h(Button, { label: "Reference", icon: "book-open", href: "/docs" })] }, me.data ? `Everything this console does, your own programs can do. You are tenant ${me.data.tenant_id ?? me.data.tenant}.` : "Everything this console does, your own programs can do."),
+    h(PageHead, { title: "API", actions: [div({ class: "segments", role: "group", "aria-label": "Language" }, ...[["curl", "curl"], ["fetch", "fetch"]].map(([key = "", label]) => button({ type: "button", "aria-pressed": key === language ? "true" : "false", onClick: () => setLanguage(key) }, label))), h(Button, { label: "Reference", icon: "book-open", href: "/docs" })] }, me.data ? `Everything this console does, your own programs can do. You are tenant ${me.data.tenant_id}.` : "Everything this console does, your own programs can do."),
     ...STEPS.map(([title, note, curl, javascript], index) => {
       const text = (language === "curl" ? curl : javascript)(origin);
       return section({ class: "card" }, header(div(h2(`${index + 1}. ${title}`), p(note)), h(Copy, { text })), div({ class: "body" }, pre({ class: "code", tabIndex: 0 }, code(text))));

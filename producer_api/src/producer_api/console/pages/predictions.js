@@ -1,13 +1,13 @@
 /** What happened lately? The list of predictions, live, with what can be done to several at once. */
-import { h, useEffect, useMemo, useRef, useState } from "../vendor/ui.js";
+import { h, useEffect, useMemo, useState } from "../vendor/ui.js";
 import { ApiProblem, get, post, send } from "../api.js";
 import { status } from "../components/badges.js";
 import { Button } from "../components/button.js";
 import { Confirm } from "../components/dialog.js";
 import { Empty, Problem, Skeleton, toast } from "../components/feedback.js";
-import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
 import { Pages } from "../components/pages.js";
+import { Search } from "../components/search.js";
 import { PageHead } from "../components/shell.js";
 import { ago, exactTime, money, number, percent, plural } from "../format.js";
 import { address, filter, go, location } from "../router.js";
@@ -37,7 +37,7 @@ export function Predictions() {
     div(
       { class: "row filters spread", style: { "--gap": "0.75rem" } },
       div({ class: "segments", role: "group", "aria-label": "Status" }, ...STATUSES.map(([value, label]) => tags.button({ type: "button", "aria-pressed": filters.status === value ? "true" : "false", onClick: () => filter({ status: value, cursor: null }) }, label))),
-      h(Search, { value: filters.q }),
+      h(Search, { label: "Search labels and file names", placeholder: "Search labels and files", value: filters.q, search: (q) => filter({ q, cursor: null }) }),
     ),
     picked.length > 0 && h(Bulk, { picked, done: () => (setChosen(new Set()), list.reload()) }),
     list.error && !list.data ? h(Problem, { error: list.error, retry: list.reload }) : null,
@@ -56,16 +56,6 @@ function useLive(items, reload) {
     const timer = setInterval(() => document.visibilityState === "visible" && reload(), REFRESH_MS);
     return () => clearInterval(timer);
   }, [live]);
-}
-
-/** @param {{ value: string }} props */
-function Search({ value }) {
-  const timer = useRef(0);
-  const change = (/** @type {any} */ event) => {
-    clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => filter({ q: event.target.value.trim(), cursor: null }), 250);
-  };
-  return div({ class: "search", style: { width: "min(20rem, 100%)" } }, icon("search"), input({ class: "input", type: "search", "aria-label": "Search labels and file names", placeholder: "Search labels and files", defaultValue: value, onInput: change }), tags.kbd("/"));
 }
 
 /** @param {{ items: Prediction[], chosen: Set<string>, setChosen: (chosen: Set<string>) => void }} props */

@@ -4,16 +4,16 @@ import { ApiProblem, get, send } from "../api.js";
 import { Risk } from "../components/badges.js";
 import { Button } from "../components/button.js";
 import { Empty, Note, Problem, Skeleton, toast } from "../components/feedback.js";
-import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
 import { Pages } from "../components/pages.js";
+import { Search } from "../components/search.js";
 import { money, number } from "../format.js";
 import { address, filter, location } from "../router.js";
 import { tags } from "../tags.js";
 import { Customer } from "./customer.js";
 import { Reason } from "./reason.js";
 
-const { bdi, button, div, input, option, p, select, span, table, tbody, td, th, thead, tr } = tags;
+const { bdi, button, div, option, p, select, span, table, tbody, td, th, thead, tr } = tags;
 
 const LIMIT = 100;
 
@@ -45,7 +45,7 @@ export function Worklist({ prediction, path }) {
           ...prediction.summary.drivers.map((/** @type {any} */ driver) => option({ value: driver.feature }, driver.label)),
         ),
       ),
-      div({ class: "row" }, h(Find, { value: filters.customer_id }), h(Button, { label: "Print", icon: "printer", iconOnly: true, onClick: () => print() }), h(Export, { path, filters, prediction })),
+      div({ class: "row" }, h(Search, { label: "Find a customer id", placeholder: "Customer id", value: filters.customer_id, search: (customer) => filter({ customer, cursor: null }) }), h(Button, { label: "Print", icon: "printer", iconOnly: true, onClick: () => print() }), h(Export, { path, filters, prediction })),
     ),
     list.error ? h(Problem, { error: list.error, retry: list.reload }) : null,
     list.loading && !list.data ? div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 10 }))) : null,
@@ -83,12 +83,6 @@ function Row({ row, selected, hasValue, currency, select }) {
   );
 }
 
-/** @param {{ value: string }} props */
-function Find({ value }) {
-  const timer = useRef(0);
-  return div({ class: "search", style: { width: "13rem" } }, icon("search"), input({ class: "input", type: "search", "aria-label": "Find a customer id", placeholder: "Customer id", defaultValue: value, onInput: (/** @type {any} */ event) => (clearTimeout(timer.current), (timer.current = window.setTimeout(() => filter({ customer: event.target.value.trim(), cursor: null }), 300))) }), tags.kbd("/"));
-}
-
 /** @param {{ path: string, filters: any, prediction: any }} props */
 function Export({ path, filters, prediction }) {
   const [busy, setBusy] = useState(false);
@@ -117,7 +111,7 @@ function useKeys(items, at, setAt) {
   useEffect(() => {
     const press = (/** @type {KeyboardEvent} */ event) => {
       const target = /** @type {HTMLElement} */ (event.target);
-      if (event.metaKey || event.ctrlKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
+      if (event.metaKey || event.ctrlKey || event.altKey || target.closest("textarea, select, dialog")) return;
       const isOnRow = body.current?.contains(target);
       const next = event.key === "j" ? (isOnRow ? at + 1 : at) : event.key === "k" ? at - 1 : null;
       if (next === null || !items[next]) return;
