@@ -77,3 +77,6 @@ export function duration(seconds) {
 
 /** "1 customer", "3 customers". @param {number} count @param {string} one @param {string} [many] */
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+
+/** A label inside a sentence: "monthly charge", but "TV package". @param {string} label */
+export const inSentence = (label) => (/^\p{Lu}\p{Ll}/u.test(label) ? label.charAt(0).toLocaleLowerCase() + label.slice(1) : label);

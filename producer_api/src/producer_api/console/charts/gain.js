@@ -32,7 +32,7 @@ export function Gain({ shares, customers, values }) {
       ...SHARES.map((tick) => g(line({ class: "grid-line", x1: LEFT, x2: width - 12, y1: y(tick), y2: y(tick) }), text({ x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, percent(tick)))),
       path({ d: `${curve}L${x(most)} ${y(0)}L${x(0)} ${y(0)}Z`, fill: "var(--accent-soft)" }),
       path({ d: `M${x(0)} ${y(0)}L${x(most)} ${y(random)}`, stroke: "var(--slate-8)", "stroke-dasharray": "4 4", fill: "none" }),
-      text({ x: x(most), y: y(random) - 8, "text-anchor": "end" }, "at random"),
+      text({ x: x(most * 0.8), y: y(random * 0.8) + 18, "text-anchor": "middle" }, "at random"),
       path({ d: curve, fill: "none", stroke: "var(--accent)", "stroke-width": 2.5, "stroke-linejoin": "round" }),
       line({ class: "axis", x1: x(calls), x2: x(calls), y1: y(reached), y2: HEIGHT - BOTTOM, "stroke-dasharray": "3 3" }),
       circle({ cx: x(calls), cy: y(reached), r: 5, fill: "var(--accent)", stroke: "var(--surface)", "stroke-width": 2 }),
@@ -49,7 +49,7 @@ export function Gain({ shares, customers, values }) {
     label(
       { class: "field no-print" },
       span({ class: "label" }, "How many can you call?"),
-      input({ type: "range", min: 0, max: most, value: calls, "aria-valuetext": `${plural(calls, "call")}, ${percent(reached)} reached`, onInput: (/** @type {any} */ event) => setCalls(Number(event.target.value)) }),
+      input({ type: "range", style: { "--filled": `${(calls / Math.max(1, most)) * 100}%` }, min: 0, max: most, value: calls, "aria-valuetext": `${plural(calls, "call")}, ${percent(reached)} reached`, onInput: (/** @type {any} */ event) => setCalls(Number(event.target.value)) }),
     ),
     h(Chart, {
       label: "Share of expected leavers reached, by number of calls",

@@ -24,7 +24,7 @@ export function Waterfall({ intercept, contributions }) {
     const names = Math.min(190, width * 0.4);
     const x = linear([0, high], [names, width - 46]);
     return [
-      ...ticks(0, high, 4).map((tick) => g(line({ class: "grid-line", x1: x(tick), x2: x(tick), y1: TOP - 4, y2: height }), text({ x: x(tick), y: 11, "text-anchor": "middle" }, percent(tick)))),
+      ...ticks(0, high, Math.max(2, Math.floor((width - names) / 80))).map((tick) => g(line({ class: "grid-line", x1: x(tick), x2: x(tick), y1: TOP - 4, y2: height }), text({ x: x(tick), y: 11, "text-anchor": "middle" }, percent(tick)))),
       end(y(0), "Typical customer", x(0), x(base), "var(--slate-8)", readable(base)),
       ...steps.map((step, index) => {
         const shown = /** @type {{ label: string, value: string }} */ (contributions[index]);

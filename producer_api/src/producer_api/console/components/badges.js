@@ -19,14 +19,8 @@ const STATUSES = {
 
 /** @param {{ status: string, phase?: string }} props */
 export function Status({ status, phase }) {
-  const [label, name, kind] = STATUSES[phase === "RETRYING" || phase === "retrying" ? "RETRYING" : status] ?? [status, "circle-help", ""];
+  const [label, name, kind] = STATUSES[phase === "retrying" ? "RETRYING" : status] ?? [status, "circle-help", ""];
   return span({ class: `badge ${kind}` }, icon(name, status === "RUNNING" ? "spin" : ""), label);
-}
-
-/** @param {{ level: string }} props */
-export function RiskLevel({ level }) {
-  const words = { HIGH: "High", MEDIUM: "Medium", LOW: "Low" };
-  return span({ class: `badge ${level.toLowerCase()}` }, words[/** @type {keyof typeof words} */ (level)] ?? level);
 }
 
 /** A probability with its bar in the colour of its level. @param {{ probability: number, level: string }} props */

@@ -10,13 +10,13 @@ import { icon } from "./icon.js";
 
 const { a, aside, dd, div, dl, dt, img, kbd, main, nav, span } = tags;
 
-/** @type {[string, string, string][]} */
+/** Each with its name on a narrow screen, and what follows on a wide one. @type {[string, string, string, string?][]} */
 const SECTIONS = [
-  ["predictions", "Predictions", "list-checks"],
-  ["new", "New prediction", "plus"],
-  ["failures", "Failures", "triangle-alert"],
-  ["models", "Models", "box"],
-  ["api", "API", "code"],
+  ["predictions", "list-checks", "Predictions"],
+  ["new", "plus", "New", " prediction"],
+  ["failures", "triangle-alert", "Failures"],
+  ["models", "box", "Models"],
+  ["api", "code", "API"],
 ];
 
 /** @type {[string, string][]} */
@@ -70,9 +70,7 @@ export function Shell({ section, children }) {
       a({ class: "brand", href: address(["predictions"]) }, img({ src: "/console/icon.svg", alt: "", width: 24, height: 24 }), span("RetainWise")),
       nav(
         { class: "nav", "aria-label": "Sections" },
-        ...SECTIONS.map(([name, label, sign]) =>
-          a({ href: address([name]), "aria-current": name === section ? "page" : undefined }, icon(sign), span(label)),
-        ),
+        ...SECTIONS.map(([name, sign, label, more]) => a({ href: address([name]), "aria-current": name === section ? "page" : undefined }, icon(sign), span(label, more && span({ class: "long" }, more)))),
       ),
       div(
         { class: "row tight end account", style: { "margin-block-start": "auto", "margin-inline-start": 0 } },

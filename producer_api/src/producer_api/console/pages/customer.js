@@ -7,7 +7,7 @@ import { Dialog } from "../components/dialog.js";
 import { Note, Problem, Skeleton } from "../components/feedback.js";
 import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
-import { figure, money, number, percent } from "../format.js";
+import { figure, inSentence, money, number, percent } from "../format.js";
 import { tags } from "../tags.js";
 import { subject } from "./reason.js";
 import { WhatIf } from "./what_if.js";
@@ -60,7 +60,7 @@ function Why({ customer }) {
     { class: "stack" },
     raising.length > 0 && [h3("What raises the risk"), ul({ class: "reason-list" }, ...raising.map((one) => h(Line, { one })))],
     lowering.length > 0 && [h3("What keeps this customer"), ul({ class: "reason-list" }, ...lowering.map((one) => h(Line, { one })))],
-    unknown.length > 0 && p({ class: "soft small" }, `Not in the file, so counted as average: ${unknown.map(({ label }) => label.toLowerCase()).join(", ")}.`),
+    unknown.length > 0 && p({ class: "soft small" }, `Not in the file, so counted as average: ${unknown.map(({ label }) => inSentence(label)).join(", ")}.`),
   );
 }
 
@@ -96,5 +96,6 @@ function written(card, name, value) {
   if (value === null) return "not known";
   const unit = card.features.find((/** @type {any} */ feature) => feature.name === name)?.unit;
   if (typeof value === "string") return value;
-  return unit && unit !== "currency" ? `${figure(value)} ${unit}` : figure(value);
+  if (!unit || unit === "currency") return figure(value);
+  return `${figure(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
 }

@@ -5,10 +5,12 @@ import { Bars } from "../charts/bars.js";
 import { Gain } from "../charts/gain.js";
 import { Histogram } from "../charts/histogram.js";
 import { cumulated } from "../charts/scale.js";
+import { Button } from "../components/button.js";
 import { Card, Stats, stat } from "../components/card.js";
 import { Problem, Skeleton } from "../components/feedback.js";
 import { useData } from "../components/loading.js";
 import { figure, money, number, percent, plural } from "../format.js";
+import { address } from "../router.js";
 import { tags } from "../tags.js";
 import { Comparison } from "./comparison.js";
 import { HIGH_FROM, MEDIUM_FROM } from "./levels.js";
@@ -28,7 +30,7 @@ export function Overview({ prediction, path }) {
   const share = (/** @type {number} */ count) => percent(customers ? count / customers : 0);
   const risky = useData((signal) => readRisky(path, signal), [path]);
   return [
-    h(Quality, { summary, rows, retryOf: prediction.retry_of }),
+    h(Quality, { summary, retryOf: prediction.retry_of, action: rows.rejected > 0 && h(Button, { label: `Mend ${plural(rows.rejected, "rejected row")}`, icon: "pencil", small: true, href: address(["predictions", prediction.prediction_id, "rejected"]) }) }),
     h(
       Stats,
       {},

@@ -16,7 +16,7 @@ import { Rejected } from "./rejected.js";
 import { Timeline } from "./timeline.js";
 import { Worklist } from "./worklist.js";
 
-const { a, div, input, nav, p, span } = tags;
+const { a, bdi, div, input, nav, p, span } = tags;
 
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
 
@@ -38,7 +38,7 @@ export function Prediction({ parts }) {
   if (error && !prediction) return [h(PageHead, { title: "Prediction" }), h(Problem, { error, retry: reload, action: h(Button, { label: "All predictions", small: true, href: address(["predictions"]) }) })];
   if (!prediction) return [h(PageHead, { title: "Prediction" }), div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 6 })))];
 
-  const name = prediction.label || prediction.upload?.file_name || "Untitled file";
+  const name = prediction.label ?? prediction.upload.file_name ?? "Untitled file";
   const tabs = prediction.status === "COMPLETED" ? [["overview", "Overview"], ["worklist", "Worklist"], ["rejected", "Rejected", prediction.rows.rejected], ["timeline", "Timeline and files"]] : [["overview", "Status"], ["timeline", "Timeline and files"]];
   const shown = tabs.some(([key]) => key === tab) ? tab : "overview";
   return [
@@ -46,10 +46,10 @@ export function Prediction({ parts }) {
       PageHead,
       {
         title: name,
-        back: a({ class: "small row", href: address(["predictions"]), style: { "--gap": "0.25rem", marginBlockEnd: "0.25rem" } }, icon("chevron-left"), "Predictions"),
-        actions: h(Actions, { prediction, path, set }),
+        back: a({ class: "small row back", href: address(["predictions"]) }, icon("chevron-left"), "Predictions"),
+        actions: h(Actions, { prediction, path, set, shown }),
       },
-      span({ class: "row", style: { "--gap": "0.75rem" } }, status(prediction.status, prediction.phase), span(prediction.model), prediction.rows && span(plural(prediction.rows.scored, "customer")), span(time(prediction.requested_at))),
+      span({ class: "row", style: { "--gap": "0.75rem" } }, status(prediction.status, prediction.phase), span(prediction.model), prediction.rows && span(plural(prediction.rows.scored, "customer")), prediction.label && prediction.upload.file_name && bdi({ class: "truncate" }, prediction.upload.file_name), span(time(prediction.requested_at))),
     ),
     nav({ class: "tabs", "aria-label": "Parts of the result" }, ...tabs.map(([key, label, count]) => a({ href: address(["predictions", id, key]), "aria-current": key === shown ? "page" : undefined }, label, count ? span({ class: "badge warn" }, number(count)) : null))),
     shown === "timeline" && h(Timeline, { prediction, path }),
@@ -74,7 +74,7 @@ function Running({ prediction }) {
     { class: "card" },
     div(
       { class: "body stack", "aria-live": "polite" },
-      p({ class: "strong" }, prediction.status === "QUEUED" ? "Waiting for a worker" : prediction.phase === "RETRYING" || prediction.phase === "retrying" ? "Trying again" : "Scoring"),
+      p({ class: "strong" }, prediction.status === "QUEUED" ? "Waiting for a worker" : prediction.phase === "retrying" ? "Trying again" : "Scoring"),
       div({ class: `bar ${share === null ? "unknown" : ""}`, role: "progressbar", "aria-label": "Rows scored", "aria-valuenow": share === null ? undefined : Math.round(share * 100) }, span({ style: share === null ? {} : { width: `${share * 100}%` } })),
       p(
         { class: "soft" },
@@ -101,27 +101,34 @@ function Ended({ prediction, path }) {
       setBusy(false);
     }
   };
-  const failure = prediction.failure;
-  const mend = h(Button, { label: "Correct how it is read", icon: "columns-3", href: address(["new"], { upload: prediction.upload.upload_id }) });
+  const { failure } = prediction;
+  const isTheirs = failure?.fault === "user";
+  const mend = h(Button, { label: "See how it is read", icon: "columns-3", kind: isTheirs ? "primary" : undefined, href: address(["new"], { upload: prediction.upload.upload_id }) });
   const again = h(Button, { label: "Score it again", icon: "rotate-cw", busy, onClick: retry });
   const sentences = { CANCELLED: "It was cancelled. Its file is still here.", EXPIRED: "It was not scored before its deadline. Its file is still here." };
-  return div(
-    { class: "stack" },
+  return [
     error !== null && h(Problem, { error }),
     failure
       ? h(
           Note,
-          { kind: "bad", title: failure.sentence ?? failure.code, action: [failure.fault === "user" ? mend : again, failure.fault === "user" && again] },
-          failure.detail && failure.detail !== failure.sentence && p(failure.detail),
-          p({ class: "soft small" }, failure.fault === "user" ? "The file needs a change, or has to be read in another way." : "This is not your file's fault. Score it again; if it fails again, contact support with the code."),
+          { kind: "bad", title: "This file was not scored", action: isTheirs ? [mend, h(Button, { label: "Upload another file", href: address(["new"]) })] : [again, mend] },
+          p(bdi(failure.message)),
+          h(Advice, { code: failure.code, finishedAt: prediction.finished_at }),
           p({ class: "facts" }, `code ${failure.code} · prediction ${prediction.prediction_id}`),
         )
       : h(Note, { kind: "warn", icon: "circle-stop", title: sentences[/** @type {keyof typeof sentences} */ (prediction.status)], action: [again, mend] }),
-  );
+  ];
 }
 
-/** @param {{ prediction: any, path: string, set: (prediction: any) => void }} props */
-function Actions({ prediction, path, set }) {
+/** What helps against a failure. @param {{ code: string, finishedAt: string }} props */
+function Advice({ code, finishedAt }) {
+  const report = useData((signal) => get("/v1/failures", { since: finishedAt }, signal), [finishedAt]);
+  const advice = report.data?.items.find((/** @type {any} */ one) => one.code === code)?.what_to_do;
+  return advice ? p({ class: "strong" }, advice) : null;
+}
+
+/** @param {{ prediction: any, path: string, set: (prediction: any) => void, shown: string }} props */
+function Actions({ prediction, path, set, shown }) {
   const [asking, setAsking] = useState("");
   const [busy, setBusy] = useState(false);
   const attempt = async (/** @type {() => Promise<void>} */ work) => {
@@ -144,7 +151,7 @@ function Actions({ prediction, path, set }) {
   const final = FINAL.has(prediction.status);
   return [
     h(Label, { prediction, path, set }),
-    prediction.status === "COMPLETED" && h(Button, { label: "Whom to call first", icon: "list-checks", kind: "primary", href: address(["predictions", prediction.prediction_id, "worklist"]) }),
+    prediction.status === "COMPLETED" && shown === "overview" && h(Button, { label: "Whom to call first", icon: "list-checks", kind: "primary", href: address(["predictions", prediction.prediction_id, "worklist"]) }),
     !final && h(Button, { label: "Cancel", icon: "circle-stop", onClick: () => setAsking("cancel") }),
     final && h(Button, { label: "Delete", icon: "trash-2", iconOnly: true, kind: "danger", onClick: () => setAsking("delete") }),
     asking === "cancel" && h(Confirm, { title: "Cancel this prediction?", label: "Cancel it", busy, confirm: cancel, close: () => setAsking("") }, p("The work stops within a second. The file stays, so you can score it again.")),

@@ -7,13 +7,14 @@ import { Confirm } from "../components/dialog.js";
 import { Empty, Problem, Skeleton, toast } from "../components/feedback.js";
 import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
+import { Pages } from "../components/pages.js";
 import { PageHead } from "../components/shell.js";
-import { ago, duration, exactTime, number, plural } from "../format.js";
+import { ago, exactTime, money, number, percent, plural } from "../format.js";
 import { address, filter, go, location } from "../router.js";
 import { tags } from "../tags.js";
 import { startSample } from "./sample.js";
 
-const { a, div, input, p, span, table, tbody, td, th, thead, time, tr } = tags;
+const { a, bdi, div, input, p, span, table, tbody, td, th, thead, time, tr } = tags;
 
 const STATUSES = [["", "All"], ["RUNNING,QUEUED", "In progress"], ["COMPLETED", "Completed"], ["FAILED", "Failed"], ["CANCELLED", "Cancelled"]];
 const FINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "EXPIRED"]);
@@ -43,9 +44,7 @@ export function Predictions() {
     list.loading && !list.data ? div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 6 }))) : null,
     list.data && items.length === 0 && (filtered ? h(Nothing, {}) : h(First, {})),
     items.length > 0 && h(List, { items, chosen, setChosen }),
-    list.data?.next_cursor || filters.cursor
-      ? div({ class: "row spread" }, filters.cursor ? h(Button, { label: "First page", icon: "chevron-left", small: true, onClick: () => filter({ cursor: null }) }) : span(), list.data?.next_cursor && h(Button, { label: "Older", icon: "chevron-right", small: true, onClick: () => filter({ cursor: list.data.next_cursor }) }))
-      : null,
+    list.data && h(Pages, { cursor: filters.cursor, next: list.data.next_cursor }),
   ];
 }
 
@@ -80,7 +79,7 @@ function List({ items, chosen, setChosen }) {
   return div(
     { class: "table-frame" },
     table(
-      { class: "table" },
+      { class: "table stacked predictions" },
       thead(
         tr(
           th({ class: "shrink" }, input({ type: "checkbox", checked: all, "aria-label": "Choose all on this page", onChange: () => setChosen(new Set(all ? [] : items.map((item) => item.prediction_id))) })),
@@ -88,8 +87,9 @@ function List({ items, chosen, setChosen }) {
           th({ scope: "col", class: "shrink" }, "Status"),
           th({ scope: "col", class: "figure" }, "Customers"),
           th({ scope: "col", class: "figure" }, "Expected to leave"),
+          th({ scope: "col", class: "figure" }, "Value at risk"),
           th({ scope: "col" }, "Model"),
-          th({ scope: "col", class: "figure" }, "Started"),
+          th({ scope: "col", class: "figure" }, "Requested"),
         ),
       ),
       tbody(...items.map((item) => h(Row, { key: item.prediction_id, item, chosen: chosen.has(item.prediction_id), toggle }))),
@@ -100,21 +100,24 @@ function List({ items, chosen, setChosen }) {
 /** @param {{ item: Prediction, chosen: boolean, toggle: (id: string) => void }} props */
 function Row({ item, chosen, toggle }) {
   const target = address(["predictions", item.prediction_id]);
-  const name = item.label || item.upload?.file_name || "Untitled file";
+  const name = item.label ?? item.upload.file_name ?? "Untitled file";
+  const { expected_churners: leavers = null, value = null } = item.summary ?? {};
+  const remaining = item.rows ? item.rows.scored - item.summary.already_left : 0;
   return tr(
     { "data-row": true, "aria-selected": chosen ? "true" : undefined, onClick: (/** @type {any} */ event) => !event.target.closest("a, input, button") && go(target) },
-    td(input({ type: "checkbox", checked: chosen, "aria-label": `Choose ${name}`, onChange: () => toggle(item.prediction_id) })),
+    td({ class: "shrink" }, input({ type: "checkbox", checked: chosen, "aria-label": `Choose ${name}`, onChange: () => toggle(item.prediction_id) })),
     td(
-      { style: { maxWidth: "22rem" } },
-      a({ href: target, class: "strong truncate", style: { display: "block", color: "inherit" }, title: name }, name),
-      item.label && item.upload?.file_name ? div({ class: "tiny faint truncate" }, item.upload.file_name) : null,
-      item.failure ? div({ class: "tiny truncate", style: { color: "var(--high-ink)" }, title: item.failure.sentence }, item.failure.sentence ?? item.failure.code) : null,
+      { class: "name" },
+      a({ href: target, class: "strong truncate", title: name }, bdi(name)),
+      item.label && item.upload.file_name && div({ class: "tiny soft truncate" }, bdi(item.upload.file_name)),
+      item.failure && div({ class: "tiny bad-text truncate", title: item.failure.message }, item.failure.message),
     ),
     td({ class: "shrink" }, status(item.status, item.phase), h(Progress, { item })),
-    td({ class: "figure" }, item.rows ? number(item.rows.scored) : "–", item.rows?.rejected ? div({ class: "tiny faint" }, `${number(item.rows.rejected)} rejected`) : null),
-    td({ class: "figure" }, item.summary ? number(Math.round(item.summary.expected_churners)) : "–"),
-    td({ class: "soft small" }, item.model),
-    td({ class: "figure soft small" }, time({ dateTime: item.requested_at, title: exactTime(item.requested_at) }, ago(item.requested_at))),
+    td({ class: item.rows ? "figure" : "figure nothing", "data-label": "Customers" }, item.rows ? number(item.rows.scored) : "–", item.rows?.rejected > 0 && div({ class: "tiny soft" }, `${number(item.rows.rejected)} rejected`)),
+    td({ class: item.summary ? "figure" : "figure nothing", "data-label": "Expected to leave" }, leavers ? number(Math.round(leavers)) : "–", leavers && remaining > 0 && div({ class: "tiny soft" }, percent(leavers / remaining))),
+    td({ class: value ? "figure" : "figure nothing", "data-label": "Value at risk" }, value ? money(value.expected_loss, value.currency) : "–", value && div({ class: "tiny soft" }, `a ${value.period}`)),
+    td({ class: "soft small", "data-label": "Model" }, item.model),
+    td({ class: "figure soft small", "data-label": "Requested" }, time({ dateTime: item.requested_at, title: exactTime(item.requested_at) }, ago(item.requested_at))),
   );
 }
 
@@ -194,6 +197,3 @@ function First() {
     h(Empty, { icon: "file-spreadsheet", title: "Find out who is about to leave", action: [div({ class: "row" }, h(Button, { label: "Upload a customer file", icon: "upload", kind: "primary", href: address(["new"]) }), h(Button, { label: "Score a sample", icon: "play", busy, onClick: sample })), error !== null && h(Problem, { error })] }, "Upload a CSV of your customers. You get a probability for each, the reasons behind it, and a list of whom to call first."),
   );
 }
-
-/** How long a prediction took, from its request to its end. @param {Prediction} item */
-export const took = (item) => (item.finished_at ? duration((Date.parse(item.finished_at) - Date.parse(item.requested_at)) / 1_000) : "");

@@ -16,8 +16,8 @@ const GRADES = {
 /** Above it, a shift against the training data is commonly called large. */
 const LARGE_SHIFT = 0.25;
 
-/** @param {{ summary: any, rows: any, retryOf: string | null }} props */
-export function Quality({ summary, rows, retryOf }) {
+/** @param {{ summary: any, retryOf: string | null, action?: any }} props */
+export function Quality({ summary, retryOf, action }) {
   const { grade, sentences, features } = summary.quality;
   const [kind, title] = GRADES[grade] ?? ["warn", `Data quality: ${grade}`];
   const labels = new Map(summary.drivers.map((/** @type {any} */ driver) => [driver.feature, driver.label]));
@@ -25,9 +25,8 @@ export function Quality({ summary, rows, retryOf }) {
   const share = (/** @type {number} */ rate) => td({ class: "figure" }, rate ? percent(rate) : "–");
   return h(
     Note,
-    { kind, title },
+    { kind, title, action },
     sentences.length > 0 && ul({ class: "stack", style: { "--gap": "0.25rem" } }, ...sentences.map((/** @type {string} */ sentence) => li({ class: "wrap" }, tags.bdi(sentence)))),
-    rows.rejected > 0 && p(`${percent(rows.rejected / rows.total)} of the rows could not be scored.`),
     retryOf && p({ class: "small soft" }, "This is a second run of a file that was scored before."),
     odd.length > 0 &&
       details(

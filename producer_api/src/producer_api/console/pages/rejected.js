@@ -1,78 +1,100 @@
 /** What do I mend? Rejected rows by cause, mended in place and sent again. */
 import { h, useState } from "../vendor/ui.js";
-import { get, post, send } from "../api.js";
+import { get } from "../api.js";
 import { Button } from "../components/button.js";
-import { Empty, Note, Problem, Skeleton } from "../components/feedback.js";
+import { Dialog } from "../components/dialog.js";
+import { Empty, Problem, Skeleton } from "../components/feedback.js";
 import { useData } from "../components/loading.js";
+import { Pages } from "../components/pages.js";
 import { number, plural } from "../format.js";
-import { filter, go, location, address } from "../router.js";
+import { filter, location } from "../router.js";
 import { tags } from "../tags.js";
+import { Resend } from "./resend.js";
 
-const { button, code, div, input, p, span, table, tbody, td, th, thead, tr } = tags;
+const { bdi, button, code, div, input, label, p, span, table, tbody, td, th, thead, tr } = tags;
 
+/** As many as the API gives in one page. */
 const LIMIT = 100;
 
-/** What a code means to a person. */
+/** What a code means to a person. @type {Record<string, string>} */
 const CAUSES = {
   missing_id: "No customer id",
   missing_value: "A required value is missing",
   not_a_number: "Not a number",
-  out_of_range: "Out of range",
+  out_of_range: "Impossible value",
   wrong_cell_count: "Too many or too few cells",
 };
+
+/**
+ * @typedef {{ row_number: number, code: string, column: string | null, value: string | null, hint: string, values: Record<string, string> }} RejectedRow
+ * @typedef {Record<number, Record<string, string>>} Edits by row number and column
+ */
 
 /** @param {{ prediction: any, path: string }} props */
 export function Rejected({ prediction, path }) {
   const query = location.value.query;
   const filters = { code: query.get("code") ?? "", column: query.get("column") ?? "", cursor: query.get("cursor") ?? "" };
   const list = useData((signal) => get(`${path}/rejected`, { ...filters, limit: LIMIT }, signal), [path, filters]);
-  const [edits, setEdits] = useState(/** @type {Record<string, Record<string, string>>} */ ({}));
+  const [edits, setEdits] = useState(/** @type {Edits} */ ({}));
+  const [whole, setWhole] = useState(/** @type {RejectedRow | null} */ (null));
   if (!prediction.rows.rejected) return div({ class: "card" }, h(Empty, { icon: "circle-check", title: "All rows were scored" }, "Nothing in this file has to be mended."));
-  const groups = /** @type {any[]} */ (list.data?.groups ?? []);
-  const items = /** @type {any[]} */ (list.data?.items ?? []);
-  const set = (/** @type {number} */ row, /** @type {string} */ column, /** @type {string} */ value) => setEdits({ ...edits, [row]: { ...edits[row], [column]: value } });
-  return div(
-    { class: "stack" },
+  const items = /** @type {RejectedRow[]} */ (list.data?.items ?? []);
+  const set = (/** @type {RejectedRow} */ item, /** @type {Record<string, string>} */ cells) => {
+    const changed = Object.fromEntries(Object.entries({ ...edits[item.row_number], ...cells }).filter(([column, value]) => value !== item.values[column]));
+    const { [item.row_number]: _, ...others } = edits;
+    setEdits(Object.keys(changed).length ? { ...others, [item.row_number]: changed } : others);
+  };
+  return [
     p({ class: "soft" }, `${plural(prediction.rows.rejected, "row")} of ${number(prediction.rows.total)} could not be scored. All others were.`),
     list.error ? h(Problem, { error: list.error, retry: list.reload }) : null,
-    div(
-      { class: "grid", style: { "--column": "18rem" } },
-      ...groups.map((group) =>
-        button(
-          { type: "button", class: "card choice", "aria-pressed": filters.code === group.code && filters.column === (group.column ?? "") ? "true" : "false", onClick: () => filter(filters.code === group.code && filters.column === (group.column ?? "") ? { code: null, column: null, cursor: null } : { code: group.code, column: group.column, cursor: null }) },
-          span({ class: "row spread" }, span({ class: "strong" }, CAUSES[/** @type {keyof typeof CAUSES} */ (group.code)] ?? group.code), span({ class: "badge warn" }, number(group.rows ?? group.count))),
-          group.column && code({ class: "small soft" }, group.column),
-          span({ class: "soft small" }, group.hint),
-        ),
-      ),
-    ),
+    list.data && h(Groups, { groups: list.data.groups, code: filters.code, column: filters.column }),
     list.loading && !list.data ? div({ class: "card" }, div({ class: "body" }, h(Skeleton, { lines: 6 }))) : null,
-    items.length > 0 && h(Cells, { items, edits, set }),
-    div(
-      { class: "row spread" },
-      filters.cursor ? h(Button, { label: "First page", icon: "chevron-left", small: true, onClick: () => filter({ cursor: null }) }) : span(),
-      list.data?.next_cursor && h(Button, { label: "Next", icon: "chevron-right", small: true, onClick: () => filter({ cursor: list.data.next_cursor }) }),
-    ),
+    items.length > 0 && h(Rows, { items, edits, set, open: setWhole }),
+    list.data && h(Pages, { cursor: filters.cursor, next: list.data.next_cursor }),
     h(Resend, { prediction, path, edits }),
+    whole && h(WholeRow, { item: whole, columns: list.data?.columns ?? Object.keys(whole.values), edited: edits[whole.row_number] ?? {}, save: (cells) => (set(whole, cells), setWhole(null)), close: () => setWhole(null) }),
+  ];
+}
+
+/** @param {{ groups: any[], code: string, column: string }} props */
+function Groups({ groups, code: chosenCode, column: chosenColumn }) {
+  return div(
+    { class: "grid", style: { "--column": "16rem", "--gap": "0.75rem" } },
+    ...groups.map((group) => {
+      const chosen = chosenCode === group.code && chosenColumn === (group.column ?? "");
+      return button(
+        { type: "button", class: "card choice", "aria-pressed": chosen ? "true" : "false", onClick: () => filter(chosen ? { code: null, column: null, cursor: null } : { code: group.code, column: group.column, cursor: null }) },
+        span({ class: "row spread tight" }, span({ class: "strong" }, CAUSES[group.code] ?? group.code), span({ class: "badge warn" }, number(group.rows))),
+        group.column && code({ class: "small soft wrap clamp" }, bdi(group.column)),
+        span({ class: "soft small" }, group.hint),
+      );
+    }),
   );
 }
 
-/** @param {{ items: any[], edits: Record<string, Record<string, string>>, set: (row: number, column: string, value: string) => void }} props */
-function Cells({ items, edits, set }) {
+/** @param {{ items: RejectedRow[], edits: Edits, set: (item: RejectedRow, cells: Record<string, string>) => void, open: (item: RejectedRow) => void }} props */
+function Rows({ items, edits, set, open }) {
   return div(
-    { class: "table-frame" },
+    { class: "table-frame", tabindex: "0", role: "region", "aria-label": "Rejected rows" },
     table(
-      { class: "table" },
-      thead(tr(th({ scope: "col", class: "shrink" }, "Row"), th({ scope: "col" }, "What is wrong"), th({ scope: "col" }, "Column"), th({ scope: "col" }, "Value"))),
+      { class: "table stacked" },
+      thead(tr(th({ scope: "col", class: "figure" }, "Row"), th({ scope: "col" }, "What is wrong"), th({ scope: "col" }, "Column"), th({ scope: "col" }, "Value"), th({ scope: "col" }, span({ class: "unseen" }, "Whole row")))),
       tbody(
         ...items.map((item) => {
-          const column = item.column;
-          const value = edits[item.row_number]?.[column] ?? item.values?.[column] ?? item.value ?? "";
+          const column = item.column !== null && item.column in item.values ? item.column : null;
+          const edited = column !== null ? edits[item.row_number]?.[column] : undefined;
           return tr(
-            td({ class: "shrink number" }, number(item.row_number)),
-            td(span({ class: "strong" }, CAUSES[/** @type {keyof typeof CAUSES} */ (item.code)] ?? item.code), div({ class: "soft small" }, item.hint)),
-            td(column ? code(column) : "–"),
-            td(column && item.values ? input({ class: "input", value, "aria-label": `Row ${item.row_number}, ${column}`, "data-edited": edits[item.row_number]?.[column] !== undefined ? "true" : undefined, onInput: (/** @type {any} */ event) => set(item.row_number, column, event.target.value) }) : code(item.value ?? "")),
+            { key: item.row_number },
+            td({ class: "figure shrink", "data-label": "Row" }, number(item.row_number)),
+            td({ style: { minWidth: "14rem" } }, span({ class: "strong" }, CAUSES[item.code] ?? item.code), div({ class: "soft small" }, item.hint)),
+            td({ "data-label": "Column" }, item.column === null ? "–" : code({ class: "wrap clamp" }, bdi(item.column))),
+            td(
+              { style: { minWidth: "11rem" } },
+              column !== null
+                ? input({ class: "input", dir: "auto", value: edited ?? item.values[column], placeholder: "empty", "aria-label": `Row ${item.row_number}, ${column.slice(0, 100)}`, "data-edited": edited !== undefined ? "true" : undefined, onInput: (/** @type {any} */ event) => set(item, { [column]: event.target.value }) })
+                : code(bdi(item.value ?? "–")),
+            ),
+            td({ class: "shrink" }, h(Button, { label: "Edit the whole row", icon: "pencil", iconOnly: true, small: true, kind: "quiet", onClick: () => open(item) })),
           );
         }),
       ),
@@ -80,45 +102,17 @@ function Cells({ items, edits, set }) {
   );
 }
 
-/** @param {{ prediction: any, path: string, edits: Record<string, Record<string, string>> }} props */
-function Resend({ prediction, path, edits }) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const count = Object.keys(edits).length;
-  const resend = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      const file = await mended(path, edits);
-      const form = new FormData();
-      form.append("file", file, `mended-${prediction.upload.file_name ?? "rows.csv"}`);
-      const upload = await (await send("POST", "/v1/uploads", { body: form })).json();
-      const begun = await post("/v1/predictions", { upload_id: upload.upload_id, model: prediction.model, mapping: prediction.mapping ?? {}, label: `${(prediction.label ?? prediction.upload.file_name ?? "Rows").slice(0, 90)}, mended` });
-      go(address(["predictions", begun.prediction_id]));
-    } catch (problem) {
-      setError(problem);
-      setBusy(false);
-    }
-  };
-  return div(
-    { class: "stack" },
-    error !== null && h(Problem, { error }),
-    h(Note, { icon: "pencil", action: h(Button, { label: count ? `Send ${plural(count, "mended row")}` : "Send mended rows", kind: "primary", small: true, busy, disabled: !count, onClick: resend }) }, p(count ? `${plural(count, "row")} mended. They are scored as a file of their own.` : "Mend values in the table and send the rows again, or download rejected.csv, mend it in a spreadsheet and upload it: the added columns are ignored.")),
+/** @param {{ item: RejectedRow, columns: string[], edited: Record<string, string>, save: (cells: Record<string, string>) => void, close: () => void }} props */
+function WholeRow({ item, columns, edited, save, close }) {
+  const [cells, setCells] = useState({ ...item.values, ...edited });
+  return h(
+    Dialog,
+    { title: `Row ${number(item.row_number)}`, subtitle: item.hint, wide: true, close, foot: [h(Button, { label: "Keep as it was", onClick: close }), h(Button, { label: "Mend the row", kind: "primary", onClick: () => save(cells) })] },
+    div(
+      { class: "grid", style: { "--column": "14rem", "--gap": "0.75rem" } },
+      ...columns.map((column) =>
+        label({ class: "field" }, span({ class: "label truncate", title: column.slice(0, 200) }, bdi(column || "(no name)")), input({ class: "input", dir: "auto", value: cells[column] ?? "", "aria-invalid": column === item.column ? "true" : undefined, onInput: (/** @type {any} */ event) => setCells({ ...cells, [column]: event.target.value }) })),
+      ),
+    ),
   );
-}
-
-/** A CSV of the mended rows, with the file's own columns. @param {string} path @param {Record<string, Record<string, string>>} edits */
-async function mended(path, edits) {
-  const rows = [];
-  let cursor = null;
-  let columns = /** @type {string[]} */ ([]);
-  do {
-    const page = /** @type {any} */ (await get(`${path}/rejected`, { limit: 500, cursor }));
-    columns = page.columns ?? columns;
-    for (const item of page.items) if (edits[item.row_number]) rows.push({ ...item.values, ...edits[item.row_number] });
-    cursor = page.next_cursor;
-  } while (cursor && rows.length < Object.keys(edits).length);
-  const cell = (/** @type {unknown} */ value) => (/[",\r\n]/.test(String(value ?? "")) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
-  const text = [columns.map(cell).join(","), ...rows.map((row) => columns.map((column) => cell(row[column])).join(","))].join("\r\n");
-  return new Blob([text, "\r\n"], { type: "text/csv" });
 }

@@ -1,6 +1,8 @@
 /** The sample file that comes with the console: 1,000 invented customers. */
 import { post, send } from "../api.js";
 
+export const SAMPLE_CUSTOMERS = 1_000;
+
 /** Upload the sample and score it; return the prediction's id. */
 export async function startSample() {
   const file = await (await fetch("/console/sample.csv")).blob();

@@ -37,7 +37,7 @@ export function Segments({ prediction, rows }) {
           tbody(
             ...segments.map(({ name, feature, customers, leavers, value }) =>
               tr(
-                td({ class: "strong" }, a({ class: "wrap", href: address(["predictions", id, "worklist"], { reason: feature }) }, tags.bdi(name))),
+                td({ class: "strong", style: { minWidth: "10rem" } }, a({ class: "wrap", href: address(["predictions", id, "worklist"], { reason: feature }) }, tags.bdi(name))),
                 td({ style: { minWidth: "9rem" } }, span({ class: "row tight" }, span({ class: "number", style: { minWidth: "2.75rem", textAlign: "end" } }, number(customers)), span({ class: "bar grow", "aria-hidden": "true" }, span({ style: { width: `${(customers / most) * 100}%` } })))),
                 td({ class: "figure" }, percent(leavers / customers)),
                 td({ class: "figure" }, number(Math.round(leavers))),

@@ -2,7 +2,7 @@
 import { h, useState } from "../vendor/ui.js";
 import { Button } from "../components/button.js";
 import { explain } from "../explain.js";
-import { probability as readable } from "../format.js";
+import { inSentence, probability as readable } from "../format.js";
 import { tags } from "../tags.js";
 
 const { bdi, div, h3, input, label, option, p, section, select, span, strong } = tags;
@@ -38,7 +38,7 @@ export function WhatIf({ customer, card }) {
 }
 
 /** "contract One year", "monthly charge 70". @param {any} feature @param {Value} value */
-const wording = (feature, value) => `${feature.label.toLowerCase()} ${value === null ? "not known" : value}`;
+const wording = (feature, value) => `${inSentence(feature.label)} ${value === null ? "not known" : value}`;
 
 /** @param {{ feature: any, value: Value, set: (value: Value) => void }} props */
 function Change({ feature, value, set }) {

@@ -6,6 +6,7 @@ import { Button } from "../components/button.js";
 import { Empty, Note, Problem, Skeleton, toast } from "../components/feedback.js";
 import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
+import { Pages } from "../components/pages.js";
 import { money, number } from "../format.js";
 import { address, filter, location } from "../router.js";
 import { tags } from "../tags.js";
@@ -53,18 +54,13 @@ export function Worklist({ prediction, path }) {
       div(
         { class: "table-frame" },
         table(
-          { class: "table worklist" },
+          { class: "table stacked worklist" },
           tags.caption({ class: "unseen" }, "Customers to call, the first first"),
           thead(tr(th({ scope: "col" }, "Customer"), th({ scope: "col", class: "shrink" }, "Risk"), hasValue && th({ scope: "col", class: "figure" }, "Value at risk"), th({ scope: "col" }, "Why"), th({ scope: "col" }, "What to do"))),
           tbody(...items.map((row, index) => h(Row, { key: row.row_number, row, selected: index === at, hasValue, currency, select: () => setAt(index) }))),
         ),
       ),
-    list.data &&
-      div(
-        { class: "row spread no-print" },
-        filters.cursor ? h(Button, { label: "First page", icon: "chevron-left", small: true, onClick: () => filter({ cursor: null }) }) : span({ class: "faint small" }, list.data.truncated ? "The worklist holds the 100,000 customers with the highest risk. The whole file is in the download." : ""),
-        list.data.next_cursor && h(Button, { label: "Next", icon: "chevron-right", small: true, onClick: () => (filter({ cursor: list.data.next_cursor }), setAt(0), scrollTo({ top: 0 })) }),
-      ),
+    list.data && h(Pages, { cursor: filters.cursor, next: list.data.next_cursor, note: list.data.truncated && "The worklist holds the 100,000 customers with the highest risk. In order of the file, all are listed.", onNext: () => setAt(0) }),
     open && h(Customer, { key: open, prediction, path, row: open, close: () => filter({ row: null }) }),
   );
 }
@@ -85,7 +81,7 @@ function Row({ row, selected, hasValue, currency, select }) {
     { ref: frame, "data-row": true, "aria-selected": selected ? "true" : undefined, onClick: (/** @type {any} */ event) => (select(), !event.target.closest("button") && filter({ row: row.row_number })) },
     td({ class: "name" }, button({ type: "button", class: "strong truncate", title: row.customer_id.slice(0, 200), onClick: () => filter({ row: row.row_number }) }, bdi(row.customer_id.slice(0, 200))), span({ class: "tiny soft" }, `row ${number(row.row_number)}`, row.already_left && " · has left already")),
     td({ class: "shrink" }, h(Risk, { probability: row.churn_probability, level: row.risk_level })),
-    hasValue && td({ class: "figure" }, span({ class: "strong" }, row.value_at_risk === null ? "–" : money(row.value_at_risk, currency)), row.customer_value !== null && span({ class: "tiny soft", style: { display: "block" } }, `of ${money(row.customer_value, currency)}`)),
+    hasValue && td({ class: "figure", "data-label": "Value at risk" }, span({ class: "strong" }, row.value_at_risk === null ? "–" : money(row.value_at_risk, currency)), row.customer_value !== null && span({ class: "tiny soft", style: { display: "block" } }, `of ${money(row.customer_value, currency)}`)),
     td({ class: "reasons" }, div({ class: "row", style: { "--gap": "0.25rem" } }, ...row.reasons.map((/** @type {any} */ reason) => h(Reason, { reason, title: `Only customers with this reason: ${reason.label}`, onClick: () => filter({ reason: reason.feature, cursor: null }) })))),
     td({ class: "soft small action" }, against?.action ?? "–"),
   );
