@@ -1,8 +1,8 @@
 """`python -m tests.browser [--only NAME …]`, or `make check-console`: the console in a browser.
 
-One local stack and one Chromium are started for all. Each `check_<name>.py` has `run(site)`, which returns its
-counts. Pictures of every page and state are kept in `.local/console`. The last line is one JSON object; a limit
-that is missed, or a check that breaks, ends with exit code 1.
+One local stack and one Chromium are started for all. Each `check_<name>.py` has `run(site)`, which returns
+its counts. Pictures of every page and state are kept in `.local/console`. The last line is one JSON object; a
+limit that is missed, or a check that breaks, ends with exit code 1.
 """
 
 import argparse

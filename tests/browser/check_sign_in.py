@@ -45,7 +45,9 @@ async def _by_token(site: Site) -> None:
         await page.get_by_label(re.compile("access token", re.IGNORECASE)).fill(token)
         await page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(page.get_by_role("heading", name="Predictions", exact=True)).to_be_visible()
-        stored = await page.evaluate("[...Object.values(localStorage), document.cookie, location.href].join()")
+        stored = await page.evaluate(
+            "[...Object.values(localStorage), document.cookie, location.href].join()"
+        )
         assert token not in stored
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

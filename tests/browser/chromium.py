@@ -1,4 +1,4 @@
-"""Debian's Chromium, as the tests run it: `python -m tests.browser.chromium` installs it where it is missing."""
+"""Debian's Chromium, as the tests run it; `python -m tests.browser.chromium` installs what is missing."""
 
 import os
 import shutil
