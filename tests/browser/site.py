@@ -82,7 +82,7 @@ class Site:
         if token is not None:  # only for a new tab: a session that has ended stays so
             key, value = json.dumps(TOKEN_KEY), json.dumps(token)
             await context.add_init_script(
-                "if (!sessionStorage.getItem('begun')) "
+                "if (location.origin !== 'null' && !sessionStorage.getItem('begun')) "
                 f"{{ sessionStorage.setItem('begun', 'yes'); sessionStorage.setItem({key}, {value}); }}"
             )
         context.on("page", self._watch)

@@ -7,7 +7,7 @@ import { Note, Problem, Skeleton, toast } from "../components/feedback.js";
 import { icon } from "../components/icon.js";
 import { useData } from "../components/loading.js";
 import { PageHead } from "../components/shell.js";
-import { bytes, duration, number, plural } from "../format.js";
+import { bytes, duration, number } from "../format.js";
 import { address } from "../router.js";
 import { tags } from "../tags.js";
 import { Columns } from "./columns.js";
