@@ -142,3 +142,18 @@ def test_page_loads_nothing_from_elsewhere():
     assert loaded
     assert all(path.startswith("/") for path in loaded)
     assert not re.search(r"<script>|<style|\son\w+=|style=", page)
+
+
+def test_page_preloads_what_it_runs_at_once():
+    """Otherwise a browser learns of each module only from the one that imports it."""
+    page = (FOLDER / "index.html").read_text("utf-8")
+    needed, waiting = {FOLDER / "main.js"}, [FOLDER / "main.js"]
+    while waiting:
+        module = waiting.pop()
+        for imported in re.findall(r'^import [^"]*"(\.[^"]+)";$', module.read_text("utf-8"), re.MULTILINE):
+            path = (module.parent / imported).resolve()
+            if path not in needed:
+                needed.add(path)
+                waiting.append(path)
+    preloaded = re.findall(r'<link rel="modulepreload" href="/console/([^"]+)">', page)
+    assert {FOLDER / path for path in preloaded} == needed - {FOLDER / "main.js"}

@@ -45,7 +45,7 @@ export async function send(method, path, request = {}) {
   }
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", ...request.headers };
-  if (token.value) headers.Authorization = `Bearer ${token.value}`;
+  if (token.value) headers.Authorization ??= `Bearer ${token.value}`;
   if (request.json !== undefined) headers["Content-Type"] ??= "application/json";
   /** @type {Response} */
   let response;

@@ -1,11 +1,11 @@
 /** Who am I? By the identity provider where there is one, else by a token. */
 import { h, useEffect, useState } from "../vendor/ui.js";
-import { get } from "../api.js";
+import { send } from "../api.js";
 import { Button } from "../components/button.js";
 import { Note, Problem } from "../components/feedback.js";
 import { arrive, isReturning, leave, readOidc } from "../oidc.js";
 import { location as page } from "../router.js";
-import { beginSession, ended, endSession } from "../session.js";
+import { beginSession, ended } from "../session.js";
 import { tags } from "../tags.js";
 
 const { div, form, h1, img, input, label, main, p } = tags;
@@ -38,14 +38,13 @@ export function SignIn() {
     const token = String(new FormData(/** @type {HTMLFormElement} */ (event.target)).get("token") ?? "").trim();
     setBusy(true);
     setError(null);
-    beginSession(token);
     try {
-      await get("/v1/me");
+      await send("GET", "/v1/me", { headers: { Authorization: `Bearer ${token}` } });
+      beginSession(token);
     } catch (problem) {
-      endSession();
       setError(problem);
+      setBusy(false);
     }
-    setBusy(false);
   };
 
   const why = ended.value && (ENDED[/** @type {keyof typeof ENDED} */ (ended.value)] ?? "You were signed out.");
