@@ -120,7 +120,7 @@ export function PageHead({ title, back, children, actions }) {
   }, [title]);
   return div(
     { class: "page-head" },
-    div({ class: "grow" }, back, tags.h1(tags.bdi(title)), children && tags.p(children)),
+    div({ class: "grow" }, back, tags.h1({ class: "clamp", title: typeof title === "string" ? title : undefined }, tags.bdi(title)), children && tags.p(children)),
     actions && div({ class: "row actions" }, actions),
   );
 }

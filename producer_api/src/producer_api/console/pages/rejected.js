@@ -87,7 +87,7 @@ function Rows({ items, edits, set, open }) {
             { key: item.row_number },
             td({ class: "figure shrink", "data-label": "Row" }, number(item.row_number)),
             td({ style: { minWidth: "14rem" } }, span({ class: "strong" }, CAUSES[item.code] ?? item.code), div({ class: "soft small" }, item.hint)),
-            td({ "data-label": "Column" }, item.column === null ? "–" : code({ class: "wrap clamp" }, bdi(item.column))),
+            td({ "data-label": "Column", style: { minWidth: "8rem" } }, item.column === null ? "–" : code({ class: "wrap clamp" }, bdi(item.column))),
             td(
               { style: { minWidth: "11rem" } },
               column !== null

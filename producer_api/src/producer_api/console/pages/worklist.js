@@ -40,7 +40,7 @@ export function Worklist({ prediction, path }) {
         hasValue && choice("Order", filters.order, [["value", "Value at risk"], ["risk", "Risk"], ["file", "File"]], (order) => filter({ order, cursor: null })),
         choice("Risk", filters.risk, [["", "All"], ["HIGH", "High"], ["MEDIUM", "Medium"], ["LOW", "Low"]], (risk) => filter({ risk, cursor: null })),
         select(
-          { class: "input", style: { width: "12.5rem" }, "aria-label": "Reason", value: filters.reason, onChange: (/** @type {any} */ event) => filter({ reason: event.target.value, cursor: null }) },
+          { class: "input", style: { width: "10.5rem" }, "aria-label": "Reason", value: filters.reason, onChange: (/** @type {any} */ event) => filter({ reason: event.target.value, cursor: null }) },
           option({ value: "" }, "Any reason"),
           ...prediction.summary.drivers.map((/** @type {any} */ driver) => option({ value: driver.feature }, driver.label)),
         ),
