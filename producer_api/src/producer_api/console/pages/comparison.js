@@ -1,5 +1,5 @@
 /** What has changed since an earlier file? Risk, value and features of two results side by side. */
-import { h, useState } from "../vendor/ui.js";
+import { h } from "../vendor/ui.js";
 import { get } from "../api.js";
 import { Bars } from "../charts/bars.js";
 import { Histogram } from "../charts/histogram.js";
@@ -7,6 +7,7 @@ import { Card } from "../components/card.js";
 import { Problem } from "../components/feedback.js";
 import { useData } from "../components/loading.js";
 import { figure, money, number, time } from "../format.js";
+import { filter, location } from "../router.js";
 import { tags } from "../tags.js";
 import { HIGH_FROM, MEDIUM_FROM } from "./levels.js";
 
@@ -19,7 +20,7 @@ const SMALLEST = 0.005;
 
 /** @param {{ prediction: any }} props */
 export function Comparison({ prediction }) {
-  const [chosen, setChosen] = useState("");
+  const chosen = location.value.query.get("with") ?? "";
   const list = useData((signal) => get("/v1/predictions", { status: "COMPLETED", model: prediction.model, until: prediction.requested_at, limit: 50 }, signal), [prediction.prediction_id]);
   const earlier = /** @type {any[]} */ (list.data?.items ?? []).filter((one) => one.summary);
   const before = earlier.find((one) => one.prediction_id === chosen);
@@ -34,7 +35,7 @@ export function Comparison({ prediction }) {
         {},
         span({ class: "unseen" }, "Earlier file"),
         select(
-          { class: "input", style: { width: "min(20rem, 80vw)" }, value: chosen, onChange: (/** @type {any} */ event) => setChosen(event.target.value) },
+          { class: "input", style: { width: "min(20rem, 80vw)" }, value: chosen, onChange: (/** @type {any} */ event) => filter({ with: event.target.value }) },
           option({ value: "" }, "Choose a file…"),
           ...earlier.map((one) => option({ value: one.prediction_id }, `${one.label ?? one.upload.file_name ?? "Untitled file"}, ${time(one.requested_at)}`)),
         ),
