@@ -81,33 +81,42 @@ function Facts({ inspection, upload }) {
   );
 }
 
-/** @param {{ inspection: any, card: any, read: (feature: string, header: string) => void }} props */
+/**
+ * What the file must have and has not. What is settled stays in its place, so that no button moves under the pointer.
+ * @param {{ inspection: any, card: any, read: (feature: string, header: string) => void }} props
+ */
 function Missing({ inspection, card, read }) {
   const { missing, columns } = inspection;
-  if (!missing.length) return null;
-  const labels = new Map(card.features.map((/** @type {any} */ feature) => [feature.name, feature.label]));
-  const free = columns.filter((/** @type {any} */ column) => !column.feature && !column.is_ignored && column.header).map((/** @type {any} */ column) => column.header);
+  const asked = useRef(/** @type {Map<string, string[]>} by feature: the headers it is most like */ (new Map()));
+  for (const { feature, closest } of missing) if (!asked.current.has(feature)) asked.current.set(feature, closest);
+  if (!asked.current.size) return null;
+  const free = /** @type {string[]} */ (columns.filter((/** @type {any} */ column) => !column.feature && !column.is_ignored && column.header).map((/** @type {any} */ column) => column.header));
+  const title = missing.length === 0 ? "All columns that the model needs are found" : missing.length === 1 ? "A column is missing that the model cannot do without" : `${number(missing.length)} columns are missing that the model cannot do without`;
   return h(
     Note,
-    { kind: "bad", role: "alert", title: missing.length === 1 ? "A column is missing that the model cannot do without" : `${number(missing.length)} columns are missing that the model cannot do without` },
+    { kind: missing.length ? "bad" : "good", role: missing.length ? "alert" : "status", title },
     ul(
       { class: "stack", style: { "--gap": "0.5rem" } },
-      ...missing.map((/** @type {any} */ { feature, closest }) => {
-        const label = labels.get(feature) ?? "Customer id";
-        return li(
-          { class: "row" },
-          strong({ style: { minWidth: "9rem" } }, label),
-          ...closest.map((/** @type {string} */ header) => h(Button, { key: header, label: `It is “${header.slice(0, 60)}”`, icon: "check", small: true, onClick: () => read(feature, header) })),
-          select(
-            { class: "input small", style: { width: "13rem" }, "aria-label": `Column with ${label}`, value: "", onChange: (/** @type {any} */ event) => read(feature, event.target.value) },
-            option({ value: "" }, closest.length ? "Another column…" : "Choose a column…"),
-            ...free.map((/** @type {string} */ header) => option({ value: header }, header.slice(0, 100))),
-          ),
-        );
+      ...[...asked.current].map(([feature, closest]) => {
+        const label = card.features.find((/** @type {any} */ one) => one.name === feature)?.label ?? "Customer id";
+        const column = columns.find((/** @type {any} */ one) => one.feature === feature);
+        return li({ key: feature, class: "row missing" }, strong(label), column ? span({ class: "row" }, icon("check"), bdi({ class: "clamp" }, column.header)) : h(Candidates, { label, closest: closest.filter((header) => free.includes(header)), free, read: (header) => read(feature, header) }));
       }),
     ),
-    p({ class: "soft small" }, "If no column says it, export the file again with it."),
+    missing.length > 0 && p({ class: "soft small" }, "If no column says it, export the file again with it."),
   );
+}
+
+/** @param {{ label: string, closest: string[], free: string[], read: (header: string) => void }} props */
+function Candidates({ label, closest, free, read }) {
+  return [
+    ...closest.map((header) => h(Button, { key: header, label: `It is “${header.slice(0, 60)}”`, icon: "check", small: true, onClick: () => read(header) })),
+    select(
+      { class: "input small", style: { width: "13rem" }, "aria-label": `Column with ${label}`, value: "", onChange: (/** @type {any} */ event) => read(event.target.value) },
+      option({ value: "" }, closest.length ? "Another column…" : "Choose a column…"),
+      ...free.map((header) => option({ value: header }, header.slice(0, 100))),
+    ),
+  ];
 }
 
 /** @param {{ names: string[], apply: (saved: any) => void }} props */
