@@ -24,7 +24,7 @@ from tests.browser.site import Site
 
 PICTURES = ROOT / ".local" / "console"
 
-MAX_SECONDS = 300.0
+MAX_SECONDS = 600.0
 """For one check. The slowest takes half of it on a quiet machine."""
 
 Check = Callable[[Site], Awaitable[Mapping[str, int | float]]]

@@ -1,13 +1,14 @@
 """Every page, light and dark, narrow and wide: accessible (axe), within its policy, and a picture of each."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Literal
 
 from playwright.async_api import Page
 
 from tests.api.stack import ROOT
 from tests.browser.seed import Seeded, seed, upload
-from tests.browser.site import NARROW, WIDE, Site, ready
+from tests.browser.site import HEIGHTS, Site, ready
 
 AXE = ROOT / "producer_api" / "console" / "node_modules" / "axe-core" / "axe.min.js"
 RENAMED = (
@@ -27,17 +28,17 @@ async def run(site: Site) -> dict[str, int | float]:
     axe = AXE.read_text("utf-8")
     found: list[str] = []
     overflowing: list[str] = []
-    for theme in THEMES:
-        for width in (WIDE, NARROW):
-            for name, fragment in pages.items():
-                signed_in = None if name == "sign-in-page" else seeded.tenant
-                async with site.open(signed_in, fragment, width=width, theme=theme) as page:
-                    await ready(page)
-                    await site.picture(page, f"{name}-{theme}-{width}")
-                    where = f"{name}, {theme}, {width}"
-                    found += [f"{where}: {text}" for text in await _inspect(page, axe)]
-                    if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                        overflowing.append(where)
+    for name, fragment in pages.items():
+        async with site.open(None if name == "sign-in-page" else seeded.tenant, fragment) as page:
+            for width, theme in product(HEIGHTS, THEMES):
+                await page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+                await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                await ready(page)
+                await site.picture(page, f"{name}-{theme}-{width}")
+                where = f"{name}, {theme}, {width}"
+                found += [f"{where}: {text}" for text in await _inspect(page, axe)]
+                if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                    overflowing.append(where)
     for text in (*found, *(f"{where}: wider than the screen" for where in overflowing)):
         print(f"pages: {text}")
     return {"pages": len(pages), "axe_serious": len(found), "overflowing": len(overflowing)}

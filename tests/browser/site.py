@@ -22,6 +22,9 @@ TIMEOUT_SECONDS = 30.0
 WIDE, NARROW = 1280, 360
 HEIGHTS = {WIDE: 800, NARROW: 740}
 
+MAX_PICTURE_HEIGHT = 2_400
+"""A list of a hundred rows looks the same further down."""
+
 TOKEN_KEY = "retainwise.token"
 
 WATCH = """
@@ -107,8 +110,19 @@ class Site:
         return f"{self.stack.url}/{fragment}"
 
     async def picture(self, page: Page, name: str) -> None:
-        """Keep a picture of the whole page."""
-        await page.screenshot(path=self._pictures / f"{name}.png", full_page=True, animations="disabled")
+        """Keep a picture of the page: down to a limit, or the screen where a dialog covers it."""
+        size = page.viewport_size
+        assert size is not None
+        if await page.locator("dialog[open]").count() == 0:
+            tall = await page.evaluate("document.documentElement.scrollHeight")
+            size = {"width": size["width"], "height": min(max(tall, size["height"]), MAX_PICTURE_HEIGHT)}
+        await page.screenshot(
+            path=self._pictures / f"{name}.png",
+            full_page=True,
+            clip={"x": 0, "y": 0, "width": size["width"], "height": size["height"]},
+            animations="disabled",
+            timeout=3 * TIMEOUT_SECONDS * 1000,
+        )
         self.seen.screenshots += 1
 
     def _watch(self, page: Page) -> None:

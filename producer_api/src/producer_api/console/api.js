@@ -84,25 +84,34 @@ export async function post(path, json = {}) {
   }
 }
 
-/** Read server-sent events until they end or `signal` aborts; a cut connection is taken up where it was. @param {string} path @param {(event: { id: string, type: string, data: any }) => void} receive @param {AbortSignal} signal */
+/** The server says something every 15 s at least; after this long without a word the connection is dead. */
+const SILENCE_MS = 40_000;
+
+/**
+ * Read server-sent events until the last one or until `signal` aborts. A connection that is cut is taken up where it was:
+ * after the last event that `receive` has dealt with.
+ * @param {string} path @param {(event: { id: string, type: string, data: any }) => Promise<void>} receive @param {AbortSignal} signal
+ */
 export async function stream(path, receive, signal) {
   let last = "";
   for (let failures = 0; !signal.aborted; ) {
+    const connection = new Connection(signal);
     try {
       const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
-      const response = await send("GET", path, { headers, signal });
+      const response = await send("GET", path, { headers, signal: connection.signal });
       const reader = /** @type {ReadableStream<any>} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
       for (let buffer = ""; ; ) {
         const { done, value } = await reader.read();
         if (done) break;
+        connection.alive();
         failures = 0;
         buffer += value.replaceAll("\r", "");
         for (let end = buffer.indexOf("\n\n"); end >= 0; end = buffer.indexOf("\n\n")) {
           const event = parseEvent(buffer.slice(0, end));
           buffer = buffer.slice(end + 2);
           if (event) {
+            await receive(event);
             last = event.id || last;
-            receive(event);
             if (FINAL.has(event.type)) return;
           }
         }
@@ -110,10 +119,46 @@ export async function stream(path, receive, signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiProblem && error.status >= 400 && error.status < 500 && error.status !== 429) throw error;
+    } finally {
+      connection.close();
     }
     failures += 1;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(500 * 2 ** failures, 15_000)));
+    await online(Math.min(500 * 2 ** failures, 15_000));
   }
+}
+
+/** One connection of a stream: it ends with the whole, after too long a silence, or when the network has changed. */
+class Connection {
+  #abort = new AbortController();
+  #timer = 0;
+
+  /** @param {AbortSignal} whole */
+  constructor(whole) {
+    this.signal = AbortSignal.any([whole, this.#abort.signal]);
+    globalThis.addEventListener("online", this.#cut);
+    this.alive();
+  }
+
+  #cut = () => this.#abort.abort();
+
+  alive() {
+    clearTimeout(this.#timer);
+    this.#timer = globalThis.setTimeout(this.#cut, SILENCE_MS);
+  }
+
+  close() {
+    this.#cut();
+    clearTimeout(this.#timer);
+    globalThis.removeEventListener("online", this.#cut);
+  }
+}
+
+/** Wait so long, or until the network is there again. @param {number} milliseconds */
+function online(milliseconds) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+    globalThis.addEventListener("online", resolve, { once: true });
+  });
 }
 
 const FINAL = new Set(["completed", "failed", "cancelled", "expired"]);

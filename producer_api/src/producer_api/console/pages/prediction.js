@@ -31,7 +31,7 @@ export function Prediction({ parts }) {
     if (!live) return;
     const abort = new AbortController();
     // Each event says that something has changed; the prediction itself is read again.
-    stream(`${path}/events`, () => get(path, {}, abort.signal).then(set, () => {}), abort.signal).catch(() => reload());
+    stream(`${path}/events`, () => get(path, {}, abort.signal).then(set), abort.signal).catch(() => reload());
     return () => abort.abort();
   }, [id, live]);
 
