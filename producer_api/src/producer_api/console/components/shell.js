@@ -26,8 +26,8 @@ const SHORTCUTS = [
   ["g n", "New prediction"],
   ["g f", "Go to failures"],
   ["g m", "Go to models"],
-  ["j  k", "Next or previous row"],
-  ["Enter", "Open the row"],
+  ["j  k", "Next or previous customer of a worklist"],
+  ["Enter", "Open the customer"],
   ["Esc", "Close"],
   ["?", "These shortcuts"],
 ];

@@ -73,8 +73,8 @@ function Running({ prediction }) {
   return div(
     { class: "card" },
     div(
-      { class: "body stack", "aria-live": "polite" },
-      p({ class: "strong" }, prediction.status === "QUEUED" ? "Waiting for a worker" : prediction.phase === "retrying" ? "Trying again" : "Scoring"),
+      { class: "body stack" },
+      p({ class: "strong", role: "status" }, prediction.status === "QUEUED" ? "Waiting for a worker" : prediction.phase === "retrying" ? "Trying again" : "Scoring"),
       div({ class: `bar ${share === null ? "unknown" : ""}`, role: "progressbar", "aria-label": "Rows scored", "aria-valuenow": share === null ? undefined : Math.round(share * 100) }, span({ style: share === null ? {} : { width: `${share * 100}%` } })),
       p(
         { class: "soft" },

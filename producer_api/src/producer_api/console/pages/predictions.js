@@ -159,7 +159,7 @@ function Bulk({ picked, done }) {
       { class: "row" },
       ...Object.entries(verbs).map(([name, verb]) => {
         const count = groups[/** @type {keyof typeof groups} */ (name)].length;
-        return h(Button, { label: `${verb} ${number(count)}`, small: true, kind: name === "delete" ? "danger" : undefined, disabled: !count, onClick: () => (name === "retry" ? act("retry") : setAsking(name)), busy: busy && name === "retry" });
+        return count > 0 && h(Button, { key: name, label: `${verb} ${number(count)}`, small: true, kind: name === "delete" ? "danger" : undefined, onClick: () => (name === "retry" ? act("retry") : setAsking(name)), busy: busy && name === "retry" });
       }),
     ),
     asking && h(Confirm, { title: `${verbs[kind]} ${plural(groups[kind].length, "prediction")}?`, label: `${verbs[kind]} ${number(groups[kind].length)}`, busy, confirm: () => act(kind), close: () => setAsking("") }, p(kind === "delete" ? "Their files, scores and history are deleted. Only a receipt stays. This cannot be undone." : "Those that are being scored stop within a second. Their files stay, so you can start them again.")),

@@ -56,7 +56,7 @@ export function Review({ uploadId }) {
     h(Missing, { inspection: shown, card, read }),
     shown.conflicts.length > 0 && h(Note, { kind: "warn", title: "Columns that could be read in two ways" }, ul(...shown.conflicts.map((/** @type {string} */ text) => li(bdi(text))))),
     h(Columns, { inspection: shown, card, mapping, read, confirm }),
-    h(UnknownValues, { columns: shown.columns, values, setValues }),
+    h(UnknownValues, { columns: shown.columns, card, values, setValues }),
     h(FileQuality, { quality: shown.quality, right: rightValues, setRight: setRightValues }),
     h(Start, { uploadId, inspection: shown, mapping, setMapping, values, right: rightValues }),
   ];

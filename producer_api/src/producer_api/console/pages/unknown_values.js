@@ -6,24 +6,24 @@ import { tags } from "../tags.js";
 
 const { bdi, code, div, h3, label, option, select, span } = tags;
 
-/** @param {{ columns: any[], values: import("./review.js").Values, setValues: (values: import("./review.js").Values) => void }} props */
-export function UnknownValues({ columns, values, setValues }) {
+/** @param {{ columns: any[], card: any, values: import("./review.js").Values, setValues: (values: import("./review.js").Values) => void }} props */
+export function UnknownValues({ columns, card, values, setValues }) {
   const shown = columns.filter((column) => column.feature && (column.unseen_values?.named.length || values[column.feature]));
   if (!shown.length) return null;
+  const categories = (/** @type {string} */ name) => card.features.find((/** @type {any} */ feature) => feature.name === name)?.categories ?? [];
   const set = (/** @type {string} */ feature, /** @type {string} */ value, /** @type {string} */ known) => {
     const { [value]: _, ...others } = values[feature] ?? {};
     const of = known ? { ...others, [value]: known } : others;
     const { [feature]: __, ...rest } = values;
     setValues(Object.keys(of).length ? { ...rest, [feature]: of } : rest);
   };
-  return h(Card, { title: "Values the model does not know", note: "Say what each means, or leave it: an unknown value counts as average." }, ...shown.map((column) => h(Column, { key: column.position, column, chosen: values[column.feature] ?? {}, set: (value, known) => set(column.feature, value, known) })));
+  return h(Card, { title: "Values the model does not know", note: "Say what each means, or leave it: an unknown value counts as average." }, ...shown.map((column) => h(Column, { key: column.position, column, known: categories(column.feature), chosen: values[column.feature] ?? {}, set: (value, known) => set(column.feature, value, known) })));
 }
 
-/** @param {{ column: any, chosen: Record<string, string>, set: (value: string, known: string) => void }} props */
-function Column({ column, chosen, set }) {
+/** @param {{ column: any, known: string[], chosen: Record<string, string>, set: (value: string, known: string) => void }} props */
+function Column({ column, known, chosen, set }) {
   const unseen = /** @type {any[]} */ (column.unseen_values?.named ?? []);
   const settled = Object.keys(chosen).filter((value) => !unseen.some((one) => one.value === value));
-  const known = column.unseen_values?.known_values ?? [...new Set(Object.values(chosen))];
   const rest = (column.unseen_values?.distinct ?? 0) - unseen.length;
   return div(
     { class: "stack", style: { "--gap": "0.5rem" } },
@@ -36,7 +36,7 @@ function Column({ column, chosen, set }) {
         select(
           { class: "input", value: chosen[one.value] ?? "", onChange: (/** @type {any} */ event) => set(one.value, event.target.value) },
           option({ value: "" }, "Not known"),
-          ...[...one.closest, ...known.filter((/** @type {string} */ name) => !one.closest.includes(name))].map((/** @type {string} */ name) => option({ value: name }, name)),
+          ...[...one.closest, ...known.filter((name) => !one.closest.includes(name))].map((name) => option({ value: name }, name)),
         ),
       ),
     ),
