@@ -15,12 +15,15 @@ COMPILE_PACKAGES := $(COMPILE) \
 	$(foreach package,contracts ml-models producer-api consumer-worker,--no-emit-package retainwise-$(package)) \
 	$(foreach package,$(PACKAGES),$(package)/pyproject.toml)
 
+CONSOLE := producer_api/console
+VENDORED := producer_api/src/producer_api/console/vendor
+
 # Without its bytecode a service takes three times as long to start, and the tests start a hundred of them.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check-files check-faults check-api check-clients check-contracts check-deploy \
-	build lint types bench bench-scoring bench-consumer bench-upload bench-api train migrate openapi lock licences schemas clean
+.PHONY: help demo run test check-files check-faults check-api check-clients check-contracts check-console check-deploy \
+	build console lint types bench bench-scoring bench-consumer bench-upload bench-api train migrate openapi lock licences schemas clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +45,17 @@ check-api: $(VENV)/.dev ## Run the API's slow tests against the local stack
 
 check-clients: $(VENV)/.dev ## Generate clients in TypeScript and Python, check their types, and walk the whole flow
 	@$(BIN)/python -m tests.api --only clients
+
+check-console: $(VENV)/.dev console ## Check the console in Chromium: flows, keyboard, accessibility, policy, pictures
+	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.browser $(foreach name,$(ONLY),--only $(name))
+
+console: $(CONSOLE)/node_modules/.package-lock.json ## Check the console's types and arithmetic, and that its libraries are as published
+	@npm --prefix $(CONSOLE) run --silent vendor
+	@git diff --exit-code --stat -- $(VENDORED) || { echo "$(VENDORED) was not as the packages are: commit it if that is meant"; exit 1; }
+	@npm --prefix $(CONSOLE) run --silent schema >/dev/null
+	@npm --prefix $(CONSOLE) run --silent types
+	@npm --prefix $(CONSOLE) test --silent
 
 lint: $(VENV)/.dev ## Check style, formatting and the imports between packages
 	@$(BIN)/ruff check .
@@ -107,6 +121,11 @@ licences: $(VENV)/.dev ## Regenerate deploy/licences.csv from what the lock file
 
 clean: ## Remove the environments, caches and the local stack's state
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(CONSOLE)/node_modules/.package-lock.json: $(CONSOLE)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm was not found: install Node.js 20 or newer"; exit 1; }
+	@npm --prefix $(CONSOLE) ci --ignore-scripts --silent
+	@touch $@
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or choose one with PYTHON=…"; exit 1; }

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ class Issuer:
         return {"keys": [key | {"kid": KEY_ID, "alg": ALGORITHM, "use": "sig"}]}
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[None]:
-        """Serve the keys while the block runs.
+    async def serve(self, routes: Iterable[web.RouteDef] = ()) -> AsyncIterator[None]:
+        """Serve the keys, and other routes, while the block runs.
 
         Raises:
             LocalStackError: the port is in use.
@@ -62,7 +62,7 @@ class Issuer:
             return web.json_response(self.jwks(), headers={"Cache-Control": "max-age=300"})
 
         app = web.Application()
-        app.add_routes([web.get("/.well-known/jwks.json", respond)])
+        app.add_routes([web.get("/.well-known/jwks.json", respond), *routes])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:

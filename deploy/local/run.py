@@ -40,8 +40,10 @@ async def run(folder: Path, ports: Ports, environments: Path, print_line: Callab
         stack = Stack(folder, ports, emulator_environment=environment, print_line=print_line)
         async with stack.running(restart=True):
             token = stack.issuer.mint(DEVELOPMENT_TENANT)
+            print_line("\nReady. Open the console; this link signs you in once:\n")
+            print_line(stack.sign_in.invite(DEVELOPMENT_TENANT))
             print_line(
-                f"\nReady. Upload the sample as tenant {DEVELOPMENT_TENANT} (the token is valid for a day):\n"
+                f"\nOr upload the sample as tenant {DEVELOPMENT_TENANT} (the token is valid for a day):\n"
             )
             print_line(f"TOKEN={token}")
             print_line(

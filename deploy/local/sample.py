@@ -1,7 +1,7 @@
 """The sample that `demo` scores: 1,000 invented customers in the form of a telecom CRM export.
 
-`python -m deploy.local.sample` writes `samples/customers.csv` again. Nobody in it is real, and there is no
-churn column: the model predicts that.
+`python -m deploy.local.sample` writes the file again. It is in the console, which offers it as a first file.
+Nobody in it is real, and there is no churn column: the model predicts that.
 """
 
 import csv
@@ -12,7 +12,7 @@ from random import Random
 
 CUSTOMERS = 1_000
 SEED = 20_260
-SAMPLE = Path(__file__).parent / "samples" / "customers.csv"
+SAMPLE = Path(__file__).parents[2] / "producer_api/src/producer_api/console/sample.csv"
 
 COLUMNS = (
     "customerID",
@@ -66,7 +66,6 @@ def sample_customers(count: int = CUSTOMERS, seed: int = SEED) -> Iterator[dict[
 
 def write_sample(path: Path = SAMPLE) -> None:
     """Write the sample as CSV to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

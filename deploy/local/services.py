@@ -14,6 +14,7 @@ from deploy.local.issuer import Issuer
 from deploy.local.ports import HOST, Ports
 from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION, Provisioned
+from deploy.local.sign_in import AUTHORIZE_PATH, CONSOLE_CLIENT, TOKEN_PATH
 
 READY_TIMEOUT_SECONDS = 60.0
 """A start takes about two seconds on an idle machine."""
@@ -121,6 +122,9 @@ def build_services(
             "JWKS_URL": issuer.jwks_url,
             "JWT_ISSUER": issuer.issuer,
             "JWT_AUDIENCE": issuer.audience,
+            "CONSOLE_OIDC_AUTHORIZE_URL": f"{issuer.issuer}{AUTHORIZE_PATH}",
+            "CONSOLE_OIDC_TOKEN_URL": f"{issuer.issuer}{TOKEN_PATH}",
+            "CONSOLE_OIDC_CLIENT_ID": CONSOLE_CLIENT,
             "CORS_ALLOWED_ORIGINS": "http://localhost:3000,http://localhost:5173",
         },
         log=state / "logs" / "producer_api.log",

@@ -19,6 +19,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.process import Child
 from deploy.local.provision import Provisioned, provision
 from deploy.local.services import build_services
+from deploy.local.sign_in import SignIn
 
 FIRST_RESTART_SECONDS = 0.5
 MAX_RESTART_SECONDS = 15.0
@@ -61,6 +62,7 @@ class Stack:
         self.ports = ports
         self.api_url = f"http://{HOST}:{ports.api}"
         self.issuer = Issuer(folder, ports.issuer)
+        self.sign_in = SignIn(self.issuer.mint, self.api_url)
         self._parts: list[Part] = []
         self._print_line = print_line
         self._provisioned: Provisioned  # by _start_emulator
@@ -96,7 +98,7 @@ class Stack:
             )
             await self._start_together([postgres, emulator], started)
 
-            await started.enter_async_context(self.issuer.serve())
+            await started.enter_async_context(self.issuer.serve(self.sign_in.routes()))
             self._announce("issuer", self.issuer.issuer, "ready")
 
             services = build_services(

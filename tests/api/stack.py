@@ -16,10 +16,11 @@ from aiobotocore.session import get_session
 from deploy.local.database import database_urls, prepare_database
 from deploy.local.emulator import Emulator, prepare_environment
 from deploy.local.issuer import Issuer
-from deploy.local.ports import Ports
+from deploy.local.ports import HOST, Ports
 from deploy.local.postgres import PostgresServer
 from deploy.local.provision import CREDENTIALS, REGION, provision
 from deploy.local.services import Service, build_services
+from deploy.local.sign_in import SignIn
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "http://localhost:5173"
@@ -112,6 +113,7 @@ class ApiStack:
     api: Service
     workers: list[Service]
     issuer: Issuer
+    sign_in: SignIn
     bucket: str
     owner: "asyncpg.Pool[asyncpg.Record]"
     http: aiohttp.ClientSession
@@ -192,7 +194,8 @@ async def open_stack(folder: Path, **settings: str) -> AsyncIterator[ApiStack]:
         await prepare_database(server)
         provisioned = await provision(emulator.endpoint_url)
         issuer = Issuer(folder, ports.issuer)
-        await started.enter_async_context(issuer.serve())
+        sign_in = SignIn(issuer.mint, f"http://{HOST}:{ports.api}")
+        await started.enter_async_context(issuer.serve(sign_in.routes()))
         urls = database_urls(server)
         api, *workers = build_services(ports, issuer, provisioned, urls, folder)
         api.child._env = {**api.child._env, **settings}
@@ -208,6 +211,7 @@ async def open_stack(folder: Path, **settings: str) -> AsyncIterator[ApiStack]:
             api,
             workers,
             issuer,
+            sign_in,
             provisioned.bucket,
             await started.enter_async_context(asyncpg.create_pool(urls.owner, min_size=1, max_size=4)),
             await started.enter_async_context(aiohttp.ClientSession(connector=connector)),

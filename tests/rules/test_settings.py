@@ -12,7 +12,7 @@ from producer_api.settings import Settings as ApiSettings
 ROOT = Path(__file__).parents[2]
 TABLE = re.compile(r"^\| variable \| default \|.*\n\|[-|]+\n((?:\|.*\n)+)", re.MULTILINE)
 VARIABLE = re.compile(r"`([A-Z][A-Z_]*)`")
-WORDS = {"none": "()", "1 GiB": str(1 << 30), "the system's": "none"}
+WORDS = {"none": "()", "1 GiB": str(1 << 30), "the system's": "none", "unset": "none"}
 """Defaults that the tables give in words."""
 
 SERVICES = pytest.mark.parametrize(

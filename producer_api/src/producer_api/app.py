@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from producer_api import health, resources
 from producer_api.account.handlers import ROUTES as ACCOUNT
+from producer_api.console.handlers import ROUTES as CONSOLE
+from producer_api.console.handlers import open_console
 from producer_api.failures.handlers import ROUTES as FAILURES
 from producer_api.http.admission import UPLOAD_GATE, UploadGate, close_when_draining
 from producer_api.http.auth import authenticate
@@ -42,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *MODELS,
     *ACCOUNT,
     *DOCS,
+    *CONSOLE,
     *health.ROUTES,
 )
 """Every endpoint, a folder at a time. The OpenAPI document is made from the same table."""
@@ -73,6 +76,6 @@ def create_app(
     app[WAITING_ROOM] = WaitingRoom(settings.max_event_streams)
     app.on_shutdown.append(end_waiting)
     app[UPLOAD_GATE] = UploadGate(settings.max_concurrent_uploads, app[METRICS])
-    app.cleanup_ctx.extend([*resources.CHECKED_AT_START, *resources.RUNNING])
+    app.cleanup_ctx.extend([*resources.CHECKED_AT_START, open_console, *resources.RUNNING])
     app.add_routes(route.definition for route in ROUTES)
     return app

@@ -4,7 +4,16 @@ import re
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, BeforeValidator, Field, PostgresDsn, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PostgresDsn,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -104,6 +113,26 @@ class Settings(BaseSettings):
         le=100_000,
         description="The maximum number of requests that wait for events; keep it below MAX_CONNECTIONS",
     )
+    console_oidc_authorize_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="where readers of the console sign in: your identity provider's authorization endpoint",
+    )
+    console_oidc_token_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="the provider's token endpoint; it must allow this API's origin by CORS",
+    )
+    console_oidc_scope: str = Field(
+        default="openid", min_length=1, description="what the console asks the provider for, such as openid"
+    )
+    console_oidc_client_id: str | None = Field(
+        default=None,
+        min_length=1,
+        validate_default=True,
+        description="the console's id at the provider, a public client with PKCE; set all three "
+        "CONSOLE_OIDC_… or none",
+    )
     upload_retention_days: int = Field(
         default=30, ge=1, description="How long the bucket keeps uploads, by its lifecycle rule; only shown"
     )
@@ -142,6 +171,14 @@ class Settings(BaseSettings):
     )
     admin_port: int = Field(default=8082, ge=0, le=65_535, description="0 picks a free port")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("console_oidc_client_id")
+    @classmethod
+    def _all_of_oidc_or_none(cls, client_id: str | None, info: ValidationInfo) -> str | None:
+        urls = (info.data.get(name) for name in ("console_oidc_authorize_url", "console_oidc_token_url"))
+        if len({value is None for value in (client_id, *urls)}) > 1:
+            raise ValueError("CONSOLE_OIDC_AUTHORIZE_URL, …_TOKEN_URL and …_CLIENT_ID go together")
+        return client_id
 
 
 SETTINGS = web.AppKey("settings", Settings)

@@ -96,3 +96,27 @@ def test_invalid_setting_is_named(environment, name, value):
 def test_origins_are_split_at_commas(environment):
     environment.setenv("CORS_ALLOWED_ORIGINS", "https://app.example.com, http://localhost:3000")
     assert read_settings().cors_allowed_origins == ("https://app.example.com", "http://localhost:3000")
+
+
+OIDC = {
+    "CONSOLE_OIDC_AUTHORIZE_URL": "https://login.example.com/authorize",
+    "CONSOLE_OIDC_TOKEN_URL": "https://login.example.com/token",
+    "CONSOLE_OIDC_CLIENT_ID": "retainwise-console",
+}
+
+
+def test_console_signs_in_with_a_provider(environment):
+    for name, value in OIDC.items():
+        environment.setenv(name, value)
+    assert read_settings().console_oidc_client_id == "retainwise-console"
+
+
+@pytest.mark.parametrize("missing", OIDC)
+def test_half_of_a_provider_is_refused(environment, missing):
+    for name, value in OIDC.items():
+        if name != missing:
+            environment.setenv(name, value)
+    with pytest.raises(
+        SettingsRefused, match="CONSOLE_OIDC_AUTHORIZE_URL, …_TOKEN_URL and …_CLIENT_ID go to"
+    ):
+        read_settings()
