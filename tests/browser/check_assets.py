@@ -21,10 +21,11 @@ USABLE_MS = """() => {
 async def run(site: Site) -> dict[str, int | float]:
     """Open the sign-in with an empty cache, and count what arrives."""
     usable, sizes = [], []
+    received: list[Request] = []
     for _ in range(RUNS):
-        received: list[Request] = []
+        received.clear()
         async with site.context() as context:
-            context.on("requestfinished", lambda request: received.append(request))  # noqa: B023 of this run
+            context.on("requestfinished", received.append)
             page = await context.new_page()
             await page.goto(site.address("#/predictions"))
             await page.get_by_role("heading", name="Sign in").wait_for()

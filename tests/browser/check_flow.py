@@ -4,7 +4,7 @@ import csv
 import io
 import re
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from tests.browser.seed import UNUSABLE
 from tests.browser.site import Site, ready
@@ -99,7 +99,7 @@ async def _repair(site: Site) -> None:
 async def choose(page: Page, content: bytes, name: str) -> None:
     """Choose a file on the page for a new prediction."""
     await expect(page.get_by_text("Drop a CSV here")).to_be_visible()
-    file = {"name": name, "mimeType": "text/csv", "buffer": content}
+    file = FilePayload(name=name, mimeType="text/csv", buffer=content)
     await page.locator("input[type=file]").set_input_files(files=[file])
 
 
