@@ -34,7 +34,7 @@ async def run(stack: ApiStack) -> dict[str, int | float]:
     """Score both files; walk the large one; explain the customers of the odd one."""
     tenant = stack.tenant("rows")
     model = await asyncio.to_thread(load_model, MODEL)
-    large = await tenant.predict(await asyncio.to_thread(_large_file))
+    large = await tenant.predict(await asyncio.to_thread(large_file))
     odd = await tenant.predict(await asyncio.to_thread(_odd_file, model), confirm=_all_features(model))
     for prediction in (odd, large):
         finished = await tenant.finished(prediction["prediction_id"])
@@ -61,7 +61,7 @@ async def run(stack: ApiStack) -> dict[str, int | float]:
     }
 
 
-def _large_file() -> bytes:
+def large_file() -> bytes:
     """Return 1,000,000 customers that differ, in the few columns that the model needs."""
     draw = np.random.default_rng(10)
     file = io.BytesIO()

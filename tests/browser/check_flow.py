@@ -10,13 +10,13 @@ from tests.browser.seed import UNUSABLE
 from tests.browser.site import Site, ready
 
 CUSTOMERS = (
-    b"customerID,Months with us,Contract,MonthlyCharges,InternetService,PaymentMethod\n"
-    b"a-1,2,rolling,70.35,Fiber optic,Electronic check\n"
+    b"customerID,Loyalty,Contract,MonthlyCharges,InternetService,PaymentMethod\n"
+    b"a-1,2,Plan B,70.35,Fiber optic,Electronic check\n"
     b"a-2,60,Two year,20.10,No,Mailed check\n"
-    b"a-3,nine,rolling,89.90,Fiber optic,Electronic check\n"
+    b"a-3,nine,Plan B,89.90,Fiber optic,Electronic check\n"
     b"a-4,24,One year,55.00,DSL,Mailed check\n"
 )
-"""One header must be confirmed, one value mapped, and row 4 cannot be scored."""
+"""One header and one value must be mapped, and row 4 cannot be scored."""
 
 DONE = "Whom to call first"
 
@@ -33,9 +33,12 @@ async def _walk(site: Site) -> None:
         await page.get_by_role("link", name="Upload a customer file").click()
         await choose(page, CUSTOMERS, "customers.csv")
         await expect(page.get_by_role("heading", name="customers.csv")).to_be_visible()
+        await expect(page.get_by_role("alert")).to_contain_text("Tenure")
+        await expect(page.get_by_role("button", name=re.compile(r"^Score \d"))).to_be_disabled()
+        await page.get_by_label("Column with Tenure").select_option("Loyalty")
+        await expect(page.get_by_role("alert")).to_have_count(0)
         await confirm_all(page)
-        await expect(page.get_by_role("button", name=re.compile("it is right"))).to_have_count(0)
-        await page.get_by_label(re.compile("rolling")).select_option("Month-to-month")
+        await page.get_by_label(re.compile("Plan B")).select_option("Month-to-month")
         await page.get_by_label("Label").fill("November")
         await page.get_by_label("Currency").fill("EUR")
         await ready(page)

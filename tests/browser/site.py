@@ -103,7 +103,11 @@ class Site:
         async with self.context(token, **options) as context:
             page = await context.new_page()
             await page.goto(self.address(fragment))
-            yield page
+            try:
+                yield page
+            except Exception:
+                await self.picture(page, "broken")
+                raise
 
     def address(self, fragment: str) -> str:
         """Return the URL of a page."""

@@ -147,7 +147,14 @@ def test_unknown_licence_is_reported(licence):
 
 
 def test_no_file_names_a_package_registry():
-    made_here = {".git", ".venv", ".local", *(path.name for path in ROOT.glob(".*_cache")), "__pycache__"}
+    made_here = {
+        ".git",
+        ".venv",
+        ".local",
+        "node_modules",
+        *(path.name for path in ROOT.glob(".*_cache")),
+        "__pycache__",
+    }
     files = [
         path
         for top in ROOT.iterdir()

@@ -130,7 +130,8 @@ export async function stream(path, receive, signal) {
 /** One connection of a stream: it ends with the whole, after too long a silence, or when the network has changed. */
 class Connection {
   #abort = new AbortController();
-  #timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /** @param {AbortSignal} whole */
   constructor(whole) {
@@ -143,7 +144,7 @@ class Connection {
 
   alive() {
     clearTimeout(this.#timer);
-    this.#timer = globalThis.setTimeout(this.#cut, SILENCE_MS);
+    this.#timer = setTimeout(this.#cut, SILENCE_MS);
   }
 
   close() {
