@@ -36,7 +36,7 @@ export function Gain({ shares, customers, values }) {
       path({ d: curve, fill: "none", stroke: "var(--accent)", "stroke-width": 2.5, "stroke-linejoin": "round" }),
       line({ class: "axis", x1: x(calls), x2: x(calls), y1: y(reached), y2: HEIGHT - BOTTOM, "stroke-dasharray": "3 3" }),
       circle({ cx: x(calls), cy: y(reached), r: 5, fill: "var(--accent)", stroke: "var(--surface)", "stroke-width": 2 }),
-      ...ticks(0, most, Math.min(5, most)).map((count) => text({ x: x(count), y: HEIGHT - BOTTOM + 16, "text-anchor": count === most ? "end" : "middle" }, number(count))),
+      ...ticks(0, most, Math.min(most, Math.floor(width / 90))).map((count) => text({ x: x(count), y: HEIGHT - BOTTOM + 16, "text-anchor": count === most ? "end" : "middle" }, number(count))),
       text({ x: x(most / 2), y: HEIGHT - 4, "text-anchor": "middle" }, "Customers called, by risk"),
     ];
   };

@@ -36,7 +36,7 @@ export function Histogram({ counts, mediumFrom, highFrom, before }) {
       text({ x: x(mediumFrom) + 5, y: TOP }, "Medium"),
       text({ x: x(highFrom) + 5, y: TOP }, "High"),
       line({ class: "axis", x1: LEFT, x2: width - 8, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM }),
-      ...[0, 0.2, 0.4, 0.6, 0.8, 1].map((tick) => text({ x: x(tick), y: HEIGHT - BOTTOM + 16, "text-anchor": tick === 1 ? "end" : "middle" }, percent(tick))),
+      ...ticks(0, 1, Math.min(5, Math.floor(width / 90))).map((tick) => text({ x: x(tick), y: HEIGHT - BOTTOM + 16, "text-anchor": tick === 1 ? "end" : "middle" }, percent(tick))),
       text({ x: x(0.5), y: HEIGHT - 4, "text-anchor": "middle" }, "Churn probability"),
     ];
   };
