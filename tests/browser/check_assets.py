@@ -29,6 +29,7 @@ async def run(site: Site) -> dict[str, int | float]:
             page = await context.new_page()
             await page.goto(site.address("#/predictions"))
             await page.get_by_role("heading", name="Sign in").wait_for()
+            await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
             usable.append(await page.evaluate(USABLE_MS))
             await page.wait_for_load_state("networkidle")
             sizes.append(sum([(await request.sizes())["responseBodySize"] for request in received]))
