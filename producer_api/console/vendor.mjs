@@ -11,13 +11,11 @@ const modules = fileURLToPath(new URL("./node_modules/", import.meta.url));
 
 const SCALES = ["slate", "iris", "tomato", "amber", "teal"];
 const ICONS = [
-  "activity", "arrow-down", "arrow-left", "arrow-right", "arrow-up", "book-open", "box", "calendar", "check",
-  "chevron-down", "chevron-left", "chevron-right", "circle-alert", "circle-check", "circle-dashed", "circle-help",
-  "circle-stop", "circle-x", "clock", "code", "columns-3", "copy", "download", "ellipsis", "external-link", "eye",
-  "file-spreadsheet", "filter", "flag", "info", "keyboard", "lightbulb", "link", "list-checks", "loader-circle",
-  "log-out", "moon", "pause", "pencil", "play", "plus", "printer", "rotate-cw", "search", "settings-2",
-  "shield-check", "sliders-horizontal", "sun", "tag", "trash-2", "trending-down", "trending-up", "triangle-alert",
-  "upload", "user", "users", "wallet", "x",
+  "activity", "arrow-down", "arrow-right", "arrow-up", "book-open", "box", "check", "chevron-left", "chevron-right",
+  "circle-alert", "circle-check", "circle-help", "circle-stop", "circle-x", "clock", "code", "columns-3", "copy",
+  "download", "file-spreadsheet", "info", "keyboard", "list-checks", "loader-circle", "log-out", "moon", "pause",
+  "pencil", "play", "plus", "printer", "rotate-cw", "search", "shield-check", "sun", "tag", "trash-2",
+  "triangle-alert", "upload", "user", "users", "x",
 ];
 
 rmSync(target, { recursive: true, force: true });
