@@ -88,7 +88,7 @@ resource "aws_s3_bucket_cors_configuration" "files" {
   bucket = aws_s3_bucket.files.id
 
   cors_rule {
-    allowed_methods = ["GET", "HEAD"]
+    allowed_methods = ["GET", "HEAD", "POST", "PUT"]
     allowed_origins = ["*"]
     allowed_headers = ["*"]
     expose_headers  = ["Content-Disposition", "Content-Length", "ETag"]

@@ -8,12 +8,11 @@ import json
 import pytest
 
 from deploy.local.provision import REGION
+from deploy.local.sample import SAMPLE
 from retainwise_contracts.codec import decode
 from retainwise_contracts.prediction_finished import PredictionCompletedV1
 from retainwise_contracts.results import Summary, score_columns
-from tests.conftest import ROOT
 
-SAMPLE = ROOT / "deploy" / "local" / "samples" / "customers.csv"
 TIMEOUT_SECONDS = 60
 
 
