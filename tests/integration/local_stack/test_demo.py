@@ -20,6 +20,9 @@ def checkout(tmp_path_factory, emulator_environment):
     """A checkout in a path with spaces, an umlaut and `&`, with the emulator installed."""
     checkout = tmp_path_factory.mktemp("demo") / "Kündigungen & mehr"
     shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    sample = checkout / SAMPLE.relative_to(ROOT)
+    sample.parent.mkdir(parents=True)
+    shutil.copy(SAMPLE, sample)
     (checkout / ".local" / "environments").mkdir(parents=True)
     (checkout / ".local" / "environments" / emulator_environment.name).symlink_to(emulator_environment)
     return checkout

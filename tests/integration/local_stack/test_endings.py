@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from deploy.local.postgres import PostgresServer
+from deploy.local.sample import SAMPLE
 from tests.integration.local_stack.command import (
     ROOT,
     TIMEOUT_SECONDS,
@@ -34,6 +35,9 @@ def empty_checkout(tmp_path_factory):
     """A checkout without the emulator's environment."""
     checkout = tmp_path_factory.mktemp("empty") / "checkout"
     shutil.copytree(ROOT / "deploy", checkout / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    sample = checkout / SAMPLE.relative_to(ROOT)
+    sample.parent.mkdir(parents=True)
+    shutil.copy(SAMPLE, sample)
     return checkout
 
 

@@ -195,7 +195,7 @@ async def test_too_large_file_is_refused(start_api, customers, owner, s3, aws):
 
 ADDRESSES = [
     ("GET", "/v1/nothing", 404, "not_found"),
-    ("GET", "/", 404, "not_found"),
+    ("GET", "/v1", 404, "not_found"),
     ("PUT", "/v1/models", 405, "method_not_allowed"),
     ("PUT", "/v1/predictions", 405, "method_not_allowed"),
 ]
