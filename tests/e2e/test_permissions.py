@@ -20,11 +20,12 @@ from deploy.checks.enforced.stack import USERS
 from deploy.local.errors import LocalStackError
 from deploy.local.process import Child
 from deploy.local.provision import CREDENTIALS, REGION, Names
+from deploy.local.sample import SAMPLE
 from producer_api.objects import PART_BYTES as UPLOAD_PART_BYTES
 from producer_api.objects import Objects as ProducerObjects
 from retainwise_contracts.prediction_requested import UploadReference
 from retainwise_contracts.results import FileDigest
-from tests.e2e.test_prediction import SAMPLE, Frontend
+from tests.e2e.test_prediction import Frontend
 
 NAMES = Names()
 WAIT_SECONDS = 60
