@@ -62,7 +62,9 @@ async def test_file_is_stored_queued_and_answered(api, customers, aws, owner, s3
     assert await stored["Body"].read() == customers
     assert requested.upload.key.startswith("uploads/acme/")
 
-    row = await owner.fetchrow("select * from predictions")
+    async with asyncio.timeout(10):  # the relay marks what it has sent
+        while (row := await owner.fetchrow("select * from predictions"))["sqs_message_id"] is None:
+            await asyncio.sleep(0.02)
     assert row["sqs_message_id"] == message["MessageId"]
     assert row["sqs_queued_at"] is not None
     assert await owner.fetchval("select sent_at is not null and attempts = 1 from outbox")

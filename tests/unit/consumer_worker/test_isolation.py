@@ -109,7 +109,8 @@ async def test_other_errors_are_raised_by_kind(source, folder, tmp_path):
 @pytest.mark.parametrize("megabytes", [16, 140])
 async def test_memory_limit_ends_the_child_alone(source, folder, megabytes):
     source.write_text(table(customers(40_000)))
-    with pytest.raises(ScoringProcessDied, match=f"its memory limit of {megabytes} MB"):
+    # A library that gets no memory may also abort before Python can say why.
+    with pytest.raises(ScoringProcessDied, match=f"its memory limit of {megabytes} MB|SIGABRT"):
         await score_in_child(
             source, folder, MODEL, REQUEST, memory_bytes=megabytes << 20, stalled_after_seconds=5
         )
