@@ -15,7 +15,7 @@ ENVIRONMENT = "prod"
 
 def plant_faults(report: Report) -> None:
     """Plant all faults; each must be found by the check that it names."""
-    # One after another: a stand-in for the provider is written anew at each run, so nobody may be using it.
+    # Not in parallel: the offline stand-in for the provider overwrites its file at each run.
     terraform = Terraform(report.terraform, report.work / "planted" / "terraform")
     terraform.copy(report.root / "deploy" / "terraform")
     try:

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to give memory back: what one large file took is then there for the next.
+"""Has the C library's allocator return free memory to the system, for the next file to use.
 
 This is glibc's. Where the C library has no such calls, as musl's, nothing happens; it keeps less by itself.
 Polars has an allocator of its own, which gives memory back after a second.

@@ -555,7 +555,7 @@ def _asked(request: PredictionRequestedV1) -> Mapping[str, Any]:
 
 
 def _find_forged_field(request: PredictionRequestedV1, row: asyncpg.Record) -> str | None:
-    """Return the first thing that a request says otherwise than its row, None if there is none."""
+    """Return the name of the first field in which a request differs from its row, None if none does."""
     for field, value in _identity(request).items():
         if row[field] != value:
             return field

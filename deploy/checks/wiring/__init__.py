@@ -1,4 +1,4 @@
-"""The wiring as a graph: what each task is told, may do and needs, against what there is."""
+"""The wiring as a graph: each task's settings, permissions and resources, compared with what it needs."""
 
 from deploy.checks.wiring import alarms, capacity, releases, roles, settings, storage
 from deploy.checks.wiring.registry import CHECKS

@@ -74,7 +74,7 @@ def text_values(
     frame: pl.DataFrame, features: Sequence[NumericFeature | CategoricalFeature]
 ) -> Sequence[str]:
     """Return the columns of values in which a scored frame has texts that are not the model's categories."""
-    schema = frame.schema  # made anew each time it is asked for
+    schema = frame.schema  # Polars builds it again at each access
     columns = (value_column(feature.name) for feature in features)
     return [name for name in columns if schema[name] == pl.String]
 
